@@ -1,0 +1,88 @@
+//! The embedded broker: the contract of [`super::Broker`] within one process, for one node or for several that share it.
+//!
+//! Invariant: one task delivers each partition, so a partition's events reach every sink in the order of `publish`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Health, Lost, Receipt, Sink, partition};
+use crate::drain::Tasks;
+use crate::event::Event;
+
+/// Events waiting for delivery in one partition; past this many, what is published is lost and declared so.
+const QUEUE: usize = 65_536;
+
+type Queued = (Event, oneshot::Sender<()>);
+
+struct Inner {
+    sinks: RwLock<Vec<Arc<dyn Sink>>>,
+    queues: Vec<mpsc::Sender<Queued>>,
+    waiting: AtomicUsize,
+}
+
+/// Delivers within the process.
+#[derive(Clone)]
+pub struct MemoryBroker(Arc<Inner>);
+
+impl MemoryBroker {
+    /// Starts a task for each of `partitions` partitions.
+    pub fn start(partitions: u32, tasks: &Tasks) -> Self {
+        let (queues, receivers): (Vec<_>, Vec<_>) = (0..partitions).map(|_| mpsc::channel(QUEUE)).unzip();
+        let inner = Arc::new(Inner { sinks: RwLock::default(), queues, waiting: AtomicUsize::new(0) });
+        for receiver in receivers {
+            tasks.spawn("memory-partition", run(receiver, Arc::clone(&inner), tasks.clone()));
+        }
+        Self(inner)
+    }
+
+    /// From now on `sink` gets every event.
+    pub fn attach(&self, sink: Arc<dyn Sink>) {
+        self.0.sinks.write().push(sink);
+    }
+
+    /// Takes an event; it is confirmed once every sink has delivered it.
+    pub fn publish(&self, event: Event) -> Receipt {
+        let (done, receipt) = Receipt::pending();
+        let partition = partition::of(&event.channel, self.0.queues.len() as u32);
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.0.queues[partition as usize].try_send((event, done)) {
+            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+            let (event, _) = error.into_inner();
+            ::metrics::counter!(crate::metrics::WAITING_DROPPED, "bound" => "count").increment(1);
+            tracing::error!(channel = %event.channel, "event dropped: {QUEUE} others of its partition wait to be delivered");
+            let sinks = self.0.sinks.read().clone();
+            sinks.iter().for_each(|sink| sink.lost(Lost::Channels(vec![event.channel.clone()])));
+        }
+        receipt
+    }
+
+    /// How it is now.
+    pub fn health(&self) -> Health {
+        Health {
+            kind: "memory",
+            partitions: self.0.queues.len() as u32,
+            waiting: self.0.waiting.load(Ordering::Relaxed),
+            shards: Vec::new(),
+        }
+    }
+}
+
+async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tasks) {
+    loop {
+        let (event, done) = tokio::select! {
+            biased;
+            queued = receiver.recv() => match queued { Some(queued) => queued, None => return },
+            () = tasks.stopped() => return,
+        };
+        let sinks = inner.sinks.read().clone();
+        for sink in sinks {
+            sink.deliver(event.clone()).await;
+        }
+        inner.waiting.fetch_sub(1, Ordering::Relaxed);
+        // Whoever published may have stopped waiting; that changes nothing.
+        let _ = done.send(());
+    }
+}

@@ -1,0 +1,116 @@
+//! Carries events from the node that accepted them to every node: the contract, and who keeps it.
+//!
+//! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
+//! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
+
+pub mod memory;
+pub mod partition;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::event::{Channel, Event};
+
+/// What a broker hands its events to: one a node.
+pub trait Sink: Send + Sync + 'static {
+    /// Delivers an event to this node's subscribers. The broker calls it in order for each partition and waits for
+    /// the end before it delivers the partition's next event.
+    fn deliver(&self, event: Event) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Keeps an event from before this node listened, `age` old, for subscribers still to come. Called in order, and
+    /// before any later event of the partition is delivered.
+    fn remember(&self, event: Event, age: Duration);
+
+    /// Events may be missing that this node's subscribers should have had.
+    fn lost(&self, lost: Lost);
+}
+
+/// Which channels may have lost events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Any channel of one partition.
+    Partition {
+        /// Which.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+    /// Just these.
+    Channels(Vec<Channel>),
+}
+
+impl Lost {
+    /// Whether `channel` may have lost an event.
+    pub fn touches(&self, channel: &Channel) -> bool {
+        match self {
+            Self::Partition { partition, partitions } => partition::of(channel, *partitions) == *partition,
+            Self::Channels(channels) => channels.contains(channel),
+        }
+    }
+}
+
+/// The promise that a published event will be safe with the broker.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<()>);
+
+impl Receipt {
+    /// A receipt, and what fulfils it.
+    pub fn pending() -> (oneshot::Sender<()>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
+    /// Waits until the event is where the death of this process cannot take it any more, `within` at most. `false`
+    /// means: not yet; the event is still on its way.
+    pub async fn confirmed(self, within: Duration) -> bool {
+        matches!(tokio::time::timeout(within, self.0).await, Ok(Ok(())))
+    }
+}
+
+/// One Redis deployment as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardHealth {
+    /// Host and port, never a password.
+    pub name: String,
+    /// Whether it answers and this node hears it.
+    pub up: bool,
+}
+
+/// How the broker is, as readiness and the node list see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// `memory` or `redis`.
+    pub kind: &'static str,
+    /// Number of partitions.
+    pub partitions: u32,
+    /// Events accepted here that other nodes do not have yet.
+    pub waiting: usize,
+    /// Each shard; empty for the memory broker.
+    pub shards: Vec<ShardHealth>,
+}
+
+/// The broker this node was configured with.
+#[derive(Clone)]
+pub enum Broker {
+    /// Within this process.
+    Memory(memory::MemoryBroker),
+}
+
+impl Broker {
+    /// Takes an event. From here on it is the broker's to lose.
+    pub fn publish(&self, event: Event) -> Receipt {
+        match self {
+            Self::Memory(broker) => broker.publish(event),
+        }
+    }
+
+    /// How it is now.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::Memory(broker) => broker.health(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Foghorn: a clustered notification server.
+//!
+//! An event goes one way, and the modules follow it:
+//!
+//! ```text
+//! backend --POST /events--> dialect --> node --> broker (memory, or Redis partitions)
+//!     --> every node's hub --> outboxes --> sockets
+//! ```
+//!
+//! * [`event`]: what flows.
+//! * [`broker`]: carries events from the node that took them to every node, in order, once.
+
+pub mod broker;
+pub mod connection;
+pub mod drain;
+pub mod event;
+pub mod metrics;
