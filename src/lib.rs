@@ -14,4 +14,7 @@ pub mod broker;
 pub mod connection;
 pub mod drain;
 pub mod event;
+pub mod hub;
+pub mod listen;
 pub mod metrics;
+pub mod node;
