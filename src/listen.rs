@@ -24,7 +24,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use crate::connection::door::{Door, Knocking};
+use crate::connection::door::{Door, Knocking, Remote};
 use crate::drain::Tasks;
 
 /// How long a kept-alive connection may be idle between two requests. Backends keep theirs for a minute.
@@ -33,10 +33,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The answer to who knocks while too many others do.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
-/// Whom a request came from: the TCP peer. In every request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Remote(pub SocketAddr);
 
 /// One listening socket and what it serves.
 pub struct Server {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use ::metrics::counter;
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -87,6 +88,10 @@ impl Turned {
     }
 }
 
+/// Whom a request came from: the TCP peer. In every request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote(pub SocketAddr);
+
 struct Bucket {
     tokens: f64,
     filled: Instant,
@@ -112,6 +117,12 @@ impl Door {
             bucket: Mutex::new(bucket),
             addresses: Mutex::default(),
         })
+    }
+
+    /// The address of who sent `request`; see [`Door::client`].
+    pub fn sender(&self, request: &Parts) -> IpAddr {
+        let peer = request.extensions.get::<Remote>().map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.0.ip());
+        self.client(peer, &request.headers)
     }
 
     /// The client's address: the peer's, or what trusted proxies say it is.

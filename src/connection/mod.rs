@@ -7,6 +7,7 @@ pub mod handshake;
 pub mod outbox;
 pub mod pace;
 pub mod sweep;
+pub mod upgrade;
 pub mod websocket;
 
 use std::borrow::Cow;

@@ -23,12 +23,13 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-use super::outbox::{Bounds, Outbox, text_frame};
-use super::sweep::{Peer, Register, Registered};
-use super::{Action, Client, Close, Session};
+use super::outbox::{Outbox, text_frame};
+use super::sweep::{Peer, Registered};
+use super::upgrade::{Shared, Who};
+use super::{Action, Close, Session};
 use crate::event::now_ms;
 use crate::metrics;
-use crate::node::{Member, Node};
+use crate::node::Member;
 
 /// Bytes read from a socket at once; the buffer belongs to the thread, not to the connection.
 const SCRATCH: usize = 16 * 1024;
@@ -61,18 +62,6 @@ static RECEIVED: LazyLock<Received> = LazyLock::new(|| Received {
     pong: counter!(metrics::FRAMES_IN, "kind" => "pong"),
 });
 
-/// What all WebSocket connections of a node share.
-pub struct Shared {
-    /// Where they subscribe.
-    pub node: Node,
-    /// Where they are swept.
-    pub register: Arc<Register>,
-    /// How much may wait for each.
-    pub outbox: Bounds,
-    /// The longest message a client may send, in bytes.
-    pub max_message: usize,
-}
-
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
@@ -83,16 +72,9 @@ pub struct End {
 }
 
 /// Serves one client until the connection is over. `early` is what came in one packet with the handshake.
-pub async fn serve<S: Session>(
-    shared: &Shared,
-    client: Client,
-    id: u64,
-    stream: TcpStream,
-    early: Bytes,
-    session: S,
-) -> End {
+pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, early: Bytes, session: S) -> End {
     let (reader, writer) = stream.into_split();
-    let outbox = Outbox::new(id, client, shared.outbox, writer);
+    let outbox = Outbox::new(who.id, who.client, shared.outbox, writer);
     let peer = Peer::new(Arc::clone(&outbox));
     let mut connection = Connection {
         socket: Socket { reader, context: WebSocketContext::new(Role::Server, Some(config(shared.max_message))) },
