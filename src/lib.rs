@@ -11,6 +11,8 @@
 //! * [`broker`]: carries events from the node that took them to every node, in order, once.
 
 pub mod broker;
+pub mod cli;
+pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod event;
