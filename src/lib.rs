@@ -8,8 +8,10 @@
 //! ```
 //!
 //! * [`event`]: what flows.
+//! * [`auth`]: who may post and who may subscribe.
 //! * [`broker`]: carries events from the node that took them to every node, in order, once.
 
+pub mod auth;
 pub mod broker;
 pub mod cli;
 pub mod config;
