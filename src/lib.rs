@@ -13,6 +13,8 @@
 
 pub mod auth;
 pub mod broker;
+pub mod cli;
+pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod event;
