@@ -64,7 +64,9 @@ impl AppError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ": another program has this port; is the upstream notification server still running?",
+        io::ErrorKind::AddrInUse => {
+            ": another program has this port; is the upstream notification server still running?"
+        }
         io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
         io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
         _ => "",
@@ -94,10 +96,15 @@ pub struct Running {
 ///
 /// # Errors
 /// [`AppError`]; nothing is left running then.
-pub async fn start(config: &Config, shared: Option<MemoryBroker>, recorder: PrometheusHandle) -> Result<Running, AppError> {
+pub async fn start(
+    config: &Config,
+    shared: Option<MemoryBroker>,
+    recorder: PrometheusHandle,
+) -> Result<Running, AppError> {
     let keys = Keys::new(&config.keys.current.0, config.keys.previous.as_ref().map(|key| key.0.as_str()));
     keys.self_test()?;
-    let client_listener = bind(&config.http.host, config.http.port, "NOTIFICATION_SERVER_HOST, NOTIFICATION_SERVER_PORT").await?;
+    let client_listener =
+        bind(&config.http.host, config.http.port, "NOTIFICATION_SERVER_HOST, NOTIFICATION_SERVER_PORT").await?;
     let ops_listener = bind(&config.ops_addr.ip().to_string(), config.ops_addr.port(), "FOGHORN_OPS_ADDR").await?;
 
     let (life, front, back) = (Life::default(), Tasks::new(), Tasks::new());
@@ -123,7 +130,7 @@ pub async fn start(config: &Config, shared: Option<MemoryBroker>, recorder: Prom
         max_message: config.limits.message_bytes,
         ids: AtomicU64::new(0),
     });
-    let dialect = Seafile::new(connections, keys.clone(), seafile_config(config), &back);
+    let dialect = Seafile::new(connections, keys.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
     Server { router: seafile::router(dialect), door, handshake }.run(client_listener, &front);

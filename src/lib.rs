@@ -13,6 +13,7 @@
 //! * [`connection`]: one client, seen as a session that decides and an outbox that holds.
 //! * [`dialect`]: the wire protocols towards clients and backends.
 
+pub mod app;
 pub mod auth;
 pub mod broker;
 pub mod cli;
@@ -25,3 +26,4 @@ pub mod hub;
 pub mod listen;
 pub mod metrics;
 pub mod node;
+pub mod ops;

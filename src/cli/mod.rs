@@ -4,6 +4,7 @@
 //! `seafile.conf`. Exit codes: 0 done, 1 it failed, 2 the command line was not understood.
 
 mod check_config;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +56,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::CheckConfig(arguments)) => check_config::run(&arguments, &cli.files.sources()),
-        None => check_config::run(&check_config::Arguments::default(), &cli.files.sources()),
+        None => serve::run(&cli.files.sources()),
     }
 }
 

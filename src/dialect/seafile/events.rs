@@ -88,10 +88,7 @@ async fn accept(seafile: &Seafile, posted: BackendEvent) {
     };
     let channel = Channel::new(CHANNEL_KIND, &posted.repo_id);
     let event = Event { channel, payload: posted.payload, recipients, accepted_ms: now_ms() };
-    let receipt = match group {
-        None => seafile.order.accept(event),
-        Some(group) => seafile.order.accept_for_group(event, group),
-    };
+    let receipt = group.is_none().then(|| seafile.shared.node.publish(event));
     if let Some(receipt) = receipt {
         // Not confirmed in time: the event is queued, and this node's own clients have it already.
         receipt.confirmed(CONFIRM).await;
