@@ -18,4 +18,5 @@ pub mod config;
 pub mod connection;
 pub mod drain;
 pub mod event;
+pub mod logging;
 pub mod metrics;
