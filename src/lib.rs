@@ -24,6 +24,7 @@ pub mod drain;
 pub mod event;
 pub mod hub;
 pub mod listen;
+pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod ops;

@@ -209,3 +209,14 @@ fn cross_check(r: &mut Reader, config: &Config) {
         r.fault(s::OPS_ADDR.row.name, "is the address clients connect to: give it a port of its own");
     }
 }
+
+/// Just the key, for commands that need nothing else.
+///
+/// # Errors
+/// There is none, or `-c` is wrong.
+pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
+    let mut r = Reader::new(sources);
+    r.optional(&s::CONFIG_DIR);
+    let key = keys(&mut r).current;
+    if r.faults.is_empty() { Ok(key) } else { Err(ConfigError::Faults(r.faults)) }
+}

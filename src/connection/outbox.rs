@@ -358,7 +358,8 @@ mod tests {
     #[tokio::test]
     async fn frames_go_out_whole_and_in_order_whatever_the_socket_takes() {
         let (outbox, mut far, _reader) = pair(Bounds { messages: 10_000, bytes: 64 << 20 }).await;
-        let frames: Vec<Bytes> = (0..2_000_u32).map(|n| text_frame(format!("{n:08}").repeat(2_000).as_bytes())).collect();
+        let frames: Vec<Bytes> =
+            (0..2_000_u32).map(|n| text_frame(format!("{n:08}").repeat(2_000).as_bytes())).collect();
         let expected: Vec<u8> = frames.iter().flatten().copied().collect();
         for (n, frame) in frames.iter().enumerate() {
             if n % 3 == 0 { assert!(outbox.push_all(&[frame.clone()])) } else { assert!(outbox.push(frame)) }
