@@ -2,9 +2,15 @@
 //!
 //! * [`message`]: the wire types, pure.
 //! * [`session`]: one client's state, pure; [`pauses`] and [`refusals`] are parts of it.
+//! * [`groups`]: who is in a group, from Seafile's database.
+//! * [`order`]: each event in its place, also while a group is looked up.
 
+pub mod groups;
 mod json;
+pub mod line;
+pub mod members;
 pub mod message;
+pub mod order;
 pub mod pauses;
 pub mod refusals;
 pub mod session;
