@@ -199,7 +199,7 @@ fn algorithm(header: &str) -> Result<Algorithm, Refusal> {
 fn claims(payload: &[u8], now_s: i64) -> Result<Claims, Refusal> {
     let fields: HashMap<String, &RawValue> = serde_json::from_slice(payload).map_err(|_| Refusal::Claims)?;
     let claim = |name| fields.get(name).map(|value| value.get()).filter(|text| *text != "null");
-    let text = |name| claim(name).map(|text| json::<String>(text)).transpose();
+    let text = |name| claim(name).map(json::<String>).transpose();
     // Parsed from its digits: "1.0" and "1e9" are no integers here, as in the reference.
     let exp = claim("exp").ok_or(Refusal::Claims)?.parse::<i64>().map_err(|_| Refusal::Claims)?;
     let claims = Claims { exp, repo_id: text("repo_id")?, username: text("username")? };
@@ -226,7 +226,7 @@ mod tests {
     fn signed(header: &str, payload: &str, key: &str, algorithm: Algorithm) -> String {
         let message = format!("{}.{}", B64.encode(header), B64.encode(payload));
         let key = EncodingKey::from_secret(key.as_bytes());
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).expect("good");
         format!("{message}.{signature}")
     }
 
@@ -261,7 +261,10 @@ mod tests {
         for header in [r#"{"alg":"none"}"#, r#"{"alg":"RS256"}"#, r#"{"alg":"hs256"}"#, r#"{"ALG":"HS256"}"#, "{}"] {
             let token = signed(header, payload, KEY, Algorithm::HS256);
             assert_eq!(keys.verify(&token, 0), Err(Refusal::Algorithm), "{header}");
-            assert_eq!(keys.verify(&format!("{}.", token.rsplit_once('.').unwrap().0), 0), Err(Refusal::Algorithm));
+            assert_eq!(
+                keys.verify(&format!("{}.", token.rsplit_once('.').expect("a dot").0), 0),
+                Err(Refusal::Algorithm)
+            );
         }
         let wrong = signed(r#"{"alg":"HS512"}"#, payload, KEY, Algorithm::HS256);
         assert_eq!(keys.verify(&wrong, 0), Err(Refusal::Signature));
@@ -285,9 +288,10 @@ mod tests {
         assert_eq!(judge(r#"{"exp":2000,"repo_id":7}"#), Err(Refusal::Claims));
         assert_eq!(judge(r#"{"exp":2000,"username":["a"]}"#), Err(Refusal::Claims));
         assert_eq!(judge(r#"{"EXP":2000}"#), Err(Refusal::Claims));
-        let claims = judge(r#"{"exp":2000,"Repo_ID":"x","USERNAME":"u","iat":"odd","aud":5,"deep":[[{}]]}"#).unwrap();
+        let claims =
+            judge(r#"{"exp":2000,"Repo_ID":"x","USERNAME":"u","iat":"odd","aud":5,"deep":[[{}]]}"#).expect("good");
         assert_eq!((claims.repo_id(), claims.username()), ("", ""));
-        let claims = judge(r#"{"exp":1,"repo_id":"x","repo_id":"y","exp":2000,"username":null}"#).unwrap();
+        let claims = judge(r#"{"exp":1,"repo_id":"x","repo_id":"y","exp":2000,"username":null}"#).expect("good");
         assert_eq!((claims.exp, claims.repo_id(), &claims.username), (2000, "y", &None));
     }
 

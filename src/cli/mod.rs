@@ -7,6 +7,7 @@ mod check_config;
 mod client;
 mod mint;
 mod publish;
+mod serve;
 mod tail;
 mod token;
 
@@ -50,6 +51,7 @@ struct Files {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Arguments),
     CheckConfig(check_config::Arguments),
     Token(token::Arguments),
     Publish(publish::Arguments),
@@ -65,7 +67,7 @@ pub fn main() -> ExitCode {
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
-        None => check_config::run(&check_config::Arguments::default(), &sources),
+        Some(Command::Serve(_)) | None => serve::run(&sources),
     }
 }
 
