@@ -5,6 +5,7 @@
 
 mod check_config;
 mod client;
+mod demo;
 mod mint;
 mod publish;
 mod serve;
@@ -52,6 +53,7 @@ struct Files {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Demo(demo::Arguments),
     CheckConfig(check_config::Arguments),
     Token(token::Arguments),
     Publish(publish::Arguments),
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let sources = Sources::process(cli.files.config_dir, cli.files.log_file);
     match cli.command {
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::CheckConfig(arguments)) => check_config::run(&arguments, &sources),
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
