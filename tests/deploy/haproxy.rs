@@ -213,13 +213,13 @@ fn the_pages_source_pools_give_each_address_its_own_ports() {
     assert_eq!(lines.len(), 6);
     let local = |line: &&str| line.replace("10.0.0.1", "127.0.7.").replace(":8083", ":\"${FOGHORN_PORT}\"");
     let lines: Vec<_> = lines.iter().map(|line| local(line).replace("source 10.0.0.", "source 127.0.0.")).collect();
-    let (before, clients) = read("haproxy/haproxy.cfg").split_once("backend foghorn_clients").map(owned).unwrap();
-    let (clients, after) = clients.split_once("backend foghorn_events").map(owned).unwrap();
+    let (before, clients) = read("haproxy/haproxy.cfg").split_once("\nbackend foghorn_clients").map(owned).unwrap();
+    let (clients, after) = clients.split_once("\nbackend foghorn_events").map(owned).unwrap();
     let config = [
         before,
-        "backend foghorn_clients".into(),
+        "\nbackend foghorn_clients\n".into(),
         without_dns(&clients, &lines),
-        "backend foghorn_events".into(),
+        "backend foghorn_events\n".into(),
         after,
     ];
     let dir = TempDir::new().unwrap();
