@@ -6,4 +6,5 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod haproxy;
+mod proxies;
 mod support;
