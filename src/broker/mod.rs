@@ -3,8 +3,12 @@
 //! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
 //! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
 
+pub mod follow;
+pub mod log;
 pub mod memory;
 pub mod partition;
+pub mod window;
+pub mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
