@@ -43,6 +43,9 @@ const BEYOND: &[(&str, &str)] = &[
     ("node", "drain"),
     ("node", "metrics"),
     ("dialect::seafile::session", "metrics"),
+    ("dialect::seafile::groups", "drain"),
+    ("dialect::seafile::order", "drain"),
+    ("dialect::seafile::order", "broker::Receipt"),
 ];
 
 /// A crate or call, and the only files that may name it. A folder ends in `/`.

@@ -1,3 +1,5 @@
+//! Configuration: what is read from where, and every fault at once.
+
 use std::path::PathBuf;
 
 use super::settings as s;
