@@ -59,6 +59,7 @@ impl Sum {
         s.server_pings += t.server_pings;
         s.duplicates += t.duplicates;
         s.reordered += t.reordered;
+        s.replayed += t.replayed;
         s.foreign += t.foreign;
         s.expired += t.expired;
         s.begun += t.begun;
@@ -286,6 +287,7 @@ fn share(plan: &Plan, w: u32, workers: u32) -> Plan {
         source_base: plan.source_base + w * plan.sources,
         in_flight: if plan.in_flight == 0 { 0 } else { plan.in_flight.div_ceil(workers) },
         connect_rate: if plan.connect_rate == 0 { 0 } else { plan.connect_rate.div_ceil(workers) },
+        hang_up_rate: plan.hang_up_rate.div_ceil(workers),
         stuck: plan.stuck.saturating_sub(first).min(end - first),
         ..plan.clone()
     }

@@ -204,6 +204,7 @@ impl Stage {
             ledger: false,
             wrong_key: false,
             stuck: 0,
+            hang_up_rate: 0,
         }
     }
 

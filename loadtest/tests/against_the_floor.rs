@@ -105,6 +105,44 @@ fn churn_ends() {
 }
 
 #[test]
+fn a_soaks_ledger_balances() {
+    // The floor replays nothing, and nobody hangs up.
+    let r = load(&[
+        "soak",
+        "--seconds",
+        "2",
+        "-r",
+        "100",
+        "-n",
+        "30",
+        "--channels",
+        "10",
+        "--settle",
+        "1",
+        "--replay",
+        "0",
+        "--hang-up-rate",
+        "0",
+        "--fault",
+        "nothing=true",
+        "--fault-every",
+        "1",
+    ]);
+    assert_eq!(value(&r, "events accepted", "server"), 200.0);
+    assert_eq!((value(&r, "deliveries owed", "server"), value(&r, "deliveries made", "server")), (1200.0, 1200.0));
+}
+
+#[test]
+fn a_soak_sees_what_is_lost() {
+    // Clients that hang up lose what a server without a memory does not tell them again.
+    let floor = Floor::start();
+    let args = "soak --rounds 1 --seconds 3 -r 200 -n 20 --channels 5 --settle 2 --hang-up-rate 20 --back-after 500";
+    let out = Command::new(LOAD).args(args.split(' ')).args(["--url", &floor.1]).output().unwrap();
+    assert!(!out.status.success());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("does not balance"), "{out:?}");
+}
+
+#[test]
 fn another_host_is_refused() {
     let out = Command::new(LOAD).args(["fanout", "--url", "http://192.0.2.1:80"]).output().unwrap();
     assert!(!out.status.success());

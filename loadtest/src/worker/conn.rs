@@ -323,6 +323,13 @@ impl Worker {
         }
     }
 
+    /// Cuts a subscribed client's connection.
+    pub fn hang_up(&mut self, i: u32) {
+        if self.conns[i as usize].state == State::Ready {
+            self.ended(i, "hung up at random", 500);
+        }
+    }
+
     /// Notes that an event came, so no ping is needed in this second.
     pub fn hear(&mut self, i: u32) {
         self.conns[i as usize].heard = true;
