@@ -1,0 +1,239 @@
+//! The register of open connections, and the one sweep that visits each of them once a second.
+//!
+//! Invariants: no connection has a timer of its own while it is open; pings are spread evenly over the interval, also
+//! when thousands connect in one second; leaving the register is a guard's drop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ::metrics::counter;
+use parking_lot::Mutex;
+
+use super::Close;
+use super::outbox::{Outbox, PING};
+use crate::drain::Tasks;
+use crate::event::now_ms;
+use crate::metrics;
+
+/// The sweep's steps in a second; each visits the connections of one slot.
+const SLOTS: usize = 20;
+/// How long a silent client lives at least, however short the ping interval.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client may be silent that has shown itself to ping every second.
+const PINGER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// When clients are pinged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// Time between two pings to one client.
+    pub ping: Duration,
+    /// How long a client may stay without a single subscription; `None`: for ever.
+    pub unauthenticated: Option<Duration>,
+}
+
+/// What the sweep knows of a connection, and the connection's task tells it.
+pub struct Peer {
+    /// The connection's outbox.
+    pub outbox: Arc<Outbox>,
+    born: Instant,
+    /// Milliseconds after `born` at which the client was last heard.
+    heard: AtomicU64,
+    /// Unix milliseconds at which the session wants a tick; 0: never.
+    tick_at: AtomicU64,
+    tick: AtomicBool,
+    pinger: AtomicBool,
+    subscribed: AtomicBool,
+}
+
+impl Peer {
+    /// A client that is heard right now.
+    pub fn new(outbox: Arc<Outbox>) -> Arc<Self> {
+        Arc::new(Self {
+            outbox,
+            born: Instant::now(),
+            heard: AtomicU64::new(0),
+            tick_at: AtomicU64::new(0),
+            tick: AtomicBool::new(false),
+            pinger: AtomicBool::new(false),
+            subscribed: AtomicBool::new(false),
+        })
+    }
+
+    /// The client sent something. Returns the milliseconds since it connected.
+    pub fn heard(&self) -> u64 {
+        let now = self.born.elapsed().as_millis() as u64;
+        self.heard.store(now, Ordering::Relaxed);
+        now
+    }
+
+    /// The client has shown that it pings every second.
+    pub fn is_pinger(&self) {
+        self.pinger.store(true, Ordering::Relaxed);
+    }
+
+    /// The client has subscribed to something.
+    pub fn is_subscribed(&self) {
+        self.subscribed.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for a tick at `at` (Unix milliseconds).
+    pub fn tick_at(&self, at: Option<u64>) {
+        self.tick_at.store(at.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Whether the tick asked for is due; says so once.
+    pub fn take_tick(&self) -> bool {
+        self.tick.load(Ordering::Relaxed) && self.tick.swap(false, Ordering::Acquire)
+    }
+}
+
+struct Entry {
+    peer: Arc<Peer>,
+    /// Milliseconds after the peer's birth of the next ping.
+    next_ping: u64,
+    /// The same of the first ping that is not answered yet.
+    asked: Option<u64>,
+    unanswered: u8,
+}
+
+/// Every open connection of this node.
+pub struct Register {
+    slots: Vec<Mutex<Vec<Entry>>>,
+    liveness: Liveness,
+    joined: AtomicUsize,
+    open: AtomicUsize,
+}
+
+impl Register {
+    /// An empty register.
+    pub fn new(liveness: Liveness) -> Arc<Self> {
+        let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
+        Arc::new(Self { slots, liveness, joined: AtomicUsize::new(0), open: AtomicUsize::new(0) })
+    }
+
+    /// Enters `peer`. It stays until the guard is dropped.
+    pub fn join(self: &Arc<Self>, peer: Arc<Peer>) -> Registered {
+        let n = self.joined.fetch_add(1, Ordering::Relaxed);
+        let (slot, id) = (n % SLOTS, peer.outbox.id());
+        // Multiples of the golden ratio, taken modulo 1, fill the interval evenly in any order of arrival.
+        let phase = (n as f64 * 0.618_033_988_749_895).fract();
+        let next_ping = (self.liveness.ping.as_millis() as f64 * phase) as u64;
+        self.slots[slot].lock().push(Entry { peer, next_ping, asked: None, unanswered: 0 });
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Registered { register: Arc::clone(self), slot, id }
+    }
+
+    /// How many connections are open.
+    pub fn len(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The outboxes of all open connections.
+    pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
+        let mut all = Vec::with_capacity(self.len());
+        for slot in &self.slots {
+            all.extend(slot.lock().iter().map(|entry| Arc::clone(&entry.peer.outbox)));
+        }
+        all
+    }
+
+    /// Runs the sweep until the tasks are stopped.
+    pub fn sweep(self: &Arc<Self>, tasks: &Tasks) {
+        let (register, stop) = (Arc::clone(self), tasks.clone());
+        tasks.spawn("sweep", async move {
+            let mut step = tokio::time::interval(Duration::from_secs(1) / SLOTS as u32);
+            step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            for slot in register.slots.iter().cycle() {
+                tokio::select! {
+                    _ = step.tick() => register.visit(slot),
+                    () = stop.stopped() => return,
+                }
+            }
+        });
+    }
+
+    fn visit(&self, slot: &Mutex<Vec<Entry>>) {
+        let now = now_ms();
+        let mut pings = 0;
+        for entry in slot.lock().iter_mut() {
+            let peer = &entry.peer;
+            let tick_at = peer.tick_at.load(Ordering::Relaxed);
+            if tick_at != 0 && tick_at <= now {
+                peer.tick_at.store(0, Ordering::Relaxed);
+                peer.tick.store(true, Ordering::Release);
+                peer.outbox.wake();
+            }
+            pings += u64::from(entry.look(self.liveness));
+        }
+        if pings > 0 {
+            counter!(metrics::FRAMES_OUT, "kind" => "ping").increment(pings);
+        }
+    }
+}
+
+impl Entry {
+    /// Pings the client, or gives it up, if it is time to. Returns whether it was pinged.
+    fn look(&mut self, liveness: Liveness) -> bool {
+        let age = self.peer.born.elapsed().as_millis() as u64;
+        let heard = self.peer.heard.load(Ordering::Relaxed);
+        let silent = Duration::from_millis(age.saturating_sub(heard));
+        if self.asked.is_some_and(|asked| heard >= asked) {
+            (self.asked, self.unanswered) = (None, 0);
+        }
+        if self.peer.pinger.load(Ordering::Relaxed) && silent > PINGER_PATIENCE {
+            return self.give_up("dead: the client used to ping every second");
+        }
+        let quiet_since_birth = liveness.unauthenticated.is_some_and(|limit| self.peer.born.elapsed() > limit);
+        if quiet_since_birth && !self.peer.subscribed.load(Ordering::Relaxed) {
+            self.peer.outbox.close(Close::new(1008, "no subscription in time", "unauthenticated"));
+            return false;
+        }
+        if age < self.next_ping {
+            return false;
+        }
+        if self.unanswered >= 2 {
+            // With short intervals two pings are not enough to call a client dead.
+            if silent > PATIENCE {
+                return self.give_up("dead: pings were not answered");
+            }
+        } else {
+            self.asked.get_or_insert(age);
+            self.unanswered += 1;
+        }
+        self.next_ping = age + liveness.ping.as_millis() as u64;
+        self.peer.outbox.push_control(PING);
+        true
+    }
+
+    fn give_up(&self, reason: &'static str) -> bool {
+        self.peer.outbox.abandon();
+        self.peer.outbox.close(Close::new(Close::ABNORMAL, reason, "dead"));
+        false
+    }
+}
+
+/// A place in the register, given up when dropped.
+pub struct Registered {
+    register: Arc<Register>,
+    slot: usize,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut slot = self.register.slots[self.slot].lock();
+        if let Some(at) = slot.iter().position(|entry| entry.peer.outbox.id() == self.id) {
+            slot.swap_remove(at);
+            if slot.capacity() > 4 * slot.len().max(16) {
+                slot.shrink_to_fit();
+            }
+            self.register.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
