@@ -5,7 +5,6 @@
 use crate::clock;
 use crate::stats::Times;
 use crate::worker::control::{Ledger, Order, Plan, Settle, Tally, Word};
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -64,14 +63,7 @@ impl Sum {
         s.expired += t.expired;
         s.begun += t.begun;
         s.cpu_s += t.cpu_s;
-        add_ends(&mut s.ends, &t.ends);
-    }
-}
-
-/// Adds up how connections ended.
-pub fn add_ends(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
-    for (why, n) in from {
-        *to.entry(why.clone()).or_default() += n;
+        t.ends.iter().for_each(|(why, n)| *s.ends.entry(why.clone()).or_default() += n);
     }
 }
 

@@ -125,13 +125,14 @@ mod tests {
         let me = std::process::id();
         let before = usage(&[me]);
         let mut x = 1u64;
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(60);
-        while std::time::Instant::now() < until {
-            x = std::hint::black_box(x.wrapping_mul(31));
+        // Other processes may have the cores; what counts is that our time passes.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while (usage(&[me]) - before).cpu_s < 0.03 && std::time::Instant::now() < until {
+            (0..1_000_000u64).for_each(|_| x = std::hint::black_box(x.wrapping_mul(31)));
         }
         let used = usage(&[me]) - before;
         assert!(before.rss > 1e5 && before.pss > 1e5, "{before:?}");
-        assert!(used.cpu_s >= 0.03, "{used:?}");
+        assert!((0.03..10.0).contains(&used.cpu_s), "{used:?}");
     }
 
     #[test]

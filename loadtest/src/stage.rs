@@ -156,7 +156,7 @@ impl Stage {
         }
         let nchan = if common.nchan { Some(Nchan::start()?) } else { None };
         if let Some(n) = &nchan {
-            let mut s = system(common, "nchan", Dialect::Nchan, &[n.url.clone()])?;
+            let mut s = system(common, "nchan", Dialect::Nchan, std::slice::from_ref(&n.url))?;
             s.pids = vec![n.pid()];
             systems.push(s);
         }

@@ -10,6 +10,7 @@ pub mod book;
 mod churn;
 mod conn;
 pub mod control;
+mod listen;
 
 use crate::clock;
 use crate::stamp;
