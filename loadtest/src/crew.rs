@@ -3,15 +3,13 @@
 //! Invariant: no worker outlives its [`Crew`], and no wait is without an end.
 
 use crate::clock;
+use crate::limits;
 use crate::stats::Times;
 use crate::worker::control::{Ledger, Order, Plan, Settle, Tally, Word};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-
-/// Clients one worker can have: descriptors, less a few for itself.
-pub const PER_WORKER: u32 = 19_000;
 
 /// Why a crew is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +71,7 @@ impl Crew {
     /// # Errors
     /// When a process cannot be started.
     pub fn start(plan: &Plan, workers: u32) -> Result<Self, Failed> {
-        let workers = workers.max(plan.clients.div_ceil(PER_WORKER)).max(1);
+        let workers = workers.max(plan.clients.div_ceil(limits::per_worker())).max(1);
         let (tell, inbox) = channel();
         let me = std::env::current_exe().map_err(Failed::Start)?;
         let mut crew = Self { children: Vec::new(), inbox };

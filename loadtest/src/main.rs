@@ -11,6 +11,7 @@ mod crew;
 mod dialect;
 mod faults;
 mod floor;
+mod limits;
 mod nchan;
 mod plot;
 mod poster;
@@ -64,6 +65,7 @@ enum What {
 }
 
 fn main() -> ExitCode {
+    limits::raise_descriptors();
     let done = match Cli::parse().what {
         What::Idle(o) => scenario::idle::run(&o).map_err(|e| e.to_string()),
         What::Fanout(o) => scenario::fanout::run(&o).map_err(|e| e.to_string()),

@@ -49,7 +49,7 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
     if got < n {
         return Err(Failed::Wrong(format!("only {got} of {n} clients could subscribe")));
     }
-    let mut poster = Single::new(stage.source(&plan));
+    let mut poster = Single::new(stage.source(system, &plan));
     let (mut pongs, mut cpu_s) = (Times::default(), 0.0);
     // The first event warms caches and buffers and is not counted.
     for k in 0..=o.events {

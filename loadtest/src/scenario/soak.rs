@@ -81,7 +81,7 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
     plan.hang_up_rate = o.hang_up_rate;
     let (mut crew, _) = stage.raise(system, &plan)?;
     crew.mark(0)?;
-    let mut source = stage.source(&plan);
+    let mut source = stage.source(system, &plan);
     (source.connections, source.timeout) = (o.posters, Duration::from_secs(2));
     let before = procfs::usage(&system.pids);
     let (posted, faults) = post_and_hurt(o, &source)?;
