@@ -9,6 +9,7 @@ mod demo;
 mod mint;
 mod publish;
 mod serve;
+mod status;
 mod tail;
 mod token;
 
@@ -58,6 +59,7 @@ enum Command {
     Token(token::Arguments),
     Publish(publish::Arguments),
     Tail(tail::Arguments),
+    Status(status::Arguments),
 }
 
 /// Does what the command line says.
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
+        Some(Command::Status(arguments)) => status::run(&arguments, &sources),
         Some(Command::Serve(_)) | None => serve::run(&sources),
     }
 }
