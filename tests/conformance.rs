@@ -14,8 +14,8 @@ use common::ports::free_port;
 use common::process::{command, need};
 use common::proxy::Proxy;
 use common::redis::Redis;
-use common::wire::Wire;
 use common::token;
+use common::wire::Wire;
 
 /// Conversations that a proxy answers or rewrites by its nature, each with the reason.
 type LeftOut = &'static [(&'static str, &'static str)];
@@ -55,7 +55,9 @@ fn replay(port: u16, prefix: &str, left_out: LeftOut) {
         play.arg(folder().join("conformance/run.py")).args(["--url", &format!("http://127.0.0.1:{port}")]);
         play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"]);
         play.args(files.iter().skip(lane).step_by(LANES));
-        lanes.push(play.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("python runs"));
+        lanes.push(
+            play.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("python runs"),
+        );
     }
     let (mut report, mut good) = (String::new(), 0);
     for lane in lanes {

@@ -5,6 +5,7 @@
 
 mod check_config;
 mod client;
+mod doctor;
 mod mint;
 mod publish;
 mod serve;
@@ -55,6 +56,7 @@ enum Command {
     Token(token::Arguments),
     Publish(publish::Arguments),
     Tail(tail::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Does what the command line says.
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, &sources),
         None => serve::run(&sources),
     }
 }
