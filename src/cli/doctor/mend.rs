@@ -88,7 +88,8 @@ impl Front {
     }
 
     fn named(&self, proxy: Proxy, want: Want) -> Vec<String> {
-        self.lines(proxy, want).into_iter().map(|line| format!("{}: {line}", proxy.name())).collect()
+        let lines = self.lines(proxy, want).into_iter().map(|line| format!("    {line}"));
+        [format!("in {}:", proxy.name())].into_iter().chain(lines).collect()
     }
 
     fn lines(&self, proxy: Proxy, want: Want) -> Vec<String> {
@@ -216,15 +217,15 @@ mod tests {
     #[test]
     fn one_proxy_where_it_is_known_and_all_where_not() {
         let nginx = front(None).mend(Want::Upgrade, &headers("nginx"), "");
-        assert!(nginx.iter().all(|line| line.starts_with("nginx: ")), "{nginx:?}");
+        assert!(nginx[0] == "in nginx:" && nginx[1..].iter().all(|line| line.starts_with("    ")), "{nginx:?}");
         assert!(nginx.iter().any(|line| line.contains("proxy_set_header Upgrade $http_upgrade;")));
         let told = front(Some(Proxy::Apache)).mend(Want::Route, &headers("nginx"), "");
-        assert!(told[0].contains("ProxyPass \"/notification\" \"http://10.0.0.11:8083/notification\""), "{told:?}");
+        assert!(told[1].contains("ProxyPass \"/notification\" \"http://10.0.0.11:8083/notification\""), "{told:?}");
         let all = front(None).mend(Want::Address, &HeaderMap::new(), "");
-        for name in ["HAProxy: ", "nginx: ", "Apache: ", "Caddy: "] {
-            assert!(all.iter().any(|line| line.starts_with(name)), "{name} in {all:?}");
+        for name in ["in HAProxy:", "in nginx:", "in Apache:", "in Caddy:"] {
+            assert!(all.iter().any(|line| line == name), "{name} in {all:?}");
         }
         let key = front(Some(Proxy::Nginx)).mend(Want::Header("Sec-WebSocket-Key"), &HeaderMap::new(), "");
-        assert!(key[1].contains("$http_sec_websocket_key"), "{key:?}");
+        assert!(key[2].contains("$http_sec_websocket_key"), "{key:?}");
     }
 }

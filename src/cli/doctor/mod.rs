@@ -156,4 +156,7 @@ async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
             told.add(check);
         }
     }
+    for listener in listeners {
+        listener.leave().await;
+    }
 }

@@ -83,6 +83,12 @@ impl Listener {
         }
     }
 
+    /// Leaves as clients do.
+    pub async fn leave(mut self) {
+        // Whether the server still listens does not matter.
+        let _ = tokio::time::timeout(ARRIVAL, self.socket.close(None)).await;
+    }
+
     /// Waits for the event of commit `commit`; how long it took, or why it did not come.
     async fn receive(&mut self, commit: &str, since: Instant) -> Result<Duration, String> {
         loop {
