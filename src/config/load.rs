@@ -9,7 +9,7 @@ use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
-use super::{Config, ConfigError, Groups, Http, Keys, Limits, Log, RedisSettings, Secret, Waiting};
+use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, RedisSettings, Secret, Waiting};
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]
@@ -127,11 +127,11 @@ fn groups(r: &mut Reader) -> Option<Groups> {
         if !r.is_set(row) {
             let set: Vec<&str> = wanted.iter().filter(|row| r.is_set(row)).map(|row| row.name).collect();
             let set = set.join(" and ");
-            r.fault(row.name, format!("is missing: {set} asks for group members. Set it, or unset {set}"));
+            r.fault(row.name, format!("is missing, and group members are to be looked up since {set} is set: set it too, or unset the others"));
         }
     }
-    if ca.is_some() && !tls {
-        r.fault(s::DB_CA.row.name, "is of no use without FOGHORN_DB_TLS=true");
+    if ca.is_some() && tls != DbTls::Verify {
+        r.fault(s::DB_CA.row.name, "is of no use without FOGHORN_DB_TLS=verify");
     }
     Some(Groups { host: host?, port, user: user?, password: Secret(password.unwrap_or_default()), ccnet_db, tls, ca })
 }
