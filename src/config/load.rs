@@ -2,7 +2,7 @@
 //!
 //! Invariant: the settings are read in the order of the table, each once, whatever is wrong with those before it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use url::Url;
@@ -219,4 +219,15 @@ pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
     r.optional(&s::CONFIG_DIR);
     let key = keys(&mut r).current;
     if r.faults.is_empty() { Ok(key) } else { Err(ConfigError::Faults(r.faults)) }
+}
+
+/// Just the ops address, likewise.
+///
+/// # Errors
+/// It is none, or `-c` is wrong.
+pub fn ops_addr(sources: &Sources) -> Result<SocketAddr, ConfigError> {
+    let mut r = Reader::new(sources);
+    r.optional(&s::CONFIG_DIR);
+    let address = r.value(&s::OPS_ADDR);
+    if r.faults.is_empty() { Ok(address) } else { Err(ConfigError::Faults(r.faults)) }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use load::{Report, key, load};
+pub use load::{Report, key, load, ops_addr};
 pub use reader::{Entry, Fault, Source, Sources};
 
 /// The configuration is wrong.
