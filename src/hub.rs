@@ -63,6 +63,7 @@ struct Meters {
     channels: Gauge,
     delivered: Counter,
     deliveries: Counter,
+    frames: Counter,
     replayed: Counter,
     fanout: Histogram,
     fanout_seconds: Histogram,
@@ -93,6 +94,7 @@ impl Hub {
                 channels: gauge!(metrics::CHANNELS),
                 delivered: counter!(metrics::EVENTS_DELIVERED),
                 deliveries: counter!(metrics::DELIVERIES),
+                frames: counter!(metrics::FRAMES_OUT, "kind" => "message"),
                 replayed: counter!(metrics::REPLAYED),
                 fanout: histogram!(metrics::FANOUT_SIZE),
                 fanout_seconds: histogram!(metrics::FANOUT_SECONDS),
@@ -121,6 +123,7 @@ impl Hub {
         if !frames.is_empty() {
             self.meters.replayed.increment(frames.len() as u64);
             self.meters.deliveries.increment(frames.len() as u64);
+            self.meters.frames.increment(frames.len() as u64);
             new.outbox.push_all(&frames);
         }
         Arc::make_mut(&mut entry.list).push(new);
@@ -165,6 +168,7 @@ impl Hub {
         }
         self.meters.delivered.increment(1);
         self.meters.deliveries.increment(given);
+        self.meters.frames.increment(given);
         self.meters.fanout.record(given as f64);
         if given > 0 {
             self.meters.fanout_seconds.record(started.elapsed());

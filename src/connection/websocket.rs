@@ -50,17 +50,22 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
 }
 
-struct Received {
+struct Frames {
     message: Counter,
     ping: Counter,
     pong: Counter,
+    close: Counter,
 }
 
-static RECEIVED: LazyLock<Received> = LazyLock::new(|| Received {
-    message: counter!(metrics::FRAMES_IN, "kind" => "message"),
-    ping: counter!(metrics::FRAMES_IN, "kind" => "ping"),
-    pong: counter!(metrics::FRAMES_IN, "kind" => "pong"),
-});
+impl Frames {
+    fn of(name: &'static str) -> Self {
+        let kind = |kind: &'static str| counter!(name, "kind" => kind);
+        Self { message: kind("message"), ping: kind("ping"), pong: kind("pong"), close: kind("close") }
+    }
+}
+
+static RECEIVED: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_IN));
+static SENT: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_OUT));
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +263,8 @@ impl<S: Session> Connection<S> {
 
     fn on_ping(&mut self, now: u64) {
         RECEIVED.ping.increment(1);
+        // The parser answers each ping.
+        SENT.pong.increment(1);
         self.ping_streak = if now.saturating_sub(self.last_ping) <= PINGER_GAP_MS { self.ping_streak + 1 } else { 0 };
         self.last_ping = now;
         if self.ping_streak >= PINGER_STREAK {
@@ -284,7 +291,9 @@ impl<S: Session> Connection<S> {
                 }
                 Action::Unsubscribe(channel) => self.member.unsubscribe(&channel),
                 Action::Reply(text) => {
-                    self.outbox.push(&text_frame(&text));
+                    if self.outbox.push(&text_frame(&text)) {
+                        SENT.message.increment(1);
+                    }
                 }
                 Action::Close(close) => {
                     self.outbox.close(close);
@@ -297,6 +306,7 @@ impl<S: Session> Connection<S> {
 
     /// The peer sent a close frame; the parser has answered it or will, at its next read.
     fn peer_closes(&mut self, frame: Option<CloseFrame>) {
+        RECEIVED.close.increment(1);
         if self.closing.is_none() {
             let reason = match frame {
                 Some(frame) => {
@@ -304,6 +314,7 @@ impl<S: Session> Connection<S> {
                 }
                 None => "the peer closed".into(),
             };
+            SENT.close.increment(1);
             let end = End { label: "closed", reason };
             let deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
             self.closing = Some(Box::new(Closing { end, deadline }));
@@ -317,7 +328,9 @@ impl<S: Session> Connection<S> {
         let frame = CloseFrame { code: close.code.into(), reason: close.reason.as_ref().into() };
         let mut wire = Wire { input: &[], outbox: &self.outbox };
         // An error here means that the parser has seen the end already; the deadline covers that too.
-        let _ = self.socket.context.close(&mut wire, Some(frame));
+        if self.socket.context.close(&mut wire, Some(frame)).is_ok() {
+            SENT.close.increment(1);
+        }
         let end = End { label: close.label, reason: close.reason.clone().into_owned() };
         let mut deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
         // Polled once, so that it wakes this task.
