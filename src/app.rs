@@ -20,6 +20,8 @@ use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
 use crate::connection::upgrade::Shared;
 use crate::connection::{Close, pace};
+use crate::dialect::seafile::groups::{self, Groups};
+use crate::dialect::seafile::order::{self, Directory, Order};
 use crate::dialect::seafile::{self, Seafile};
 use crate::drain::{Life, Phase, Tasks};
 use crate::hub::Hub;
@@ -82,6 +84,7 @@ pub struct Running {
     /// The keys, which may change while it runs.
     pub keys: Keys,
     node: Node,
+    order: Order,
     register: Arc<Register>,
     life: Life,
     /// What talks to clients and backends: ends first.
@@ -130,7 +133,8 @@ pub async fn start(
         max_message: config.limits.message_bytes,
         ids: AtomicU64::new(0),
     });
-    let dialect = Seafile::new(connections, keys.clone(), seafile_config(config));
+    let order = order(config, node.clone(), &back);
+    let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
     Server { router: seafile::router(dialect), door, handshake }.run(client_listener, &front);
@@ -139,7 +143,7 @@ pub async fn start(
     life.advance(Phase::Running);
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
-    Ok(Running { client_addr, ops_addr, keys, node, register, life, front, back, settle, drain })
+    Ok(Running { client_addr, ops_addr, keys, node, order, register, life, front, back, settle, drain })
 }
 
 impl Running {
@@ -158,7 +162,8 @@ impl Running {
         pace::close_all(self.register.outboxes(), goodbye, window).await;
         self.front.stop();
         let mut clean = self.front.finish(left()).await;
-        clean &= wait_until(|| self.node.health().waiting == 0, left()).await;
+        let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
+        clean &= wait_until(handed_over, left()).await;
         self.back.stop();
         clean &= self.back.finish(left().max(Duration::from_secs(1))).await;
         tracing::info!(clean, "ended");
@@ -204,6 +209,25 @@ fn seafile_config(config: &Config) -> seafile::Config {
         max_subscriptions: config.limits.subscriptions,
         request: config.limits.request,
     }
+}
+
+fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
+    let directory = config.groups.as_ref().map(|database| {
+        let config = groups::Config {
+            host: database.host.clone(),
+            port: database.port,
+            user: database.user.clone(),
+            password: database.password.0.clone(),
+            database: database.ccnet_db.clone(),
+            tls: database.tls,
+            ca: database.ca.clone(),
+        };
+        Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>
+    });
+    if directory.is_none() {
+        tracing::warn!("no database is configured (SEAFILE_MYSQL_DB_HOST): events for groups will go to nobody");
+    }
+    Order::new(move |event| node.publish(event), directory, order::Limits::default(), tasks.clone())
 }
 
 /// What has to be done every now and then.

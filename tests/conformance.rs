@@ -5,7 +5,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use common::mariadb::MariaDb;
 use common::namespace::ran_apart;
@@ -14,58 +14,99 @@ use common::ports::free_port;
 use common::process::{command, need};
 use common::proxy::Proxy;
 use common::redis::Redis;
-use common::wire::Wire;
 use common::token;
+use common::wire::Wire;
 
-/// Conversations that a proxy answers or rewrites by its nature, each with the reason.
-type LeftOut = &'static [(&'static str, &'static str)];
+/// A way to the nodes, and what it does to conversations by its nature.
+#[derive(Clone, Copy)]
+struct Way {
+    /// What the public address puts before every path.
+    prefix: &'static str,
+    /// Conversations that the proxy answers itself or rewrites, each with the reason.
+    left_out: &'static [(&'static str, &'static str)],
+    /// Conversations that name the public paths themselves, so that nothing is to be put before them.
+    public_paths: &'static [&'static str],
+}
 
-const NGINX: LeftOut = &[];
-const HAPROXY: LeftOut = &[];
-const APACHE: LeftOut = &[];
+const DIRECT: Way = Way { prefix: "", left_out: &[], public_paths: &[] };
+const HAPROXY: Way = Way {
+    prefix: "/notification",
+    left_out: &[],
+    // It passes paths on as they are: /notification/notification/ping would not be Foghorn's.
+    public_paths: &["notification-paths"],
+};
+const NGINX: Way = Way {
+    prefix: "/notification",
+    left_out: &[
+        (
+            "handshake-refused",
+            "it writes Connection itself: a request with an Upgrade header and Connection: close becomes an upgrade",
+        ),
+        ("one-mebibyte-event", "it answers 413 to bodies over its client_max_body_size, 1 MiB by default"),
+    ],
+    public_paths: &[],
+};
+const APACHE: Way = Way {
+    prefix: "/notification",
+    left_out: &[(
+        "handshake-refused",
+        "it writes Connection itself: a request with an Upgrade header and Connection: close becomes an upgrade",
+    )],
+    public_paths: &[],
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-fn conversations(left_out: LeftOut) -> Vec<PathBuf> {
+fn name(file: &Path) -> &str {
+    file.file_stem().and_then(|name| name.to_str()).expect("conversations have plain names")
+}
+
+fn conversations() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in ["conformance/seafile", "conformance/seafile-better"].map(|name| folder().join(name)) {
         let entries = std::fs::read_dir(&folder).expect("the conversations are there");
         files.extend(entries.map(|entry| entry.expect("a folder can be listed").path()));
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
-    let name = |file: &PathBuf| file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-    for (left, _) in left_out {
-        assert!(files.iter().any(|file| name(file) == *left), "{left} is left out but not there");
-    }
-    files.retain(|file| left_out.iter().all(|(left, _)| name(file) != *left));
     files.sort();
     files
 }
 
-/// Replays the conversations through `port`, several side by side, and panics with what differs. The waits in them
-/// suit an idle machine, so they are stretched.
-fn replay(port: u16, prefix: &str, left_out: LeftOut) {
+/// Starts the tool on some conversations. The waits in them suit an idle machine, so they are stretched.
+fn player(port: u16, prefix: &str, files: &[&PathBuf]) -> Child {
+    let mut play = command(&need("python3", "python3"));
+    play.arg(folder().join("conformance/run.py")).args(["--url", &format!("http://127.0.0.1:{port}")]);
+    play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"]).args(files);
+    play.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("python3 starts")
+}
+
+/// Replays the conversations through `port`, several side by side, and panics with what differs.
+fn replay(port: u16, way: Way) {
     const LANES: usize = 6;
-    let files = conversations(left_out);
-    let mut lanes = Vec::new();
-    for lane in 0..LANES {
-        let mut play = command(&need("python3", "python3"));
-        play.arg(folder().join("conformance/run.py")).args(["--url", &format!("http://127.0.0.1:{port}")]);
-        play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"]);
-        play.args(files.iter().skip(lane).step_by(LANES));
-        lanes.push(play.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("python runs"));
+    let files = conversations();
+    for left in way.left_out.iter().map(|(left, _)| left).chain(way.public_paths) {
+        assert!(files.iter().any(|file| name(file) == *left), "{left} is named but not there");
+    }
+    let played = files.iter().filter(|file| way.left_out.iter().all(|(left, _)| name(file) != *left));
+    let (public, plain): (Vec<_>, Vec<_>) = played.partition(|file| way.public_paths.contains(&name(file)));
+    let total = public.len() + plain.len();
+    let lanes = (0..LANES).map(|lane| plain.iter().copied().skip(lane).step_by(LANES).collect::<Vec<_>>());
+    let mut players = lanes.map(|lane| player(port, way.prefix, &lane)).collect::<Vec<_>>();
+    if !public.is_empty() {
+        players.push(player(port, "", &public));
     }
     let (mut report, mut good) = (String::new(), 0);
-    for lane in lanes {
-        let output = lane.wait_with_output().expect("a child can be waited for");
+    for player in players {
+        let output = player.wait_with_output().expect("a child can be waited for");
         let text = String::from_utf8_lossy(&output.stdout);
-        good += text.lines().filter(|line| line.starts_with("ok ")).count();
-        report.extend(text.lines().filter(|line| !line.starts_with("ok ")).map(|line| format!("{line}\n")));
+        let (passed, rest): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with("ok "));
+        good += passed.len();
+        report.extend(rest.iter().map(|line| format!("{line}\n")));
         report += &String::from_utf8_lossy(&output.stderr);
     }
-    assert_eq!(good, files.len(), "of {} conversations {good} passed:\n{report}", files.len());
+    assert_eq!(good, total, "of {total} conversations {good} passed:\n{report}");
 }
 
 /// A node as the conversations expect it: no history, group 7 in its database.
@@ -78,7 +119,7 @@ fn plan(plan: Plan, database: &MariaDb) -> Plan {
 async fn one_memory_node() {
     let database = MariaDb::start().await;
     let node = plan(Plan::new(), &database).start().await;
-    replay(node.port(), "", &[]);
+    replay(node.port(), DIRECT);
 }
 
 #[tokio::test]
@@ -93,7 +134,7 @@ async fn three_nodes_on_two_redis_servers_every_connection_to_another_node() {
     }
     let port = free_port();
     let _proxy = Proxy::haproxy(&round_robin(port, &nodes), port).await;
-    replay(port, "", &[]);
+    replay(port, DIRECT);
     for node in &nodes {
         assert!(node.metric("foghorn_handshakes_total", "").await > 0.0, "a node took no client");
         assert!(node.metric("foghorn_events_accepted_total", "").await > 0.0, "a node took no event");
@@ -135,7 +176,7 @@ async fn behind_the_manuals_haproxy() {
     let _seafile = Wire::between(8000, 8083).await;
     let config = std::fs::read_to_string(manual("haproxy.cfg")).expect("the file is there");
     let _proxy = Proxy::haproxy(&config, 8780).await;
-    replay(8780, "/notification", HAPROXY);
+    replay(8780, HAPROXY);
 }
 
 #[tokio::test]
@@ -147,7 +188,7 @@ async fn behind_the_manuals_nginx() {
     let database = MariaDb::start().await;
     let _node = manuals_node(&database).await;
     let _proxy = Proxy::nginx(&format!("include {};", manual("nginx.conf").display()), 8781).await;
-    replay(8781, "/notification", NGINX);
+    replay(8781, NGINX);
 }
 
 #[tokio::test]
@@ -160,12 +201,10 @@ async fn behind_the_manuals_apache() {
     let _node = manuals_node(&database).await;
     let modules = ["proxy", "proxy_http", "proxy_wstunnel"];
     let _proxy = Proxy::apache(&modules, &format!("Include {}", manual("apache.conf").display()), 8782).await;
-    replay(8782, "/notification", APACHE);
+    replay(8782, APACHE);
 }
 
-/// So that nobody edits a conversation, or a manual's configuration, to make a test pass.
 #[test]
 fn every_conversation_is_there() {
-    let files = conversations(&[]);
-    assert_eq!(files.len(), 48 + 8);
+    assert_eq!(conversations().len(), 48 + 8);
 }

@@ -13,8 +13,10 @@ use super::{Mint, fail, print, runtime};
 use crate::config::Sources;
 
 const EXAMPLE: &str = r#"Examples:
-  foghorn publish repo-update --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c commit_id=0123abcd
-  foghorn publish folder-perm-changed --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c \
+  foghorn publish repo-update commit_id=0123abcd \
+      --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c
+  foghorn publish folder-perm-changed \
+      --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c \
       path=/a type=group group:=7 change_event=modify perm=r
   echo '{"repo_id":"5a6bcd0e","commit_id":"0123abcd"}' |
       foghorn publish repo-update --content - --url https://seafile.example.com/notification

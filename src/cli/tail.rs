@@ -22,7 +22,8 @@ use crate::config::Sources;
 const EXAMPLE: &str = "\
 Examples:
   JWT_PRIVATE_KEY=… foghorn tail 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c
-  foghorn tail -c /opt/seafile/conf --url wss://seafile.example.com/notification --user a@example.com LIBRARY LIBRARY
+  foghorn tail -c /opt/seafile/conf --user a@example.com \\
+      --url wss://seafile.example.com/notification LIBRARY LIBRARY
 
 Messages go to standard output, one a line; what happens to the connection goes to standard error.
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder.";

@@ -9,7 +9,8 @@ use crate::config::Sources;
 
 const EXAMPLE: &str = "\
 Examples:
-  JWT_PRIVATE_KEY=… foghorn token --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c --user a@example.com --ttl 300
+  JWT_PRIVATE_KEY=… foghorn token --user a@example.com --ttl 300 \\
+      --repo 5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c
   JWT_PRIVATE_KEY=… foghorn token --events
 
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder.";

@@ -127,7 +127,7 @@ fn groups(r: &mut Reader) -> Option<Groups> {
         if !r.is_set(row) {
             let set: Vec<&str> = wanted.iter().filter(|row| r.is_set(row)).map(|row| row.name).collect();
             let set = set.join(" and ");
-            r.fault(row.name, format!("is missing: {set} asks for group members. Set it, or unset {set}"));
+            r.fault(row.name, format!("is missing, and group members are to be looked up since {set} is set: set it too, or unset the others"));
         }
     }
     if ca.is_some() && !tls {

@@ -32,7 +32,8 @@ impl MariaDb {
         let data = folder.path().join("data");
         let mut install = Command::new(need("mariadb-install-db", "mariadb-server-core"));
         install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]);
-        install.arg(format!("--datadir={}", data.display()));
+        // A starting server clears its folder for temporary files of what looks like its own: never share one.
+        install.arg(format!("--datadir={}", data.display())).arg(format!("--tmpdir={}", folder.path().display()));
         process::run("mariadb-install-db", install);
         let port = free_port();
         let process = Self::spawn(&folder, port);
@@ -48,7 +49,7 @@ impl MariaDb {
         command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
         command.args(["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0"]);
         command.arg(format!("--datadir={at}/data")).arg(format!("--socket={at}/socket")).arg(format!("--port={port}"));
-        command.arg(format!("--pid-file={at}/pid"));
+        command.arg(format!("--pid-file={at}/pid")).arg(format!("--tmpdir={at}"));
         Process::start("mariadbd", command, &folder.path().join("output"))
     }
 

@@ -44,5 +44,12 @@ where
 /// A library id that no other test uses.
 pub fn library() -> String {
     let n: u128 = rand::random();
-    format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", n >> 96, n >> 80 & 0xffff, n >> 68 & 0xfff, n >> 52 & 0xfff, n & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        n >> 96,
+        n >> 80 & 0xffff,
+        n >> 68 & 0xfff,
+        n >> 52 & 0xfff,
+        n & 0xffff_ffff_ffff
+    )
 }

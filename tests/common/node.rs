@@ -209,7 +209,9 @@ impl Node {
     pub async fn metric(&self, name: &str, label: &str) -> f64 {
         let page = http::get(self.plan.ops, "/metrics").await.expect(200).body;
         page.lines()
-            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label))
+            .filter(|line| {
+                line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label)
+            })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }

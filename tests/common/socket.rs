@@ -147,7 +147,16 @@ impl Handshake {
         let at = buffer.windows(4).position(|w| w == b"\r\n\r\n").expect("the head is whole") + 4;
         buffer.drain(..at);
         let headers = answer.headers;
-        Ok(Ok(Socket { reader, writer, buffer, headers, held: VecDeque::new(), parts: Vec::new(), end: None, pong: true }))
+        Ok(Ok(Socket {
+            reader,
+            writer,
+            buffer,
+            headers,
+            held: VecDeque::new(),
+            parts: Vec::new(),
+            end: None,
+            pong: true,
+        }))
     }
 
     /// Opens the connection; panics if it is refused.

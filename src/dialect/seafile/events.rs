@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::message::{Audience, BackendEvent, CHANNEL_KIND, Posted};
+use super::order::Accepted;
 use super::refusals::{Cause, Use};
 use super::{DIALECT, Seafile};
 use crate::auth::Refusal;
@@ -88,8 +89,11 @@ async fn accept(seafile: &Seafile, posted: BackendEvent) {
     };
     let channel = Channel::new(CHANNEL_KIND, &posted.repo_id);
     let event = Event { channel, payload: posted.payload, recipients, accepted_ms: now_ms() };
-    let receipt = group.is_none().then(|| seafile.shared.node.publish(event));
-    if let Some(receipt) = receipt {
+    let accepted = match group {
+        None => seafile.order.accept(event),
+        Some(group) => seafile.order.accept_for_group(event, group),
+    };
+    if let Accepted::Published(receipt) = accepted {
         // Not confirmed in time: the event is queued, and this node's own clients have it already.
         receipt.confirmed(CONFIRM).await;
     }

@@ -3,13 +3,19 @@
 //! * [`message`]: the wire types, pure.
 //! * [`session`]: one client's state, pure; [`pauses`] and [`refusals`] are parts of it.
 //! * [`events`]: what backends post.
+//! * [`groups`]: who is in a group, from Seafile's database.
+//! * [`order`]: each event in its place, also while a group is looked up.
 //!
 //! Every endpoint answers under `/notification` too, for proxies that do not rewrite. `/ping` answers as long as the
 //! process lives: clients ask it once in their life.
 
 pub mod events;
+pub mod groups;
 mod json;
+pub mod line;
+pub mod members;
 pub mod message;
+pub mod order;
 pub mod pauses;
 pub mod refusals;
 pub mod session;
@@ -24,6 +30,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
+use self::order::Order;
 use self::session::{Rules, SeafileSession};
 use crate::auth::Keys;
 use crate::connection::upgrade::{Dialect, Shared, Who, upgrade};
@@ -46,13 +53,14 @@ pub struct Config {
 pub struct Seafile {
     shared: Arc<Shared>,
     rules: Arc<Rules>,
+    order: Order,
     config: Config,
 }
 
 impl Seafile {
-    /// The dialect over `shared`'s node, with tokens checked by `keys`.
-    pub fn new(shared: Arc<Shared>, keys: Keys, config: Config) -> Arc<Self> {
-        Arc::new(Self { shared, rules: Rules::new(keys, config.max_subscriptions), config })
+    /// The dialect over `shared`'s node, with tokens checked by `keys` and events published through `order`.
+    pub fn new(shared: Arc<Shared>, keys: Keys, order: Order, config: Config) -> Arc<Self> {
+        Arc::new(Self { shared, rules: Rules::new(keys, config.max_subscriptions), order, config })
     }
 }
 
