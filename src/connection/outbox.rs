@@ -368,7 +368,7 @@ mod tests {
             (0..2_000_u32).map(|n| text_frame(format!("{n:08}").repeat(2_000).as_bytes())).collect();
         let expected: Vec<u8> = frames.iter().flatten().copied().collect();
         for (n, frame) in frames.iter().enumerate() {
-            if n % 3 == 0 { assert!(outbox.push_all(&[frame.clone()])) } else { assert!(outbox.push(frame)) }
+            if n % 3 == 0 { assert!(outbox.push_all(std::slice::from_ref(frame))) } else { assert!(outbox.push(frame)) }
         }
         assert!(!outbox.is_empty(), "the test must fill the socket");
         let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
