@@ -14,13 +14,13 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use crate::auth::{self, Keys};
 use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
-use crate::config::Config;
+use crate::config::{Config, DbTls};
 use crate::connection::door::{self, Door};
 use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
 use crate::connection::upgrade::Shared;
 use crate::connection::{Close, pace};
-use crate::dialect::seafile::groups::{self, Groups};
+use crate::dialect::seafile::groups::{self, Groups, Tls};
 use crate::dialect::seafile::order::{self, Directory, Order};
 use crate::dialect::seafile::{self, Seafile};
 use crate::drain::{Life, Phase, Tasks};
@@ -219,7 +219,11 @@ fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
             user: database.user.clone(),
             password: database.password.0.clone(),
             database: database.ccnet_db.clone(),
-            tls: database.tls,
+            tls: match database.tls {
+                DbTls::Off => Tls::Off,
+                DbTls::On => Tls::On,
+                DbTls::Verify => Tls::Verify,
+            },
             ca: database.ca.clone(),
         };
         Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>

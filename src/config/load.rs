@@ -9,7 +9,9 @@ use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
-use super::{Config, ConfigError, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
+use super::{
+    Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting,
+};
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]
@@ -148,8 +150,8 @@ fn groups(r: &mut Reader) -> Option<Groups> {
             r.fault(row.name, format!("is missing, and group members are to be looked up since {set} is set: set it too, or unset the others"));
         }
     }
-    if ca.is_some() && !tls {
-        r.fault(s::DB_CA.row.name, "is of no use without FOGHORN_DB_TLS=true");
+    if ca.is_some() && tls != DbTls::Verify {
+        r.fault(s::DB_CA.row.name, "is of no use without FOGHORN_DB_TLS=verify");
     }
     Some(Groups { host: host?, port, user: user?, password: Secret(password.unwrap_or_default()), ccnet_db, tls, ca })
 }

@@ -63,6 +63,17 @@ pub enum LogLevel {
     Error,
 }
 
+/// Whether the connection to the database is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DbTls {
+    /// No.
+    Off,
+    /// Yes, with any certificate.
+    On,
+    /// Yes, and the certificate must fit the host and lead to a trusted authority.
+    Verify,
+}
+
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -134,7 +145,7 @@ pub struct Groups {
     /// Database.
     pub ccnet_db: String,
     /// Whether to encrypt.
-    pub tls: bool,
+    pub tls: DbTls,
     /// PEM file of authorities to trust instead of the public ones.
     pub ca: Option<PathBuf>,
 }

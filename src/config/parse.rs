@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{LogFormat, LogLevel};
+use super::{DbTls, LogFormat, LogLevel};
 
 /// A value that is not understood, with a hint where the mistake is a known one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,6 +143,16 @@ pub fn format(text: &str) -> Result<LogFormat, Wrong> {
     match text.trim().to_ascii_lowercase().as_str() {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
+        _ => Err(Wrong::default()),
+    }
+}
+
+/// How the connection to the database is encrypted.
+pub fn db_tls(text: &str) -> Result<DbTls, Wrong> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "off" => Ok(DbTls::Off),
+        "on" => Ok(DbTls::On),
+        "verify" => Ok(DbTls::Verify),
         _ => Err(Wrong::default()),
     }
 }

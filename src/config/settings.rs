@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::parse::{self, Wrong};
-use super::{LogFormat, LogLevel};
+use super::{DbTls, LogFormat, LogLevel};
 
 /// What of a setting's value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +178,12 @@ settings! {
         DB_NAME: String = "SEAFILE_MYSQL_DB_CCNET_DB_NAME"
             "ccnet_db", parse::text, "a database name",
             "Name of the ccnet database.";
-        DB_TLS: bool = "FOGHORN_DB_TLS"
-            "false", parse::switch, "true or false",
-            "Encrypt the connection to the database and check its certificate.";
+        DB_TLS: DbTls = "FOGHORN_DB_TLS"
+            "off", parse::db_tls, "off, on or verify",
+            "Encrypt the connection to the database: `on` takes any certificate, `verify` only one that fits the host.";
         DB_CA: PathBuf = "FOGHORN_DB_CA"
             "", parse::file, "a PEM file that exists",
-            "Certificates that vouch for the database's, instead of the public authorities; goes with `FOGHORN_DB_TLS`.";
+            "Certificates that vouch for the database's, instead of the public authorities; goes with `FOGHORN_DB_TLS=verify`.";
     }
     "Cluster" {
         REDIS_URLS: Vec<String> = "FOGHORN_REDIS_URLS" [mask Urls]

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod browser;
 pub mod http;
 pub mod mariadb;
 pub mod namespace;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::common::node::Plan;
+use crate::common::token;
 use crate::support::{Answer, Dns, Process, Stub, eventually, free_port, http, program, read, root, run, upgrade};
 
 const SEAFILE: &str = "127.0.0.1";
@@ -39,16 +41,25 @@ impl Site {
         Site::start(&root().join("haproxy/haproxy.cfg"), settings, &[1, 2, 3])
     }
 
-    /// Starts HAProxy and waits until these nodes are up (one entry for each server line).
+    /// Starts stub nodes and HAProxy, and waits until these nodes are up (one entry for each server line).
     fn start(config: &Path, settings: &[(&str, &str)], expected: &[u8]) -> Site {
-        let dir = TempDir::new().unwrap();
         let (port, ops) = (free_port(), free_port());
-        let nodes: Vec<_> = (0..4)
-            .map(|index| {
-                let at = |port| SocketAddr::new(node_address(index).into(), port);
-                (Stub::start(at(port), &format!("node{}", index + 1)), Stub::start(at(ops), "ops"))
-            })
-            .collect();
+        let nodes = (0..4).map(|index| {
+            let at = |port| SocketAddr::new(node_address(index).into(), port);
+            (Stub::start(at(port), &format!("node{}", index + 1)), Stub::start(at(ops), "ops"))
+        });
+        Site::around(nodes.collect(), (port, ops), config, settings, expected)
+    }
+
+    /// Starts HAProxy in front of nodes with these client and ops ports.
+    fn around(
+        nodes: Vec<(Stub, Stub)>,
+        (port, ops): (u16, u16),
+        config: &Path,
+        settings: &[(&str, &str)],
+        expected: &[u8],
+    ) -> Site {
+        let dir = TempDir::new().unwrap();
         let dns = Dns::start(&[node_address(0), node_address(1), node_address(2)]);
         let (public, inner) = (loopback(), loopback());
         let seafiles = [Stub::start(loopback(), "seafile"), Stub::start(loopback(), "seafile")];
@@ -330,4 +341,94 @@ fn echo(tunnel: &mut TcpStream) {
     let mut back = [0; 12];
     tunnel.read_exact(&mut back).expect("the tunnel outlives the reload");
     assert_eq!(&back, b"still there?");
+}
+
+/// What clients and backends meet while `during` runs: handshakes and posts without a pause, each that failed.
+fn under_load(site: &Site, during: impl FnOnce()) -> Vec<String> {
+    let done = AtomicBool::new(false);
+    let post = format!("POST /notification/events\nAuthorization: Token {}", token::event());
+    let event = r#"{"type":"repo-update","content":{"repo_id":"r","commit_id":"c"}}"#;
+    let (handshake, public) = (upgrade("/notification"), site.public);
+    let keep_on = |head: &str, body: &str, expected: u16| {
+        let (mut failed, mut sent) = (Vec::new(), 0);
+        while !done.load(Ordering::Acquire) {
+            sent += 1;
+            match http(SEAFILE, public, head, body) {
+                Ok(answer) if answer.status == expected => {}
+                other => failed.push(format!("{}: {other:?}", head.lines().next().unwrap_or_default())),
+            }
+        }
+        assert!(sent > 20, "hardly a load: {sent} requests");
+        failed
+    };
+    std::thread::scope(|scope| {
+        let posts = scope.spawn(|| keep_on(&post, event, 200));
+        let handshakes = scope.spawn(|| keep_on(&handshake, "", 101));
+        during();
+        done.store(true, Ordering::Release);
+        [posts.join().unwrap(), handshakes.join().unwrap()].concat()
+    })
+}
+
+#[test]
+#[ignore = "needs haproxy"]
+fn nodes_drained_stopped_and_killed_under_load_cost_no_post_and_no_handshake() {
+    let (port, ops) = (free_port(), free_port());
+    let start = |index: u8| {
+        let address = node_address(index);
+        let plan = Plan::on(port, ops).env("NOTIFICATION_SERVER_HOST", &address.to_string());
+        plan.env("FOGHORN_OPS_ADDR", &format!("{address}:{ops}")).env("FOGHORN_DRAIN_SECONDS", "2").launch()
+    };
+    let mut nodes: Vec<_> = (0..3).map(start).collect();
+    let config = root().join("haproxy/haproxy.cfg");
+    let site = Site::around(Vec::new(), (port, ops), &config, &[("HANDSHAKES_PER_10S", "1000000")], &[1, 2, 3]);
+    let handshakes = |index: u8| -> u64 {
+        let address = SocketAddr::new(node_address(index).into(), ops);
+        let page = http(SEAFILE, address, "GET /metrics", "").unwrap().body;
+        let lines = page.lines().filter(|line| line.starts_with("foghorn_handshakes_total"));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let failed = under_load(&site, || {
+        eventually("the load reaches the node", 20, || handshakes(1) > 5);
+        assert!(site.foghorn_node(&["drain", "127.0.7.2"]).0);
+        std::thread::sleep(Duration::from_millis(500));
+        let before = handshakes(1);
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(handshakes(1), before, "a drained node got a handshake");
+        assert!(site.foghorn_node(&["ready", "127.0.7.2"]).0);
+        eventually("it is back", 20, || handshakes(1) > before);
+    });
+    assert_eq!(failed, Vec::<String>::new(), "drained");
+
+    let failed = under_load(&site, || {
+        nodes[2].process().kill();
+        eventually("the dead node is out", 20, || site.up() == vec![1, 2]);
+        std::thread::sleep(Duration::from_secs(2));
+    });
+    assert_eq!(failed, Vec::<String>::new(), "killed");
+    let retried = site.stats("foghorn_clients", "wredis");
+    under_load(&site, || std::thread::sleep(Duration::from_secs(2)));
+    assert_eq!(site.stats("foghorn_clients", "wredis"), retried, "a node known to be dead got a handshake");
+
+    nodes[2] = start(2);
+    eventually("the node is back", 20, || site.up() == vec![1, 2, 3]);
+    let failed = under_load(&site, || {
+        nodes[0].process().signal("TERM");
+        eventually("the stopped node has ended", 30, || nodes[0].process().ended().is_some());
+        std::thread::sleep(Duration::from_secs(1));
+    });
+    assert!(nodes[0].process().ended().unwrap().success());
+    assert_eq!(failed, Vec::<String>::new(), "stopped");
+}
+
+impl Site {
+    /// One figure of HAProxy's own for a whole backend.
+    fn stats(&self, backend: &str, column: &str) -> u64 {
+        let script = format!("echo 'show stat' | socat stdio unix-connect:{}", self.socket);
+        let (_, text) = run(Command::new("sh").args(["-c", &script]));
+        let names: Vec<_> = text.lines().next().unwrap().trim_start_matches("# ").split(',').collect();
+        let index = names.iter().position(|name| *name == column).expect("the column");
+        let row = text.lines().find(|line| line.starts_with(&format!("{backend},BACKEND,"))).expect("the backend");
+        row.split(',').nth(index).unwrap().parse().unwrap_or(0)
+    }
 }

@@ -9,16 +9,14 @@ use std::time::Duration;
 use ::metrics::counter;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::message::{Audience, BackendEvent, CHANNEL_KIND, Posted};
+use super::message::CHANNEL_KIND;
 use super::order::Accepted;
-use super::refusals::{Cause, Use};
+use super::posted::{Audience, BackendEvent, Posted};
 use super::{DIALECT, Seafile};
-use crate::auth::Refusal;
 use crate::event::{Channel, Event, Recipients, now_ms};
 use crate::metrics;
 
@@ -34,8 +32,8 @@ pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Resp
     if let Err(turned) = seafile.shared.door.post(seafile.shared.door.sender(&parts)) {
         return refuse(StatusCode::FORBIDDEN, turned.label(), turned.advice().to_owned());
     }
-    if let Err(cause) = authorize(&seafile, &parts) {
-        seafile.rules.refusals.note(Use::Events, cause, "", now_ms());
+    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if seafile.rules.may_post(authorization, now_ms()).is_err() {
         return refuse(StatusCode::BAD_REQUEST, "token", NOT_MATCH.to_owned());
     }
     let body = match read(&seafile, body).await {
@@ -54,13 +52,6 @@ pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Resp
         }
     }
     StatusCode::OK.into_response()
-}
-
-fn authorize(seafile: &Seafile, request: &Parts) -> Result<(), Cause> {
-    let value = request.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = value.split(' ').nth(1).filter(|token| !token.is_empty()).ok_or(Refusal::Missing)?;
-    let claims = seafile.rules.keys.verify(token, (now_ms() / 1_000) as i64)?;
-    if claims.username().is_empty() { Ok(()) } else { Err(Cause::UserToken) }
 }
 
 async fn read(seafile: &Seafile, body: Body) -> Result<bytes::Bytes, Response> {

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,19 +36,6 @@ pub enum Tls {
     On,
     /// Yes, and the certificate must fit the host and lead to a trusted authority.
     Verify,
-}
-
-impl FromStr for Tls {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            "on" => Ok(Self::On),
-            "verify" => Ok(Self::Verify),
-            other => Err(format!("{other:?} is none of off, on, verify")),
-        }
-    }
 }
 
 /// Where the ccnet database is.
@@ -255,11 +241,5 @@ mod tests {
             ca: None,
         };
         assert_eq!(format!("{config:?}"), "seafile@db:3306/ccnet_db (tls Off)");
-    }
-
-    #[test]
-    fn tls_is_off_on_or_verify() {
-        assert_eq!(["off", "on", "verify"].map(str::parse), [Ok(Tls::Off), Ok(Tls::On), Ok(Tls::Verify)]);
-        assert!("yes".parse::<Tls>().is_err());
     }
 }

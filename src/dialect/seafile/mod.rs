@@ -1,7 +1,7 @@
 //! Seafile's notification protocol, towards desktop clients, web pages and Seafile's backends.
 //!
-//! * [`message`]: the wire types, pure.
-//! * [`session`]: one client's state, pure; [`pauses`] and [`refusals`] are parts of it.
+//! * [`message`] and [`posted`]: the wire types, pure.
+//! * [`session`]: one client's state, pure; [`pauses`], [`refusals`] and [`rules`] are parts of it.
 //! * [`events`]: what backends post.
 //! * [`groups`]: who is in a group, from Seafile's database.
 //! * [`order`]: each event in its place, also while a group is looked up.
@@ -17,7 +17,9 @@ pub mod members;
 pub mod message;
 pub mod order;
 pub mod pauses;
+pub mod posted;
 pub mod refusals;
+pub mod rules;
 pub mod session;
 
 use std::sync::Arc;
@@ -31,7 +33,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
 use self::order::Order;
-use self::session::{Rules, SeafileSession};
+use self::rules::Rules;
+use self::session::SeafileSession;
 use crate::auth::Keys;
 use crate::connection::upgrade::{Dialect, Shared, Who, upgrade};
 

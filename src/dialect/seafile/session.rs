@@ -8,32 +8,15 @@ use std::sync::Arc;
 
 use super::message::{CHANNEL_KIND, ClientMessage, Entry, jwt_expired};
 use super::pauses::{Answer, Pauses};
-use super::refusals::{Cause, Refusals, Use};
-use crate::auth::{Claims, Keys};
+use super::refusals::{Cause, Use};
+pub use super::rules::Rules;
+use crate::auth::Claims;
 use crate::connection::{Action, Close, Session};
 use crate::event::Channel;
 
 /// Subscriptions end up to this long after their token's `exp`, in milliseconds. With the second or two that a tick may
 /// be late, that is within ten seconds.
 const JITTER_MS: u64 = 7_000;
-
-/// What all sessions of a node have in common.
-#[derive(Debug)]
-pub struct Rules {
-    /// What tokens are judged by.
-    pub keys: Keys,
-    /// Libraries a connection may be subscribed to at once.
-    pub max_subscriptions: usize,
-    /// Where refused tokens are counted and logged.
-    pub refusals: Refusals,
-}
-
-impl Rules {
-    /// Rules for new sessions.
-    pub fn new(keys: Keys, max_subscriptions: usize) -> Arc<Self> {
-        Arc::new(Self { keys, max_subscriptions, refusals: Refusals::default() })
-    }
-}
 
 struct Subscription {
     channel: Channel,
@@ -73,7 +56,7 @@ impl SeafileSession {
             return out.push(too_many(format!("more than {max} libraries in one message"), "subscriptions"));
         }
         for entry in entries {
-            let done = match self.judge(now_ms, entry) {
+            let done = match self.rules.may_subscribe(&entry.id, &entry.token, now_ms) {
                 Ok(claims) => self.subscribe(&entry.id, claims, out),
                 Err(cause) => self.refuse(now_ms, &entry.id, cause, out),
             };
@@ -81,14 +64,6 @@ impl SeafileSession {
                 return out.push(close);
             }
         }
-    }
-
-    fn judge(&self, now_ms: u64, entry: &Entry<'_>) -> Result<Claims, Cause> {
-        if entry.id.is_empty() {
-            return Err(Cause::NoLibrary);
-        }
-        let claims = self.rules.keys.verify(&entry.token, (now_ms / 1000) as i64)?;
-        if claims.repo_id() == entry.id { Ok(claims) } else { Err(Cause::OtherLibrary) }
     }
 
     fn subscribe(&mut self, id: &str, claims: Claims, out: &mut Vec<Action>) -> Result<(), Action> {

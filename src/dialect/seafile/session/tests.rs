@@ -1,6 +1,7 @@
 //! The session, promise by promise; arbitrary input is in `tests/seafile_session.rs`.
 
 use super::*;
+use crate::auth::Keys;
 
 const NOW: u64 = 1_000_000_000;
 
