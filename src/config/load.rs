@@ -9,9 +9,7 @@ use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
-use super::{
-    Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting,
-};
+use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]

@@ -193,7 +193,11 @@ pub fn prefix(text: &str) -> Result<String, Wrong> {
 pub fn label(text: &str) -> Result<String, Wrong> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     let label = text.trim();
-    if (1..=100).contains(&label.len()) && label.chars().all(good) { Ok(label.to_owned()) } else { Err(Wrong::default()) }
+    if (1..=100).contains(&label.len()) && label.chars().all(good) {
+        Ok(label.to_owned())
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// Redis URLs. What is wrong is told without the URL itself, which may hold a password.

@@ -80,11 +80,11 @@ pub struct End {
 pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, early: Bytes, session: S) -> End {
     let (reader, writer) = stream.into_split();
     let outbox = Outbox::new(who.id, who.client, shared.outbox, writer);
-    let peer = Peer::new(Arc::clone(&outbox));
+    let peer = Peer::new(Arc::clone(&outbox), who.address);
     let mut connection = Connection {
         socket: Socket { reader, context: WebSocketContext::new(Role::Server, Some(config(shared.max_message))) },
         member: shared.node.join(Arc::clone(&outbox)),
-        _registered: shared.register.join(Arc::clone(&peer)),
+        registered: shared.register.join(Arc::clone(&peer)),
         session,
         outbox,
         peer,
@@ -126,7 +126,7 @@ struct Closing {
 struct Connection<S> {
     socket: Socket,
     member: Member,
-    _registered: Registered,
+    registered: Registered,
     session: S,
     outbox: Arc<Outbox>,
     peer: Arc<Peer>,
@@ -172,6 +172,10 @@ impl<S: Session> Connection<S> {
             let mut actions = Vec::new();
             self.session.on_tick(now_ms(), &mut actions);
             self.perform(actions);
+        }
+        if self.peer.take_asked() {
+            let inquiries = self.registered.register().inquiries();
+            inquiries.answer(self.outbox.id(), |channel| self.session.ends(channel));
         }
         if let Some(close) = self.outbox.take_close() {
             if close.code == Close::ABNORMAL {
