@@ -24,9 +24,6 @@ impl Wrong {
     }
 }
 
-/// What a list of networks is called that has none.
-const NONE: &str = "none";
-
 /// The text as it is, blanks included: keys and passwords.
 pub fn raw(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
@@ -159,10 +156,12 @@ pub fn db_tls(text: &str) -> Result<DbTls, Wrong> {
 
 /// Networks, comma-separated; a plain address is the network of just that one.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, Wrong> {
-    if text.trim() == NONE {
-        return Ok(Vec::new());
-    }
     pieces(text).map(network).collect()
+}
+
+/// The same, or the word `none`: for lists whose being empty is not the default.
+pub fn networks_or_none(text: &str) -> Result<Vec<IpNet>, Wrong> {
+    if text.trim() == "none" { Ok(Vec::new()) } else { networks(text) }
 }
 
 fn network(piece: &str) -> Result<IpNet, Wrong> {
@@ -271,7 +270,8 @@ mod tests {
     #[test]
     fn lists_name_the_piece_that_is_wrong() {
         assert_eq!(networks("10.0.0.0/8, 192.0.2.7,").map(|n| n.len()), Ok(2));
-        assert_eq!(networks("none"), Ok(Vec::new()));
+        assert_eq!(networks_or_none("none"), Ok(Vec::new()));
+        assert!(networks("none").is_err(), "where empty means any, none must not");
         assert!(networks("10.0.0.0/8,nonsense").is_err_and(|w| w.hint.is_some_and(|h| h.contains("nonsense"))));
         assert_eq!(origins("https://A.example/"), Ok(vec!["https://a.example".into()]));
         assert!(origins("https://a.example/path").is_err() && origins("a.example").is_err());

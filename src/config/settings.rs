@@ -114,7 +114,7 @@ settings! {
             "Where `/livez`, `/readyz`, `/metrics`, `/nodes`, `/console` and `/api/v1` are served. The first three are open to whoever can connect; the others need `FOGHORN_OPS_PASSWORD` or `FOGHORN_OPS_TOKEN`, or are refused where neither is set and the address is not loopback.";
         TRUSTED_PROXIES: Vec<IpNet> = "FOGHORN_TRUSTED_PROXIES"
             "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fc00::/7,fe80::/10",
-            parse::networks, "addresses or networks, comma-separated, such as 10.0.0.0/8,192.0.2.7, or none",
+            parse::networks_or_none, "addresses or networks, comma-separated, such as 10.0.0.0/8,192.0.2.7, or none",
             "Whose `X-Forwarded-For` is believed. The default is loopback and the private ranges; narrow it where clients themselves come from there and limits by address matter.";
         ALLOWED_ORIGINS: Vec<String> = "FOGHORN_ALLOWED_ORIGINS"
             "", parse::origins, "origins, comma-separated, such as https://seafile.example.com",
