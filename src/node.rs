@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
@@ -24,17 +25,34 @@ pub struct Node {
     hub: Arc<Hub>,
     broker: Broker,
     replay: Duration,
+    published: Arc<AtomicU64>,
 }
 
 impl Node {
     /// A node whose broker delivers to `hub`, which keeps events for `replay`.
     pub fn new(hub: Arc<Hub>, broker: Broker, replay: Duration) -> Self {
-        Self { hub, broker, replay }
+        Self { hub, broker, replay, published: Arc::default() }
     }
 
     /// Takes an event; it reaches every node's subscribers.
     pub fn publish(&self, event: Event) -> Receipt {
+        self.published.fetch_add(1, Ordering::Relaxed);
         self.broker.publish(event)
+    }
+
+    /// How many events it has taken so far.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// Its subscribers, to be looked at.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What carries its events, and its view of the cluster.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
     }
 
     /// How the broker is.
