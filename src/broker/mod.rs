@@ -3,6 +3,7 @@
 //! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
 //! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
 
+pub mod cluster;
 pub mod follow;
 pub mod log;
 pub mod memory;
@@ -12,10 +13,13 @@ pub mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::cluster::{Peer, Seen};
 use crate::event::{Channel, Event};
 
 /// What a broker hands its events to: one a node.
@@ -123,6 +127,29 @@ impl Broker {
     pub fn health(&self) -> Health {
         match self {
             Self::Memory(broker) => broker.health(),
+        }
+    }
+
+    /// Makes `peer` known to the cluster, for as long as it lives.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        match self {
+            Self::Memory(broker) => broker.join(peer),
+        }
+    }
+
+    /// All nodes of the cluster, this one included, as far as they can be seen `within` this time.
+    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
+        let _ = within;
+        match self {
+            Self::Memory(broker) => broker.nodes(),
+        }
+    }
+
+    /// Asks all nodes, this one included. Returns what was answered `within` this time; it waits no longer than for
+    /// `expected` answers.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        match self {
+            Self::Memory(broker) => broker.ask(question, expected, within).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
-use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, RedisSettings, Secret, Waiting};
+use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ pub fn load(sources: &Sources) -> Report {
         allowed_origins: r.value(&s::ALLOWED_ORIGINS),
         events_from: r.value(&s::EVENTS_FROM),
     };
+    let (ops, node_name) = (ops(&mut r), r.optional(&s::NODE_NAME));
     let keys = keys(&mut r);
     let log = log(&mut r, config_dir, log_file);
     let groups = groups(&mut r);
@@ -56,6 +57,8 @@ pub fn load(sources: &Sources) -> Report {
         log,
         http,
         ops_addr,
+        ops,
+        node_name,
         keys,
         groups,
         redis,
@@ -76,6 +79,21 @@ pub fn load(sources: &Sources) -> Report {
     cross_check(&mut r, &config);
     config.notices = r.notices;
     Report { entries: r.entries, faults: r.faults, config }
+}
+
+fn ops(r: &mut Reader) -> Ops {
+    let password = r.optional(&s::OPS_PASSWORD).map(Secret);
+    let token = r.optional(&s::OPS_TOKEN).map(Secret);
+    if token.as_ref().is_some_and(|token| token.0.contains(char::is_whitespace)) {
+        r.fault(s::OPS_TOKEN.row.name, "has a blank in it, which no header can carry");
+    }
+    let (cert, key) = (r.optional(&s::OPS_TLS_CERT), r.optional(&s::OPS_TLS_KEY));
+    for (one, other) in [(&s::OPS_TLS_CERT.row, &s::OPS_TLS_KEY.row), (&s::OPS_TLS_KEY.row, &s::OPS_TLS_CERT.row)] {
+        if r.is_set(one) && !r.is_set(other) {
+            r.fault(other.name, format!("is missing: {} is of no use without it", one.name));
+        }
+    }
+    Ops { password, token, tls: cert.zip(key), payloads: r.value(&s::OPS_PAYLOADS) }
 }
 
 fn keys(r: &mut Reader) -> Keys {

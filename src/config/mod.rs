@@ -109,6 +109,19 @@ pub struct Http {
     pub events_from: Vec<IpNet>,
 }
 
+/// What guards the ops port and what it shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ops {
+    /// Password, by HTTP Basic.
+    pub password: Option<Secret>,
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// Certificate and key, PEM files; `None`: no TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether the live tail may show payloads.
+    pub payloads: bool,
+}
+
 /// What tokens are signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -202,6 +215,10 @@ pub struct Config {
     pub http: Http,
     /// The ops port.
     pub ops_addr: SocketAddr,
+    /// What guards it.
+    pub ops: Ops,
+    /// What the node is called; `None`: host name and port.
+    pub node_name: Option<String>,
     /// Token keys.
     pub keys: Keys,
     /// Group members; `None`: no database.
@@ -226,6 +243,21 @@ pub struct Config {
     pub limits: Limits,
     /// What works and yet may be a mistake: to be logged as warnings at the start.
     pub notices: Vec<String>,
+}
+
+impl Config {
+    /// Eight hex digits that are equal for nodes that are set up alike: what differs between nodes by its nature
+    /// (addresses, names, files, logs) and secrets do not count.
+    pub fn fingerprint(&self) -> String {
+        let mut alike = self.clone();
+        (alike.http.host, alike.http.port, alike.node_name) = (String::new(), 0, None);
+        (alike.ops_addr, alike.ops) = (SocketAddr::from(([0; 4], 0)), Ops::default());
+        alike.keys = Keys { current: Secret(String::new()), previous: None };
+        alike.log = Log { level: LogLevel::Info, format: LogFormat::Text, file: None };
+        alike.notices.clear();
+        let hash = crate::broker::partition::fnv1a64(format!("{alike:?}").as_bytes());
+        format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
+    }
 }
 
 #[cfg(test)]

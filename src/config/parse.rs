@@ -188,6 +188,17 @@ pub fn prefix(text: &str) -> Result<String, Wrong> {
     if !prefix.is_empty() && prefix.chars().all(good) { Ok(prefix.to_owned()) } else { Err(Wrong::default()) }
 }
 
+/// What a node may be called.
+pub fn label(text: &str) -> Result<String, Wrong> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    let label = text.trim();
+    if (1..=100).contains(&label.len()) && label.chars().all(good) {
+        Ok(label.to_owned())
+    } else {
+        Err(Wrong::default())
+    }
+}
+
 /// Redis URLs. What is wrong is told without the URL itself, which may hold a password.
 pub fn redis_urls(text: &str) -> Result<Vec<String>, Wrong> {
     pieces(text).enumerate().map(|(index, piece)| redis_url(index + 1, piece)).collect()
