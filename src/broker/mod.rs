@@ -7,6 +7,7 @@ pub mod follow;
 pub mod log;
 pub mod memory;
 pub mod partition;
+pub mod redis;
 pub mod window;
 pub mod wire;
 
@@ -101,6 +102,8 @@ pub struct Health {
 pub enum Broker {
     /// Within this process.
     Memory(memory::MemoryBroker),
+    /// Through Redis.
+    Redis(redis::RedisBroker),
 }
 
 impl Broker {
@@ -108,6 +111,7 @@ impl Broker {
     pub fn publish(&self, event: Event) -> Receipt {
         match self {
             Self::Memory(broker) => broker.publish(event),
+            Self::Redis(broker) => broker.publish(event),
         }
     }
 
@@ -115,6 +119,7 @@ impl Broker {
     pub fn health(&self) -> Health {
         match self {
             Self::Memory(broker) => broker.health(),
+            Self::Redis(broker) => broker.health(),
         }
     }
 }
