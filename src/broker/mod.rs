@@ -8,6 +8,7 @@ pub mod follow;
 pub mod log;
 pub mod memory;
 pub mod partition;
+pub mod redis;
 pub mod window;
 pub mod wire;
 
@@ -113,6 +114,8 @@ pub struct Health {
 pub enum Broker {
     /// Within this process.
     Memory(memory::MemoryBroker),
+    /// Through Redis.
+    Redis(redis::RedisBroker),
 }
 
 impl Broker {
@@ -120,6 +123,7 @@ impl Broker {
     pub fn publish(&self, event: Event) -> Receipt {
         match self {
             Self::Memory(broker) => broker.publish(event),
+            Self::Redis(broker) => broker.publish(event),
         }
     }
 
@@ -127,6 +131,15 @@ impl Broker {
     pub fn health(&self) -> Health {
         match self {
             Self::Memory(broker) => broker.health(),
+            Self::Redis(broker) => broker.health(),
+        }
+    }
+
+    /// Waits until it turns out that this node cannot work with its broker at all: for ever, as a rule.
+    pub async fn fatal(&self) -> redis::Fatal {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Redis(broker) => broker.fatal().await,
         }
     }
 
@@ -134,6 +147,7 @@ impl Broker {
     pub fn join(&self, peer: &Arc<dyn Peer>) {
         match self {
             Self::Memory(broker) => broker.join(peer),
+            Self::Redis(_) => {}
         }
     }
 
@@ -142,6 +156,7 @@ impl Broker {
         let _ = within;
         match self {
             Self::Memory(broker) => broker.nodes(),
+            Self::Redis(_) => Vec::new(),
         }
     }
 
@@ -150,6 +165,7 @@ impl Broker {
     pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
         match self {
             Self::Memory(broker) => broker.ask(question, expected, within).await,
+            Self::Redis(_) => Vec::new(),
         }
     }
 }
