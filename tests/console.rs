@@ -61,7 +61,7 @@ async fn a_library_is_looked_up_and_a_client_disconnected() {
     let (mut browser, fake) = console().await;
     browser.fill("#lookup-value", "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c").await;
     browser.click("#lookup-form button").await;
-    browser.until(&format!("{}.includes('4 on 2 nodes')", text("lookup-answer"))).await;
+    browser.until(&format!("{}.includes('4 clients on 2 nodes')", text("lookup-answer"))).await;
     browser.until(&format!("{}.includes('in 2 h')", text("lookup-result"))).await;
 
     // Asked first, and left alone where the answer is no.
@@ -73,7 +73,7 @@ async fn a_library_is_looked_up_and_a_client_disconnected() {
 
     browser.click("#lookup-result button").await;
     browser.click("#confirm button[value=yes]").await;
-    browser.until(&format!("{}.includes('1 client was disconnected. 3 on 2 nodes')", text("lookup-answer"))).await;
+    browser.until(&format!("{}.includes('1 client was disconnected. 3 clients on 2 nodes')", text("lookup-answer"))).await;
     let posted = fake.posted.lock().unwrap().clone();
     assert_eq!(posted, [("/api/v1/disconnect".into(), json!({"node": "foghorn-1", "id": 1}))]);
 
@@ -82,7 +82,7 @@ async fn a_library_is_looked_up_and_a_client_disconnected() {
     browser.press("Enter").await;
     browser.click("#disconnect-user").await;
     browser.click("#confirm button[value=yes]").await;
-    browser.until(&format!("{}.includes('2 on 2 nodes')", text("lookup-answer"))).await;
+    browser.until(&format!("{}.includes('2 clients on 2 nodes')", text("lookup-answer"))).await;
     assert_eq!(fake.posted.lock().unwrap()[1].1, json!({"user": "a@example.com"}));
 
     browser.fill("#lookup-value", "nobody").await;

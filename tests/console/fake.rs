@@ -52,8 +52,7 @@ async fn guard(State(_): State<Arc<Fake>>, request: Request, next: Next) -> Resp
     if request.headers().get(header::AUTHORIZATION).is_some_and(|given| given == PASSWORD) {
         return next.run(request).await;
     }
-    let headers = [(header::WWW_AUTHENTICATE, "Basic realm=\"Foghorn\"")];
-    (StatusCode::UNAUTHORIZED, headers, Json(json!({"error": "no_credentials"}))).into_response()
+    (StatusCode::UNAUTHORIZED, Json(json!({"error": "no_credentials"}))).into_response()
 }
 
 fn node(n: u64, turn: u64) -> Value {

@@ -1,10 +1,12 @@
 // A line chart of the last minutes, drawn as SVG. Its figures are also text: in the legend, and in what screen readers
 // hear. Pointer and arrow keys show the figures of a moment.
 
-import { el } from '/console/common.js';
+import { el, span } from '/console/common.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 150;
+/** A young chart shows this much time at least, in milliseconds. */
+const YOUNG = 30_000;
 const EDGE = { left: 46, right: 10, top: 10, bottom: 20 };
 
 function svg(tag, attributes, ...children) {
@@ -14,11 +16,11 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-/** The next round number: 1, 2 or 5 times a power of ten. */
+/** The next number that is round, and whose half is, too. */
 function round(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value * 0.999);
+  return [1, 1.6, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= value * 0.999);
 }
 
 export class Chart {
@@ -92,9 +94,15 @@ export class Chart {
     return seconds === 0 ? 'now' : `${seconds} s ago`;
   }
 
+  /** How much time is shown: what there is, up to the window. */
+  shownTime() {
+    const age = this.points.length > 0 ? this.points.at(-1).at - this.points[0].at : 0;
+    return Math.min(this.window, Math.max(YOUNG, age));
+  }
+
   x(at) {
     const end = this.points.at(-1)?.at ?? 0;
-    return EDGE.left + (1 - (end - at) / this.window) * (this.width - EDGE.left - EDGE.right);
+    return EDGE.left + (1 - (end - at) / this.shownTime()) * (this.width - EDGE.left - EDGE.right);
   }
 
   y(value) {
@@ -122,10 +130,9 @@ export class Chart {
       const label = svg('text', { x: EDGE.left - 6, y: y + 4, 'text-anchor': 'end' }, this.axis(this.top * part));
       return [svg('line', { class: 'grid', x1: EDGE.left, x2: right, y1: y, y2: y }), label];
     });
-    const minutes = this.window / 60_000;
     const below = { y: HEIGHT - 4 };
     return [...rows,
-      svg('text', { x: EDGE.left, ...below }, `${minutes} min ago`),
+      svg('text', { x: EDGE.left, ...below }, `${span(this.shownTime())} ago`),
       svg('text', { x: right, 'text-anchor': 'end', ...below }, 'now')];
   }
 

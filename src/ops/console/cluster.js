@@ -11,11 +11,11 @@ const charts = {
     lines: [{ key: 'connections', label: 'Connections' }],
   }),
   rates: new Chart({
-    title: 'Events and deliveries a second', format: rate, axis: short,
+    title: 'Events/s and deliveries/s', format: rate, axis: short,
     lines: [{ key: 'deliveries_per_second', label: 'Deliveries' }, { key: 'events_per_second', label: 'Events' }],
   }),
   latency: new Chart({
-    title: 'From accepting to writing, this node', format: latency, axis: latency, least: 0.001,
+    title: 'Delivery latency, this node', format: latency, axis: latency, least: 0.001,
     lines: [{ key: 'p99', label: '99 %' }, { key: 'p90', label: '90 %' }, { key: 'p50', label: 'Half' }],
   }),
   shards: new Chart({ title: 'Redis round trip', format: latency, axis: latency, least: 0.001, lines: [] }),
@@ -73,8 +73,8 @@ const TILES = [
   ['Connections', 'connections', count],
   ['Subscriptions', 'subscriptions', count],
   ['Libraries held', 'channels', count],
-  ['Events a second', 'events_per_second', rate],
-  ['Deliveries a second', 'deliveries_per_second', rate],
+  ['Events/s', 'events_per_second', rate],
+  ['Deliveries/s', 'deliveries_per_second', rate],
 ];
 
 function tiles(totals, list) {

@@ -23,16 +23,16 @@ function search() {
   });
 }
 
-const COLUMNS = [['Client'], ['User'], ['Library'], ['Connected'], ['Token good'], ['']];
+const COLUMNS = [['Client'], ['User'], ['Library'], ['Connected'], ['Token ends'], ['']];
 
 function show(by, value, found) {
   const holders = (found.nodes ?? []).filter((node) => node.clients.length > 0);
-  const clients = count(found.total);
+  const clients = found.total === 1 ? '1 client' : `${count(found.total)} clients`;
   const on = holders.length === 1 ? '1 node' : `${holders.length} nodes`;
   const more = found.truncated ? ' (not all are shown)' : '';
   answer($('lookup-answer'), found.total === 0 ? 'Nobody holds it.' : `${clients} on ${on}${more}`);
   const parts = holders.flatMap((node) => [
-    el('h3', {}, `${node.node}: ${count(node.clients.length)}`),
+    el('h3', {}, node.node, el('span', { className: 'quiet' }, ` ${count(node.clients.length)}`)),
     el('div', { className: 'wide', role: 'region', tabIndex: 0, 'aria-label': `Clients of ${node.node}` },
       table(`Clients of ${node.node}`, COLUMNS, node.clients.map((client) => row(node.node, client)))),
   ]);
@@ -41,7 +41,7 @@ function show(by, value, found) {
 }
 
 function row(node, client) {
-  const end = el('button', { type: 'button', className: 'danger small', 'aria-label': `Disconnect client ${client.id} of ${node}` }, 'Disconnect');
+  const end = el('button', { type: 'button', className: 'danger small outline', 'aria-label': `Disconnect client ${client.id} of ${node}` }, 'Disconnect');
   const who = client.user || client.address;
   end.addEventListener('click', () =>
     disconnect(`Disconnect the client ${client.id} (${who}) of ${node}? It will connect again by itself.`, { node, id: client.id }));
