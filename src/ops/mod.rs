@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing here is reachable from the clients' port, and nothing here waits for Redis or a database.
 
+pub mod console;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -52,6 +54,7 @@ pub fn router(ops: Arc<Ops>) -> Router {
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
+        .merge(console::router())
         .with_state(ops)
 }
 
