@@ -3,6 +3,7 @@
 //! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
 //! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
 
+pub mod cluster;
 pub mod follow;
 pub mod log;
 pub mod memory;
@@ -13,10 +14,13 @@ pub mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::cluster::{Peer, Seen};
 use crate::event::{Channel, Event};
 
 /// What a broker hands its events to: one a node.
@@ -59,19 +63,27 @@ impl Lost {
 
 /// The promise that a published event will be safe with the broker.
 #[derive(Debug)]
-pub struct Receipt(oneshot::Receiver<()>);
+pub struct Receipt(Option<oneshot::Receiver<()>>);
 
 impl Receipt {
     /// A receipt, and what fulfils it.
     pub fn pending() -> (oneshot::Sender<()>, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self(receiver))
+        (sender, Self(Some(receiver)))
+    }
+
+    /// A receipt for an event that is as safe as it will ever be.
+    pub fn given() -> Self {
+        Self(None)
     }
 
     /// Waits until the event is where the death of this process cannot take it any more, `within` at most. `false`
     /// means: not yet; the event is still on its way.
     pub async fn confirmed(self, within: Duration) -> bool {
-        matches!(tokio::time::timeout(within, self.0).await, Ok(Ok(())))
+        match self.0 {
+            None => true,
+            Some(receiver) => matches!(tokio::time::timeout(within, receiver).await, Ok(Ok(()))),
+        }
     }
 }
 
@@ -120,6 +132,31 @@ impl Broker {
         match self {
             Self::Memory(broker) => broker.health(),
             Self::Redis(broker) => broker.health(),
+        }
+    }
+
+    /// Makes `peer` known to the cluster, for as long as it lives.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        match self {
+            Self::Memory(broker) => broker.join(peer),
+            Self::Redis(broker) => broker.join(peer),
+        }
+    }
+
+    /// All nodes of the cluster, this one included, as far as they can be seen `within` this time.
+    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
+        match self {
+            Self::Memory(broker) => broker.nodes(),
+            Self::Redis(broker) => broker.nodes(within).await,
+        }
+    }
+
+    /// Asks all nodes, this one included. Returns what was answered `within` this time; it waits no longer than for
+    /// `expected` answers.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        match self {
+            Self::Memory(broker) => broker.ask(question, expected, within).await,
+            Self::Redis(broker) => broker.ask(question, expected, within).await,
         }
     }
 }

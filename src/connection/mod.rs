@@ -2,12 +2,43 @@
 //!
 //! Invariant: nothing here ever waits for a client. An outbox that is full closes its connection.
 
+pub mod door;
+pub mod handshake;
+pub mod inquiry;
+pub mod outbox;
+pub mod pace;
+pub mod sweep;
+pub mod upgrade;
+pub mod websocket;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::event::Channel;
+
+/// What kind of client is at the other end; they take a close differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// A desktop client or SeaDrive: comes back 60 s after any close and then checks everything anew.
+    Desktop,
+    /// A web page: comes back five times in its life, then never.
+    Web,
+    /// Anything else; treated as a desktop client.
+    Other,
+}
+
+impl Client {
+    /// What metrics and logs call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Web => "web",
+            Self::Other => "other",
+        }
+    }
+}
 
 /// What a session wants done. A reply is not a close.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +70,9 @@ pub struct Close {
 }
 
 impl Close {
+    /// Never on the wire (RFC 6455, section 7.4.1): end at once, without a close frame.
+    pub const ABNORMAL: u16 = 1006;
+
     /// A close with a fixed reason.
     pub const fn new(code: u16, reason: &'static str, label: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason), label }
@@ -55,4 +89,10 @@ pub trait Session: Send + 'static {
 
     /// When [`Session::on_tick`] should be called next; `None`: no need.
     fn next_tick(&self) -> Option<u64>;
+
+    /// When its subscription to `channel` ends; `None`: never, or there is none.
+    fn ends(&self, channel: &Channel) -> Option<u64> {
+        let _ = channel;
+        None
+    }
 }

@@ -1,0 +1,86 @@
+//! A load generator for servers of the Seafile notification protocol.
+//!
+//! The parent reads options ([`scenario`]), sets the stage ([`stage`]: systems to compare, the floor among them), starts
+//! worker processes ([`crew`], [`worker`]) that hold the clients, posts events ([`poster`]) and writes the report
+//! ([`report`], [`plot`]). All processes share one clock ([`clock`]).
+//!
+//! Invariant: the generator is cheaper than any server it measures, and says by how much ([`floor`]).
+
+mod clock;
+mod crew;
+mod dialect;
+mod faults;
+mod floor;
+mod limits;
+mod nchan;
+mod plot;
+mod poster;
+mod procfs;
+mod progress;
+mod report;
+mod scenario;
+mod stage;
+mod stamp;
+mod stats;
+mod target;
+mod token;
+mod wire;
+mod worker;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "foghorn-load", version, about = "Load generator for servers of the Seafile notification protocol")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Memory and CPU of clients that only live
+    Idle(scenario::idle::Idle),
+    /// One event to N subscribers
+    Fanout(scenario::fanout::Fanout),
+    /// Events at a steady rate over many libraries
+    Rate(scenario::rate::Rate),
+    /// N clients connect and subscribe at once
+    Storm(scenario::storm::Storm),
+    /// Subscribe and unsubscribe a million times
+    Churn(scenario::churn::Churn),
+    /// Events for a long time, with faults; prints the ledger
+    Soak(scenario::soak::Soak),
+    /// The server that does nothing but what must be done
+    Floor {
+        /// Port on 127.0.0.1; 0 takes any
+        #[arg(long, default_value_t = 8099)]
+        port: u16,
+        /// End when stdin does
+        #[arg(long, hide = true)]
+        child: bool,
+    },
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> ExitCode {
+    limits::raise_descriptors();
+    let done = match Cli::parse().what {
+        What::Idle(o) => scenario::idle::run(&o).map_err(|e| e.to_string()),
+        What::Fanout(o) => scenario::fanout::run(&o).map_err(|e| e.to_string()),
+        What::Rate(o) => scenario::rate::run(&o).map_err(|e| e.to_string()),
+        What::Storm(o) => scenario::storm::run(&o).map_err(|e| e.to_string()),
+        What::Churn(o) => scenario::churn::run(&o).map_err(|e| e.to_string()),
+        What::Soak(o) => scenario::soak::run(&o).map_err(|e| e.to_string()),
+        What::Floor { port, child } => floor::run(port, child).map_err(|e| e.to_string()),
+        What::Worker => worker::run().map_err(|e| e.to_string()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("foghorn-load: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Posting events: one at a time, or at a steady rate whatever the server does.
+//!
+//! Invariant: a library's events go over one connection in their order, the next not before the last was answered, and an
+//! event's stamp is the moment it was due to be sent, so a server that is slow to answer cannot hide its slowness.
+
+use crate::clock;
+use crate::dialect::{self, Dialect};
+use crate::stamp::{self, Stamp};
+use crate::stats::Times;
+use crate::target::Target;
+use crate::token::Signer;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What to post to whom.
+#[derive(Clone)]
+pub struct Source {
+    /// Wire protocol.
+    pub dialect: Dialect,
+    /// Servers; library `c` prefers the `c`th, counted round.
+    pub targets: Vec<Target>,
+    /// The shared key.
+    pub key: String,
+    /// Marks the events.
+    pub run: u32,
+    /// Libraries.
+    pub channels: u32,
+    /// Bytes of filling in each event.
+    pub pad: usize,
+    /// Kept-alive connections, over which libraries are spread.
+    pub connections: u32,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+    /// Events are numbered from the one after this.
+    pub after_seq: u32,
+}
+
+/// What became of all events.
+#[derive(Default)]
+pub struct Posted {
+    /// For each library, for each number from 1: when it was due (nanoseconds), 0 if it was not accepted.
+    pub accepted: Vec<Vec<u64>>,
+    /// How many were accepted.
+    pub good: u64,
+    /// From due to answered.
+    pub answer: Times,
+    /// Those not accepted, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// Counts others may look at while posting goes on.
+#[derive(Default)]
+pub struct Watch {
+    /// Accepted.
+    pub good: AtomicU64,
+    /// Not accepted.
+    pub bad: AtomicU64,
+    /// Set to end before time.
+    pub stop: AtomicBool,
+}
+
+/// One blocking connection, made again when it breaks, then to the next target.
+struct Line {
+    stream: Option<TcpStream>,
+    target: usize,
+    inbox: Vec<u8>,
+    used: Instant,
+}
+
+/// After so long a time without use a connection is looked at before it is trusted.
+const IDLE: Duration = Duration::from_millis(500);
+
+impl Line {
+    fn new(target: usize) -> Self {
+        Self { stream: None, target, inbox: Vec::new(), used: Instant::now() }
+    }
+
+    fn open(&mut self, src: &Source) -> Result<(), String> {
+        let mut last = String::new();
+        for _ in 0..src.targets.len() {
+            let addr = src.targets[self.target % src.targets.len()].addr;
+            match TcpStream::connect_timeout(&addr, src.timeout) {
+                Ok(s) => {
+                    let set = s
+                        .set_nodelay(true)
+                        .and_then(|()| s.set_read_timeout(Some(src.timeout)))
+                        .and_then(|()| s.set_write_timeout(Some(src.timeout)));
+                    set.map_err(|e| e.to_string())?;
+                    self.inbox.clear();
+                    self.stream = Some(s);
+                    return Ok(());
+                }
+                Err(e) => last = format!("connect: {}", e.kind()),
+            }
+            self.target += 1;
+        }
+        Err(last)
+    }
+
+    /// Posts one and waits for the answer's status.
+    fn post(&mut self, src: &Source, token: &str, s: Stamp, body: &str) -> Result<u16, String> {
+        // A kept-alive connection may have been closed while idle; that shows before anything was sent.
+        if self.used.elapsed() > IDLE && self.stream.as_ref().is_some_and(is_closed) {
+            self.stream = None;
+        }
+        if self.stream.is_none() {
+            self.open(src)?;
+        }
+        let mut out = Vec::with_capacity(body.len() + 512);
+        src.dialect.post(&src.targets[self.target % src.targets.len()], token, s, body, &mut out);
+        let answer = self.exchange(&out);
+        self.used = Instant::now();
+        if answer.is_err() {
+            self.stream = None;
+            self.target += 1;
+        }
+        answer
+    }
+
+    fn exchange(&mut self, out: &[u8]) -> Result<u16, String> {
+        let stream = self.stream.as_mut().expect("opened before");
+        stream.write_all(out).map_err(|e| format!("sending: {}", e.kind()))?;
+        let mut some = [0; 4096];
+        loop {
+            if let Some(a) = dialect::answer(&self.inbox).filter(|a| self.inbox.len() >= a.head + a.body) {
+                self.inbox.drain(..a.head + a.body);
+                if a.close {
+                    self.stream = None;
+                }
+                return Ok(a.status);
+            }
+            match stream.read(&mut some) {
+                Ok(0) => return Err("no answer: closed".into()),
+                Ok(n) => self.inbox.extend_from_slice(&some[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(format!("no answer: {}", e.kind())),
+            }
+        }
+    }
+}
+
+fn is_closed(s: &TcpStream) -> bool {
+    let mut byte = [0];
+    let peeked = s.set_nonblocking(true).and_then(|()| s.peek(&mut byte));
+    let back = s.set_nonblocking(false);
+    !matches!(peeked, Err(ref e) if e.kind() == ErrorKind::WouldBlock) || back.is_err()
+}
+
+/// Posts single events, one after another.
+pub struct Single {
+    src: Source,
+    signer: Signer,
+    line: Line,
+    seq: Vec<u32>,
+}
+
+impl Single {
+    /// Nothing is connected yet.
+    pub fn new(src: Source) -> Self {
+        let (signer, seq) = (Signer::new(&src.key), vec![0; src.channels as usize]);
+        Self { src, signer, line: Line::new(0), seq }
+    }
+
+    /// Posts one event to a library; when it was sent, and how long the answer took.
+    ///
+    /// # Errors
+    /// When it is not answered with 200 (nchan: 201, 202).
+    pub fn post(&mut self, channel: u32) -> Result<(u64, Duration), String> {
+        let seq = &mut self.seq[channel as usize];
+        *seq += 1;
+        if self.line.stream.is_none() {
+            self.line.open(&self.src)?;
+        }
+        let token = self.signer.event(clock::unix_s() + 300);
+        let s = Stamp { run: self.src.run, channel, seq: *seq, at_ns: clock::now_ns() };
+        let mut body = String::new();
+        stamp::body(&mut body, s, self.src.pad);
+        match self.line.post(&self.src, &token, s, &body)? {
+            200..=202 => Ok((s.at_ns, Duration::from_nanos(clock::now_ns() - s.at_ns))),
+            n => Err(format!("answered {n}")),
+        }
+    }
+}
+
+/// Posts `rate` events a second for `how_long`, libraries in turn, over the source's connections. Runs until all are answered.
+pub fn at_rate(src: &Source, rate: f64, how_long: Duration, watch: &Watch) -> Posted {
+    let lines = src.connections.clamp(1, src.channels.max(1));
+    let begin = clock::now_ns() + 20_000_000;
+    let total = (rate * how_long.as_secs_f64()) as u64;
+    let mut all = Posted { accepted: vec![Vec::new(); src.channels as usize], ..Posted::default() };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..lines)
+            .map(|line| scope.spawn(move || post_line(src, line, lines, begin, rate, total, watch)))
+            .collect();
+        for t in threads {
+            let Ok(part) = t.join() else { continue };
+            for (mine, theirs) in all.accepted.iter_mut().zip(part.accepted) {
+                mine.extend(theirs);
+            }
+            all.good += part.good;
+            all.answer.add(&part.answer.pack());
+            for (why, n) in part.refused {
+                *all.refused.entry(why).or_default() += n;
+            }
+        }
+    });
+    all
+}
+
+/// The part of one connection: the libraries whose number, counted round, is its own.
+fn post_line(src: &Source, line: u32, lines: u32, begin: u64, rate: f64, total: u64, watch: &Watch) -> Posted {
+    let signer = Signer::new(&src.key);
+    let mut p = Posted { accepted: vec![Vec::new(); src.channels as usize], ..Posted::default() };
+    let mut conn = Line::new(line as usize);
+    let (mut body, mut token, mut minted) = (String::new(), String::new(), 0);
+    for k in (0..total).filter(|k| (k % u64::from(src.channels)) as u32 % lines == line) {
+        let due = begin + (k as f64 * 1e9 / rate) as u64;
+        let now = clock::now_ns();
+        if due > now {
+            std::thread::sleep(Duration::from_nanos(due - now));
+        }
+        if watch.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if clock::unix_s() != minted {
+            minted = clock::unix_s();
+            token = signer.event(minted + 300);
+        }
+        let channel = (k % u64::from(src.channels)) as u32;
+        let mine = &mut p.accepted[channel as usize];
+        // Late because the last answer was: the wait counts. Late because this thread slept too long: it does not.
+        let at_ns = if due > now { clock::now_ns() } else { due };
+        let s = Stamp { run: src.run, channel, seq: src.after_seq + mine.len() as u32 + 1, at_ns };
+        stamp::body(&mut body, s, src.pad);
+        match conn.post(src, &token, s, &body) {
+            Ok(200..=202) => {
+                mine.push(at_ns);
+                p.good += 1;
+                p.answer.record(clock::us_between(at_ns, clock::now_ns()));
+                watch.good.fetch_add(1, Ordering::Relaxed);
+            }
+            other => {
+                mine.push(0);
+                let why = other.map_or_else(|e| e, |n| format!("answered {n}"));
+                *p.refused.entry(why).or_default() += 1;
+                watch.bad.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    p
+}

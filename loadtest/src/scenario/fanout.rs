@@ -1,0 +1,90 @@
+//! One event to N subscribers of one library: the time to each and to the last.
+//!
+//! Invariant: the next event is posted only when the last one reached everybody, so rounds do not disturb each other.
+
+use super::{Failed, in_turns, note_faults};
+use crate::clock;
+use crate::crew;
+use crate::poster::Single;
+use crate::procfs;
+use crate::report::Report;
+use crate::stage::{Common, Shape, Stage, System};
+use crate::stats::Times;
+use clap::Args;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Options.
+#[derive(Args, Clone, Debug)]
+pub struct Fanout {
+    #[command(flatten)]
+    pub common: Common,
+    /// Subscribers; several sizes separated by commas are measured one after another
+    #[arg(long, short = 'n', value_delimiter = ',', default_values_t = [1000])]
+    pub subscribers: Vec<u32>,
+    /// Events in each round
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub events: u32,
+    /// Subscribers that never read
+    #[arg(long, default_value_t = 0)]
+    pub stuck: u32,
+}
+
+/// Measures, prints, writes.
+///
+/// # Errors
+/// When the first system cannot be measured.
+pub fn run(o: &Fanout) -> Result<(), Failed> {
+    let stage = Stage::set(&o.common)?;
+    let mut report = Report::new("fanout", "subscribers");
+    in_turns(&stage, &mut report, &o.subscribers, |r, system, n| leg(&stage, o, r, system, n))?;
+    Ok(report.publish(&o.common)?)
+}
+
+fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Result<(), Failed> {
+    let mut plan = stage.plan(system, Shape { clients: n, channels: 1, per_client: 1 });
+    plan.stuck = o.stuck.min(n);
+    let (mut crew, _) = stage.raise(system, &plan)?;
+    let got = crew.report()?.tally.ready;
+    if got < n {
+        return Err(Failed::Wrong(format!("only {got} of {n} clients could subscribe")));
+    }
+    let mut poster = Single::new(stage.source(system, &plan));
+    let (mut pongs, mut cpu_s) = (Times::default(), 0.0);
+    // The first event warms caches and buffers and is not counted.
+    for k in 0..=o.events {
+        sleep(Duration::from_millis(if k == 0 { 1000 } else { 300 }));
+        let before = procfs::usage(&system.pids);
+        crew.mark(1)?;
+        let (at_ns, answered) = poster.post(0).map_err(Failed::Post)?;
+        let last_ns = wait(&mut crew, stage, o.stuck)?;
+        let sum = crew.report()?;
+        if k == 0 {
+            continue;
+        }
+        r.add("time to the last, ms", n.into(), &system.name, clock::us_between(at_ns, last_ns) as f64 / 1e3);
+        r.add("time to half of them, ms", n.into(), &system.name, sum.latency.ms(50.0));
+        r.add("post answered, ms", n.into(), &system.name, answered.as_secs_f64() * 1e3);
+        r.add_times("from posted to received", n.into(), &system.name, &sum.latency);
+        pongs.add(&sum.pong.pack());
+        cpu_s += (procfs::usage(&system.pids) - before).cpu_s;
+        note_faults(r, &system.name, &sum);
+    }
+    if !system.pids.is_empty() {
+        let deliveries = f64::from(n) * f64::from(o.events);
+        r.add("CPU per delivery, µs", n.into(), &system.name, cpu_s * 1e6 / deliveries);
+    }
+    if pongs.count() > 0 {
+        r.add("worst pong meanwhile, ms", n.into(), &system.name, pongs.max_ms());
+        r.add_times("pong", n.into(), &system.name, &pongs);
+    }
+    Ok(())
+}
+
+/// The time of the last receipt. Subscribers that do not read are not waited for.
+fn wait(crew: &mut crew::Crew, stage: &Stage, stuck: u32) -> Result<u64, crew::Failed> {
+    if stuck == 0 {
+        return crew.done(stage.timeout());
+    }
+    crew.drain(u64::MAX, stage.timeout()).map(|s| s.tally.last_ns)
+}

@@ -1,0 +1,116 @@
+//! R events a second over C libraries with S subscribers each: latency, loss, and what a delivery costs.
+//!
+//! Invariant: events are posted when they are due whether or not earlier ones arrived; every accepted one is owed to every
+//! subscriber of its library and looked for until two quiet seconds have passed.
+
+use super::{Failed, in_turns, note_faults};
+use crate::poster::{Watch, at_rate};
+use crate::procfs;
+use crate::report::Report;
+use crate::stage::{Common, Shape, Stage, System};
+use clap::Args;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Options.
+#[derive(Args, Clone, Debug)]
+pub struct Rate {
+    #[command(flatten)]
+    pub common: Common,
+    /// Events a second; several separated by commas are measured one after another
+    #[arg(long, short = 'r', value_delimiter = ',', default_values_t = [5000])]
+    pub events: Vec<u32>,
+    /// Libraries
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub channels: u32,
+    /// Subscribers of each library, in all
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub subscribers: u32,
+    /// Libraries of each client
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub libraries_per_client: u32,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Connections that post
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub posters: u32,
+}
+
+/// Measures, prints, writes.
+///
+/// # Errors
+/// When the first system cannot be measured.
+pub fn run(o: &Rate) -> Result<(), Failed> {
+    let stage = Stage::set(&o.common)?;
+    let mut report = Report::new("rate", "events/s");
+    in_turns(&stage, &mut report, &o.events, |r, system, n| leg(&stage, o, r, system, n))?;
+    Ok(report.publish(&o.common)?)
+}
+
+fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> Result<(), Failed> {
+    let per_client = o.libraries_per_client.min(o.channels);
+    // Whole turns over the libraries give each the same number of subscribers.
+    let clients = (u64::from(o.channels) * u64::from(o.subscribers) / u64::from(per_client)) as u32;
+    let plan = stage.plan(system, Shape { clients, channels: o.channels, per_client });
+    let (mut crew, _) = stage.raise(system, &plan)?;
+    let mut source = stage.source(system, &plan);
+    source.connections = o.posters;
+    // A second at half the rate warms up; its events have lower numbers.
+    at_rate(&source, f64::from(rate) / 2.0, Duration::from_secs(1), &Watch::default());
+    source.after_seq = 1 << 30;
+    sleep(Duration::from_millis(500));
+    crew.mark(0)?;
+    let before = procfs::usage(&system.pids);
+    let posted = at_rate(&source, rate.into(), Duration::from_secs(o.seconds.into()), &Watch::default());
+    let owed: u64 = (0u32..)
+        .zip(&posted.accepted)
+        .map(|(c, times)| {
+            subscribers(clients, per_client, o.channels, c) * times.iter().filter(|t| **t > 0).count() as u64
+        })
+        .sum();
+    let sum = crew.drain(owed, stage.timeout())?;
+    let used = procfs::usage(&system.pids) - before;
+    let (name, size) = (&system.name, u64::from(rate));
+    r.add("p50, ms", size, name, sum.latency.ms(50.0));
+    r.add("p99, ms", size, name, sum.latency.ms(99.0));
+    r.add("p99.9, ms", size, name, sum.latency.ms(99.9));
+    r.add("worst, ms", size, name, sum.latency.max_ms());
+    r.add("post answered p99, ms", size, name, posted.answer.ms(99.0));
+    r.add("deliveries/s", size, name, sum.tally.received as f64 / f64::from(o.seconds));
+    r.add("lost", size, name, owed.saturating_sub(sum.tally.received) as f64);
+    r.add("not accepted", size, name, posted.refused.values().sum::<u64>() as f64);
+    if !system.pids.is_empty() {
+        r.add("CPU per delivery, µs", size, name, used.cpu_s * 1e6 / sum.tally.received.max(1) as f64);
+        r.add("CPU, % of a core", size, name, used.cpu_s * 100.0 / f64::from(o.seconds));
+    }
+    r.add_times("from posted to received", size, name, &sum.latency);
+    r.add_times("post answered", size, name, &posted.answer);
+    note_faults(r, name, &sum);
+    for (why, n) in &posted.refused {
+        r.note(format!("{name}: {n} posts failed: {why}"));
+    }
+    Ok(())
+}
+
+/// How many clients have library `c`.
+fn subscribers(clients: u32, per_client: u32, channels: u32, c: u32) -> u64 {
+    let all = u64::from(clients) * u64::from(per_client);
+    let (whole, rest) = (all / u64::from(channels), all % u64::from(channels));
+    whole + u64::from(u64::from(c) < rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subscribers;
+
+    #[test]
+    fn subscribers_add_up() {
+        for (clients, per_client, channels) in [(2000, 1, 200), (7, 3, 10), (5, 10, 10), (3, 1, 10)] {
+            let sum: u64 = (0..channels).map(|c| subscribers(clients, per_client, channels, c)).sum();
+            assert_eq!(sum, u64::from(clients * per_client));
+        }
+        assert_eq!(subscribers(3, 1, 10, 2), 1);
+        assert_eq!(subscribers(3, 1, 10, 3), 0);
+    }
+}

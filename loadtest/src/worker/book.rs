@@ -1,0 +1,279 @@
+//! Which events each client got, and at the end the balance against those that were accepted.
+//!
+//! Invariant: an event is owed to a client that was there when it was posted, where "there" reaches over gaps shorter
+//! than the server's promised replay; what is owed is counted as made, missing or resynced, exactly once.
+
+use super::control::{Ledger, Plan, Settle};
+use crate::stamp::Stamp;
+
+/// What the sharer of a channel is told about one receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// New, in order.
+    Good,
+    /// New on this connection, but an earlier one of this client has had it.
+    Again,
+    /// This connection has had it.
+    Duplicate,
+    /// This connection has had a newer one of the same library.
+    Late,
+    /// Not a library of this client.
+    Foreign,
+}
+
+#[derive(Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn has(&self, n: u32) -> bool {
+        self.0.get(n as usize / 64).is_some_and(|w| w >> (n % 64) & 1 == 1)
+    }
+
+    fn put(&mut self, n: u32) {
+        let at = n as usize / 64;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0);
+        }
+        self.0[at] |= 1 << (n % 64);
+    }
+}
+
+/// One client's view of one library. Without a ledger only `top` is used.
+#[derive(Default)]
+struct Track {
+    top: u32,
+    connection: Bits,
+    ever: Bits,
+}
+
+struct Session {
+    from_us: u64,
+    to_us: u64,
+    resync: bool,
+}
+
+/// The tracks of all clients of a worker.
+pub struct Book {
+    first: u32,
+    per_client: u32,
+    channels: u32,
+    tops: Vec<u32>,
+    tracks: Vec<Track>,
+    sessions: Vec<Vec<Session>>,
+}
+
+/// An event posted this shortly before a client went away for long may or may not have reached it.
+const TAIL_US: u64 = 60_000_000;
+/// A resync this much later was not for that event.
+const RESYNC_US: u64 = 120_000_000;
+/// Coming back this much sooner than the replay's length counts as in time.
+const MARGIN_US: u64 = 1_000_000;
+
+impl Book {
+    /// An empty book for this worker's clients.
+    pub fn new(p: &Plan) -> Self {
+        let cells = p.clients as usize * p.per_client as usize;
+        let (tops, tracks, rows) = if p.ledger { (0, cells, p.clients as usize) } else { (cells, 0, 0) };
+        Self {
+            first: p.first,
+            per_client: p.per_client,
+            channels: p.channels,
+            tops: vec![0; tops],
+            tracks: std::iter::repeat_with(Track::default).take(tracks).collect(),
+            sessions: std::iter::repeat_with(Vec::new).take(rows).collect(),
+        }
+    }
+
+    /// The `j`th library of client `i` (of this worker).
+    pub fn channel(&self, i: u32, j: u32) -> u32 {
+        ((u64::from(self.first + i) * u64::from(self.per_client) + u64::from(j)) % u64::from(self.channels)) as u32
+    }
+
+    fn cell(&self, i: u32, channel: u32) -> Option<usize> {
+        if channel >= self.channels {
+            return None;
+        }
+        let j = (channel + self.channels - self.channel(i, 0)) % self.channels;
+        (j < self.per_client).then_some(i as usize * self.per_client as usize + j as usize)
+    }
+
+    /// Client `i` got this.
+    pub fn receive(&mut self, i: u32, s: Stamp) -> Receipt {
+        let Some(cell) = self.cell(i, s.channel) else { return Receipt::Foreign };
+        if let Some(top) = self.tops.get_mut(cell) {
+            let last = std::mem::replace(top, s.seq.max(*top));
+            return match s.seq.cmp(&last) {
+                std::cmp::Ordering::Greater => Receipt::Good,
+                std::cmp::Ordering::Equal => Receipt::Duplicate,
+                std::cmp::Ordering::Less => Receipt::Late,
+            };
+        }
+        let t = &mut self.tracks[cell];
+        if t.connection.has(s.seq) {
+            return Receipt::Duplicate;
+        }
+        let again = t.ever.has(s.seq);
+        t.connection.put(s.seq);
+        t.ever.put(s.seq);
+        let late = s.seq < t.top;
+        t.top = t.top.max(s.seq);
+        match (late, again) {
+            (true, _) => Receipt::Late,
+            (false, true) => Receipt::Again,
+            (false, false) => Receipt::Good,
+        }
+    }
+
+    /// Client `i` is subscribed on a new connection.
+    pub fn arrived(&mut self, i: u32, now_us: u64) {
+        if let Some(s) = self.sessions.get_mut(i as usize) {
+            s.push(Session { from_us: now_us, to_us: u64::MAX, resync: false });
+        }
+    }
+
+    /// Client `i`'s connection ended; `resync`: the server told it to look at everything afresh.
+    pub fn left(&mut self, i: u32, now_us: u64, resync: bool) {
+        let cells = i as usize * self.per_client as usize..(i as usize + 1) * self.per_client as usize;
+        for t in self.tracks.get_mut(cells.clone()).into_iter().flatten() {
+            t.top = 0;
+            t.connection = Bits::default();
+        }
+        self.tops.get_mut(cells).into_iter().flatten().for_each(|t| *t = 0);
+        if let Some(s) = self.sessions.get_mut(i as usize).and_then(|s| s.last_mut()) {
+            s.to_us = s.to_us.min(now_us);
+            s.resync |= resync;
+        }
+    }
+
+    /// The times a client was there, gaps shorter than the replay included.
+    fn spans(&self, i: usize, replay_us: u64) -> Vec<(u64, u64)> {
+        let mut spans: Vec<(u64, u64)> = Vec::new();
+        for s in &self.sessions[i] {
+            match spans.last_mut() {
+                Some(last) if s.from_us.saturating_sub(last.1) + MARGIN_US <= replay_us => last.1 = s.to_us,
+                _ => spans.push((s.from_us, s.to_us)),
+            }
+        }
+        spans
+    }
+
+    /// The balance. Duplicates and order are counted as they come, not here.
+    pub fn settle(&self, s: &Settle) -> Ledger {
+        let mut l = Ledger::default();
+        for i in 0..self.sessions.len() {
+            let spans = self.spans(i, s.replay_us);
+            for j in 0..self.per_client {
+                let channel = self.channel(i as u32, j);
+                let track = &self.tracks[i * self.per_client as usize + j as usize];
+                let Some(times) = s.accepted.get(channel as usize) else { continue };
+                for (n, &at) in (1u32..).zip(times) {
+                    self.weigh(&mut l, i, &spans, at, (channel, n, track.ever.has(n)));
+                }
+            }
+        }
+        l
+    }
+
+    fn weigh(&self, l: &mut Ledger, i: usize, spans: &[(u64, u64)], at: u64, (channel, n, got): (u32, u32, bool)) {
+        if at == 0 {
+            l.unaccepted += u64::from(got);
+            return;
+        }
+        let there = spans.iter().any(|&(from, to)| at >= from && (to == u64::MAX || at + TAIL_US <= to));
+        if !there {
+            l.excused += u64::from(!got);
+            return;
+        }
+        l.owed += 1;
+        if got {
+            l.made += 1;
+        } else if self.sessions[i].iter().any(|s| s.resync && s.to_us > at && s.to_us - at <= RESYNC_US) {
+            l.resynced += 1;
+        } else {
+            l.missing += 1;
+            if l.examples.len() < 10 {
+                l.examples.push((self.first + i as u32, channel, n));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Dialect, Manner};
+
+    fn plan(clients: u32, channels: u32, per_client: u32, ledger: bool) -> Plan {
+        Plan {
+            dialect: Dialect::Seafile,
+            manner: Manner::Web,
+            targets: vec![],
+            key: String::new(),
+            run: 1,
+            clients,
+            first: 3,
+            channels,
+            per_client,
+            sources: 1,
+            source_base: 0,
+            in_flight: 0,
+            connect_rate: 0,
+            reconnect_ms: None,
+            ledger,
+            wrong_key: false,
+            stuck: 0,
+            hang_up_rate: 0,
+        }
+    }
+
+    fn event(channel: u32, seq: u32) -> Stamp {
+        Stamp { run: 1, channel, seq, at_ns: 0 }
+    }
+
+    #[test]
+    fn each_client_knows_its_libraries() {
+        let b = Book::new(&plan(4, 10, 3, false));
+        for i in 0..4 {
+            let mine: Vec<u32> = (0..3).map(|j| b.channel(i, j)).collect();
+            for c in 0..12 {
+                assert_eq!(b.cell(i, c).is_some(), mine.contains(&c), "client {i} channel {c}");
+            }
+        }
+    }
+
+    #[test]
+    fn duplicates_and_order_with_and_without_a_ledger() {
+        for ledger in [false, true] {
+            let mut b = Book::new(&plan(1, 1, 1, ledger));
+            b.arrived(0, 1);
+            let got: Vec<Receipt> = [1, 3, 3, 2].into_iter().map(|n| b.receive(0, event(0, n))).collect();
+            assert_eq!(got, [Receipt::Good, Receipt::Good, Receipt::Duplicate, Receipt::Late], "{ledger}");
+            assert_eq!(b.receive(0, event(9, 1)), Receipt::Foreign);
+            b.left(0, 2, false);
+            b.arrived(0, 3);
+            let again = if ledger { Receipt::Again } else { Receipt::Good };
+            assert_eq!(b.receive(0, event(0, 3)), again, "a new connection may be told again");
+        }
+    }
+
+    #[test]
+    fn the_balance() {
+        const S: u64 = 1_000_000;
+        let mut b = Book::new(&plan(1, 1, 1, true));
+        b.arrived(0, 10 * S);
+        b.left(0, 100 * S, false);
+        b.arrived(0, 105 * S); // within the replay of 10 s: was there all the time
+        b.left(0, 200 * S, false);
+        b.arrived(0, 300 * S); // long away
+        b.left(0, 350 * S, true);
+        b.arrived(0, 351 * S);
+        for n in [2, 3, 6] {
+            b.receive(0, event(0, n));
+        }
+        let at = [5, 20, 0, 102, 250, 340, 345, 360].map(|s| s * S).to_vec();
+        let l = b.settle(&Settle { accepted: vec![at], replay_us: 10 * S });
+        // 1: before it came. 2: made. 3: not accepted. 4: in the short gap. 5: away. 6: made. 7: resync. 8: missing.
+        assert_eq!((l.owed, l.made, l.missing, l.resynced, l.excused, l.unaccepted), (5, 2, 2, 1, 2, 1));
+        assert_eq!(l.examples, [(3, 0, 4), (3, 0, 8)]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the parent says to a worker process and hears from it: one JSON document a line.
+//!
+//! Invariant: the first order is [`Order::Start`]; a worker whose stdin ends, ends.
+
+use crate::dialect::{Dialect, Manner};
+use crate::stats::Packed;
+use crate::target::Target;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything a worker needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Wire protocol.
+    pub dialect: Dialect,
+    /// As whom clients behave.
+    pub manner: Manner,
+    /// Servers; client `i` starts with the `i`th, counted round.
+    pub targets: Vec<Target>,
+    /// The shared key.
+    pub key: String,
+    /// Marks this run's libraries and events.
+    pub run: u32,
+    /// Clients of this worker.
+    pub clients: u32,
+    /// Number of its first client.
+    pub first: u32,
+    /// Libraries in all.
+    pub channels: u32,
+    /// Libraries of each client: the `per_client` from `client * per_client`, counted round.
+    pub per_client: u32,
+    /// Loopback addresses to connect from.
+    pub sources: u32,
+    /// Picks other source addresses for each leg, so that ports in TIME_WAIT are no matter.
+    pub source_base: u32,
+    /// Connections being made at one time; 0 for no limit.
+    pub in_flight: u32,
+    /// Connections begun in a second; 0 for no limit.
+    pub connect_rate: u32,
+    /// Milliseconds until a client whose connection ended comes back; `None`: it does not.
+    pub reconnect_ms: Option<u64>,
+    /// Keeps book of every event each client got.
+    pub ledger: bool,
+    /// Subscribes with a key of its own making: every token is refused.
+    pub wrong_key: bool,
+    /// This many of the first clients stop reading once they are subscribed.
+    pub stuck: u32,
+    /// Clients that hang up each second, without a word, and come back as `reconnect_ms` says.
+    pub hang_up_rate: u32,
+}
+
+/// From the parent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Connect and subscribe.
+    Start(Box<Plan>),
+    /// Count from here; say [`Word::Done`] when that many events have come (0: never).
+    Mark(u64),
+    /// Say [`Word::Report`].
+    Report,
+    /// Subscribe to and unsubscribe from so many libraries nobody else has, on all connections together.
+    Churn(u64),
+    /// Balance the book against these accepted events.
+    Settle(Settle),
+}
+
+/// What the posters know at the end, for the ledger.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settle {
+    /// For each library, for each number from 1: when it was posted (microseconds of the common clock), or 0 if it was not accepted.
+    pub accepted: Vec<Vec<u64>>,
+    /// How long the server promises to replay, in microseconds.
+    pub replay_us: u64,
+}
+
+/// From a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// Now and then: clients subscribed, and those given up.
+    Progress {
+        /// Subscribed now.
+        ready: u32,
+        /// Given up for good.
+        lost: u32,
+    },
+    /// Every client is subscribed or given up.
+    Ready {
+        /// When the first began to connect.
+        began_ns: u64,
+        /// When the last was subscribed.
+        ended_ns: u64,
+    },
+    /// As many events as were expected have come.
+    Done {
+        /// When the last came.
+        at_ns: u64,
+    },
+    /// Asked for by [`Order::Report`].
+    Report(Box<Tally>),
+    /// [`Order::Churn`] is finished.
+    Churned {
+        /// Pairs done.
+        pairs: u64,
+    },
+    /// Asked for by [`Order::Settle`].
+    Ledger(Ledger),
+    /// It cannot go on.
+    Fault(String),
+}
+
+/// Counts since the last [`Order::Mark`], except where it says otherwise.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Clients subscribed now.
+    pub ready: u32,
+    /// Events received.
+    pub received: u64,
+    /// From posted to received.
+    pub latency: Packed,
+    /// When the last one came, nanoseconds of the common clock.
+    pub last_ns: u64,
+    /// From ping to pong.
+    pub pong: Packed,
+    /// Pings of the server.
+    pub server_pings: u64,
+    /// Events that came a second time on one connection.
+    pub duplicates: u64,
+    /// Events that came after a newer one of the same library on the same connection.
+    pub reordered: u64,
+    /// Events a client had already had on an earlier connection (with a ledger; not in `received`).
+    pub replayed: u64,
+    /// Text that is no event of this run.
+    pub foreign: u64,
+    /// `jwt-expired` messages.
+    pub expired: u64,
+    /// Since the start: connecting until subscribed.
+    pub subscribe: Packed,
+    /// Since the start: how connections ended, and how often.
+    pub ends: BTreeMap<String, u64>,
+    /// Since the start: connections begun.
+    pub begun: u64,
+    /// This worker's own CPU seconds since the start.
+    pub cpu_s: f64,
+}
+
+/// The balance of a soak.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Ledger {
+    /// Accepted events × clients that were there.
+    pub owed: u64,
+    /// Of these, how many came.
+    pub made: u64,
+    /// Of these, how many never came.
+    pub missing: u64,
+    /// Missing, but the server then closed the client with 1012, which makes it look at everything afresh.
+    pub resynced: u64,
+    /// Not owed: the client was away for longer than the replay, or left without coming back.
+    pub excused: u64,
+    /// Came to a client although its post was not answered with 200.
+    pub unaccepted: u64,
+    /// Came twice on one connection.
+    pub duplicates: u64,
+    /// Came after a newer one.
+    pub reordered: u64,
+    /// A few missing ones: client, library, number.
+    pub examples: Vec<(u32, u32, u32)>,
+}

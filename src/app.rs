@@ -1,0 +1,280 @@
+//! The composition root: builds a node from its configuration, binds it, serves, drains.
+//!
+//! Invariant: the whole life of a node is on this page, and nothing else knows all of its parts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
+
+use crate::auth::{self, Keys};
+use crate::broker::Broker;
+use crate::broker::memory::MemoryBroker;
+use crate::config::{Config, DbTls};
+use crate::connection::door::{self, Door};
+use crate::connection::outbox::Bounds;
+use crate::connection::sweep::{Liveness, Register};
+use crate::connection::upgrade::Shared;
+use crate::connection::{Close, pace};
+use crate::dialect::seafile::groups::{self, Groups, Tls};
+use crate::dialect::seafile::order::{self, Directory, Order};
+use crate::dialect::seafile::{self, Seafile};
+use crate::drain::{Life, Phase, Tasks};
+use crate::hub::Hub;
+use crate::listen::Server;
+use crate::node::Node;
+use crate::ops::{self, Ops};
+use crate::sink::NodeSink;
+
+/// Memory that recent events may take for clients still to subscribe, in bytes.
+const REPLAY_BYTES: usize = 64 * 1024 * 1024;
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+/// Of the drain time, what is kept for clients to answer their close frames and for the broker to hand over.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why a node does not start, or stops.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({setting}): {source}{}", hint(.source))]
+    Bind {
+        /// Host and port, as configured.
+        address: String,
+        /// The setting that names it.
+        setting: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The token machinery does not work in this build.
+    #[error("tokens cannot be checked: {0}")]
+    Tokens(#[from] auth::Refusal),
+}
+
+impl AppError {
+    /// A word for it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Bind { .. } => "bind",
+            Self::Tokens(_) => "tokens",
+        }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program has this port; is the upstream notification server still running?"
+        }
+        io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
+        _ => "",
+    }
+}
+
+/// A node that serves.
+pub struct Running {
+    /// Where clients and backends connect.
+    pub client_addr: SocketAddr,
+    /// Where operators ask.
+    pub ops_addr: SocketAddr,
+    /// The keys, which may change while it runs.
+    pub keys: Keys,
+    node: Node,
+    order: Order,
+    register: Arc<Register>,
+    life: Life,
+    /// What talks to clients and backends: ends first.
+    front: Tasks,
+    /// What carries events: ends last.
+    back: Tasks,
+    settle: Duration,
+    drain: Duration,
+}
+
+/// Builds and starts a node. `shared` is a broker that several nodes of one process use together.
+///
+/// # Errors
+/// [`AppError`]; nothing is left running then.
+pub async fn start(
+    config: &Config,
+    shared: Option<MemoryBroker>,
+    recorder: PrometheusHandle,
+) -> Result<Running, AppError> {
+    let keys = Keys::new(&config.keys.current.0, config.keys.previous.as_ref().map(|key| key.0.as_str()));
+    keys.self_test()?;
+    let client_listener =
+        bind(&config.http.host, config.http.port, "NOTIFICATION_SERVER_HOST, NOTIFICATION_SERVER_PORT").await?;
+    let ops_listener = bind(&config.ops_addr.ip().to_string(), config.ops_addr.port(), "FOGHORN_OPS_ADDR").await?;
+
+    let (life, front, back) = (Life::default(), Tasks::new(), Tasks::new());
+    let hub = Hub::new(config.replay, REPLAY_BYTES);
+    let sink = NodeSink::new(Arc::clone(&hub), back.clone(), config.resync_window);
+    let broker = match shared {
+        Some(memory) => attach(memory, sink),
+        None => attach(MemoryBroker::start(config.partitions, &back), sink),
+    };
+    let node = Node::new(Arc::clone(&hub), broker, config.replay);
+    upkeep(&back, hub, recorder.clone());
+
+    let register = Register::new(Liveness { ping: config.ping, unauthenticated: config.limits.unauthenticated });
+    register.sweep(&back);
+    let door = Door::new(limits(config));
+    let connections = Arc::new(Shared {
+        node: node.clone(),
+        register: Arc::clone(&register),
+        door: Arc::clone(&door),
+        tasks: front.clone(),
+        life: life.clone(),
+        outbox: Bounds { messages: config.limits.outbox_messages, bytes: config.limits.outbox_bytes },
+        max_message: config.limits.message_bytes,
+        ids: AtomicU64::new(0),
+    });
+    let order = order(config, node.clone(), &back);
+    let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
+    let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
+    let handshake = config.limits.handshake;
+    Server { router: seafile::router(dialect), door, handshake }.run(client_listener, &front);
+    let ops = Arc::new(Ops { life: life.clone(), node: node.clone(), recorder });
+    Server { router: ops::router(ops), door: Door::new(door::Limits::default()), handshake }.run(ops_listener, &back);
+    life.advance(Phase::Running);
+    tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
+    let (settle, drain) = (config.settle, config.drain);
+    Ok(Running { client_addr, ops_addr, keys, node, order, register, life, front, back, settle, drain })
+}
+
+impl Running {
+    /// Ends the node: not ready, a time for proxies to see it, every connection closed at an even pace, the broker's
+    /// queue handed over. Returns whether all of it was done by the deadline.
+    pub async fn drain(self) -> bool {
+        tracing::info!(connections = self.register.len(), "ending: no longer ready, still taking connections");
+        self.life.advance(Phase::Settling);
+        tokio::time::sleep(self.settle).await;
+        self.life.advance(Phase::Closing);
+        let deadline = Instant::now() + self.drain;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let window = self.drain.saturating_sub(FAREWELL).max(self.drain / 2);
+        tracing::info!(connections = self.register.len(), seconds = window.as_secs(), "closing connections");
+        let goodbye = Close::new(1001, "this node is about to end: connect again", "drain");
+        pace::close_all(self.register.outboxes(), goodbye, window).await;
+        self.front.stop();
+        // A client that does not answer its close frame is cut off by the end of the process; nothing is lost by it.
+        let silent = !self.front.finish(left().min(FAREWELL).mul_f64(0.75)).await;
+        if silent {
+            tracing::debug!(connections = self.register.len(), "some clients did not answer their close frame");
+        }
+        let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
+        let mut clean = wait_until(handed_over, left()).await;
+        self.back.stop();
+        clean &= self.back.finish(left().max(Duration::from_secs(1))).await;
+        tracing::info!(clean, "ended");
+        clean
+    }
+
+    /// Ends the node at once: for tests and demonstrations.
+    pub async fn stop(mut self) -> bool {
+        (self.settle, self.drain) = (Duration::ZERO, Duration::from_secs(1));
+        self.drain().await
+    }
+}
+
+fn attach(memory: MemoryBroker, sink: Arc<NodeSink>) -> Broker {
+    memory.attach(sink);
+    Broker::Memory(memory)
+}
+
+async fn wait_until(condition: impl Fn() -> bool, within: Duration) -> bool {
+    let poll = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, poll).await.is_ok()
+}
+
+fn limits(config: &Config) -> door::Limits {
+    door::Limits {
+        connections: config.limits.connections,
+        connections_per_address: config.limits.connections_per_address,
+        handshake_rate: config.limits.handshake_rate,
+        handshakes: config.limits.handshake_concurrency,
+        trusted_proxies: config.http.trusted_proxies.clone(),
+        origins: config.http.allowed_origins.clone(),
+        events_from: config.http.events_from.clone(),
+    }
+}
+
+fn seafile_config(config: &Config) -> seafile::Config {
+    seafile::Config {
+        max_event: config.limits.event_bytes,
+        max_subscriptions: config.limits.subscriptions,
+        request: config.limits.request,
+    }
+}
+
+fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
+    let directory = config.groups.as_ref().map(|database| {
+        let config = groups::Config {
+            host: database.host.clone(),
+            port: database.port,
+            user: database.user.clone(),
+            password: database.password.0.clone(),
+            database: database.ccnet_db.clone(),
+            tls: match database.tls {
+                DbTls::Off => Tls::Off,
+                DbTls::On => Tls::On,
+                DbTls::Verify => Tls::Verify,
+            },
+            ca: database.ca.clone(),
+        };
+        Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>
+    });
+    if directory.is_none() {
+        tracing::warn!("no database is configured (SEAFILE_MYSQL_DB_HOST): events for groups will go to nobody");
+    }
+    Order::new(move |event| node.publish(event), directory, order::Limits::default(), tasks.clone())
+}
+
+/// What has to be done every now and then.
+fn upkeep(tasks: &Tasks, hub: Arc<Hub>, recorder: PrometheusHandle) {
+    let inner = tasks.clone();
+    tasks.spawn("upkeep", async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = second.tick() => {}
+                () = inner.stopped() => return,
+            }
+            hub.prune();
+            recorder.run_upkeep();
+        }
+    });
+}
+
+async fn bind(host: &str, port: u16, setting: &'static str) -> Result<TcpListener, AppError> {
+    let failed = |source| AppError::Bind { address: format!("{host}:{port}"), setting, source };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+    for address in lookup_host((host, port)).await.map_err(failed)? {
+        match listen(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restarted server must not wait for its predecessor's closed connections to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn local(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}

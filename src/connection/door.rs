@@ -1,0 +1,317 @@
+//! Who may come in: how fast, how many, from where.
+//!
+//! Invariant: turning somebody away costs less than serving them, is counted by the limit they hit, and never touches
+//! those who are in.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use ::metrics::counter;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+use parking_lot::Mutex;
+
+use crate::metrics;
+
+/// What the door looks at. A number of 0 means no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// WebSocket connections of this node.
+    pub connections: usize,
+    /// WebSocket connections from one client address.
+    pub connections_per_address: usize,
+    /// WebSocket handshakes a second; twice as many may come at once after a quiet second.
+    pub handshake_rate: u32,
+    /// TCP connections whose first request has not come yet.
+    pub handshakes: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins that web pages may connect from, as `https://cloud.example.com`; empty: any.
+    pub origins: Vec<String>,
+    /// Addresses that may post events; empty: any.
+    pub events_from: Vec<IpNet>,
+}
+
+/// The limit somebody hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// More handshakes than the rate allows.
+    Rate,
+    /// More connections at once that have not asked for anything yet.
+    Handshakes,
+    /// The node is full.
+    Connections,
+    /// Too many connections from one address.
+    Address,
+    /// A page of an origin that is not on the list.
+    Origin,
+    /// An address that may not post events.
+    Poster,
+}
+
+impl Turned {
+    /// The counter's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Rate => "handshake-rate",
+            Self::Handshakes => "handshakes",
+            Self::Connections => "connections",
+            Self::Address => "connections-per-address",
+            Self::Origin => "origin",
+            Self::Poster => "events-from",
+        }
+    }
+
+    /// What the peer is told.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Rate | Self::Handshakes => "Too many clients connect at this moment; try again soon.\n",
+            Self::Connections => "This node has as many connections as it may have (FOGHORN_MAX_CONNECTIONS).\n",
+            Self::Address => "Too many connections from this address (FOGHORN_MAX_CONNECTIONS_PER_ADDRESS).\n",
+            Self::Origin => "Pages of this origin may not connect (FOGHORN_ALLOWED_ORIGINS).\n",
+            Self::Poster => "This address may not post events (FOGHORN_EVENTS_FROM).\n",
+        }
+    }
+
+    /// Whether trying again later may help.
+    pub fn passes(self) -> bool {
+        !matches!(self, Self::Origin | Self::Poster)
+    }
+
+    fn counted(self) -> Self {
+        counter!(metrics::CONNECTIONS_REFUSED, "reason" => self.label()).increment(1);
+        self
+    }
+}
+
+/// Whom a request came from: the TCP peer. In every request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote(pub SocketAddr);
+
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+/// See the module's description.
+pub struct Door {
+    limits: Limits,
+    handshakes: AtomicUsize,
+    connections: AtomicUsize,
+    bucket: Mutex<Bucket>,
+    addresses: Mutex<HashMap<IpAddr, usize, ahash::RandomState>>,
+}
+
+impl Door {
+    /// A door with nobody inside.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let bucket = Bucket { tokens: 2.0 * f64::from(limits.handshake_rate), filled: Instant::now() };
+        Arc::new(Self {
+            limits,
+            handshakes: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            bucket: Mutex::new(bucket),
+            addresses: Mutex::default(),
+        })
+    }
+
+    /// The address of who sent `request`; see [`Door::client`].
+    pub fn sender(&self, request: &Parts) -> IpAddr {
+        let peer = request.extensions.get::<Remote>().map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.0.ip());
+        self.client(peer, &request.headers)
+    }
+
+    /// The client's address: the peer's, or what trusted proxies say it is.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let trusted = |ip: IpAddr| self.limits.trusted_proxies.iter().any(|net| net.contains(&ip));
+        let peer = peer.to_canonical();
+        if !trusted(peer) {
+            return peer;
+        }
+        let mut client = peer;
+        let hops: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+        for hop in hops.iter().rev().flat_map(|line| line.rsplit(',')) {
+            let Some(ip) = address(hop.trim()) else { break };
+            client = ip;
+            if !trusted(ip) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// A TCP connection begins; the guard is dropped when its first request has come.
+    ///
+    /// # Errors
+    /// [`Turned::Handshakes`].
+    pub fn knock(self: &Arc<Self>) -> Result<Knocking, Turned> {
+        let now = self.handshakes.fetch_add(1, Ordering::Relaxed) + 1;
+        let guard = Knocking(Arc::clone(self));
+        if self.limits.handshakes > 0 && now > self.limits.handshakes {
+            Err(Turned::Handshakes.counted())
+        } else {
+            Ok(guard)
+        }
+    }
+
+    /// A WebSocket connection from `client` begins; it is over when the guard is dropped.
+    ///
+    /// # Errors
+    /// The limit it hit.
+    pub fn enter(self: &Arc<Self>, client: IpAddr, origin: Option<&HeaderValue>) -> Result<Entered, Turned> {
+        let limits = &self.limits;
+        let from_page = origin.and_then(|value| value.to_str().ok());
+        if !limits.origins.is_empty()
+            && from_page.is_some_and(|o| !limits.origins.iter().any(|a| a.eq_ignore_ascii_case(o)))
+        {
+            return Err(Turned::Origin.counted());
+        }
+        if limits.handshake_rate > 0 && !self.bucket.lock().take(f64::from(limits.handshake_rate)) {
+            return Err(Turned::Rate.counted());
+        }
+        let entered =
+            Entered { door: Arc::clone(self), client: (limits.connections_per_address > 0).then_some(client) };
+        let open = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let from_there = entered.client.map_or(0, |client| {
+            let mut addresses = self.addresses.lock();
+            let count = addresses.entry(client).or_default();
+            *count += 1;
+            *count
+        });
+        if limits.connections > 0 && open > limits.connections {
+            return Err(Turned::Connections.counted());
+        }
+        if from_there > limits.connections_per_address {
+            return Err(Turned::Address.counted());
+        }
+        Ok(entered)
+    }
+
+    /// Whether `client` may post events.
+    ///
+    /// # Errors
+    /// [`Turned::Poster`].
+    pub fn post(&self, client: IpAddr) -> Result<(), Turned> {
+        let nets = &self.limits.events_from;
+        if nets.is_empty() || nets.iter().any(|net| net.contains(&client)) {
+            Ok(())
+        } else {
+            Err(Turned::Poster.counted())
+        }
+    }
+}
+
+impl Bucket {
+    fn take(&mut self, rate: f64) -> bool {
+        let now = Instant::now();
+        self.tokens = (self.tokens + now.duration_since(self.filled).as_secs_f64() * rate).min(2.0 * rate);
+        self.filled = now;
+        let full = self.tokens >= 1.0;
+        if full {
+            self.tokens -= 1.0;
+        }
+        full
+    }
+}
+
+/// An address as proxies write it: bare, with a port, or in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|a| a.ip()))?;
+    Some(ip.to_canonical())
+}
+
+/// A connection whose first request has not come yet.
+pub struct Knocking(Arc<Door>);
+
+impl Drop for Knocking {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An open WebSocket connection.
+pub struct Entered {
+    door: Arc<Door>,
+    client: Option<IpAddr>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.door.connections.fetch_sub(1, Ordering::Relaxed);
+        let Some(client) = self.client else { return };
+        let mut addresses = self.door.addresses.lock();
+        if let Some(count) = addresses.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&client);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(lines: &[&str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|line| (http::HeaderName::from_static("x-forwarded-for"), line.parse().expect("a value")))
+            .collect()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let limits = Limits { trusted_proxies: vec!["10.0.0.0/8".parse().expect("a net")], ..Limits::default() };
+        let door = Door::new(limits);
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let seen = |peer: &str, lines: &[&str]| door.client(ip(peer), &forwarded(lines));
+        assert_eq!(seen("203.0.113.9", &["1.2.3.4"]), ip("203.0.113.9"));
+        assert_eq!(seen("10.0.0.1", &["1.2.3.4"]), ip("1.2.3.4"));
+        assert_eq!(seen("10.0.0.1", &["6.6.6.6, 1.2.3.4, 10.0.0.2"]), ip("1.2.3.4"));
+        assert_eq!(seen("10.0.0.1", &["6.6.6.6", "1.2.3.4:5678"]), ip("1.2.3.4"));
+        assert_eq!(seen("10.0.0.1", &["nonsense"]), ip("10.0.0.1"));
+        assert_eq!(seen("::ffff:10.0.0.1", &["[2001:db8::1]"]), ip("2001:db8::1"));
+    }
+
+    #[test]
+    fn each_limit_turns_away_and_lets_in_again() {
+        let limits = Limits { connections: 2, connections_per_address: 1, handshakes: 1, ..Limits::default() };
+        let door = Door::new(limits);
+        let [a, b, c] = [[1, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]].map(IpAddr::from);
+        let first = door.enter(a, None).expect("in");
+        assert_eq!(door.enter(a, None).err(), Some(Turned::Address));
+        let second = door.enter(b, None).expect("in");
+        assert_eq!(door.enter(c, None).err(), Some(Turned::Connections));
+        drop((first, second));
+        let _third = door.enter(a, None).expect("in again");
+        let knocking = door.knock().ok();
+        assert_eq!(door.knock().err(), Some(Turned::Handshakes));
+        drop(knocking);
+        assert!(door.knock().is_ok());
+    }
+
+    #[test]
+    fn pages_of_other_origins_and_strange_posters_stay_out() {
+        let limits = Limits {
+            origins: vec!["https://cloud.example.com".into()],
+            events_from: vec!["127.0.0.0/8".parse().expect("a net")],
+            handshake_rate: 1,
+            ..Limits::default()
+        };
+        let door = Door::new(limits);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let page = |origin: &'static str| door.enter(here, Some(&HeaderValue::from_static(origin))).err();
+        assert_eq!(page("https://evil.example"), Some(Turned::Origin));
+        assert_eq!(page("https://cloud.example.com"), None);
+        assert_eq!(door.enter(here, None).err(), None);
+        assert_eq!(door.enter(here, None).err(), Some(Turned::Rate));
+        assert_eq!(door.post(here), Ok(()));
+        assert_eq!(door.post(IpAddr::from([8, 8, 8, 8])), Err(Turned::Poster));
+    }
+}

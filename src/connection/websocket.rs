@@ -1,0 +1,360 @@
+//! One WebSocket connection: the task that moves bytes between a socket, a session and an outbox.
+//!
+//! Invariants: a connection that is idle holds no read buffer; whatever is sent goes through the outbox, in whole
+//! frames; the task never waits for the client, except for its close frame, and then not for long.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ::metrics::{Counter, counter};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+use super::outbox::{Outbox, text_frame};
+use super::sweep::{Peer, Registered};
+use super::upgrade::{Shared, Who};
+use super::{Action, Close, Session};
+use crate::event::now_ms;
+use crate::metrics;
+use crate::node::Member;
+
+/// Bytes read from a socket at once; the buffer belongs to the thread, not to the connection.
+const SCRATCH: usize = 16 * 1024;
+/// What the frame parser asks for at a time.
+const READ_BUFFER: usize = 256;
+/// Reads of one connection before others get their turn.
+const READS_A_TURN: usize = 8;
+/// How long the peer has to answer a close frame.
+const CLOSE_WAIT: Duration = Duration::from_secs(3);
+/// Pings this close together show a client that pings every second.
+const PINGER_GAP_MS: u64 = 2_000;
+/// So many in a row.
+const PINGER_STREAK: u8 = 3;
+/// Messages from here on must not leave their buffer behind in the parser.
+const LARGE: usize = 4 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
+}
+
+struct Frames {
+    message: Counter,
+    ping: Counter,
+    pong: Counter,
+    close: Counter,
+}
+
+impl Frames {
+    fn of(name: &'static str) -> Self {
+        let kind = |kind: &'static str| counter!(name, "kind" => kind);
+        Self { message: kind("message"), ping: kind("ping"), pong: kind("pong"), close: kind("close") }
+    }
+}
+
+static RECEIVED: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_IN));
+static SENT: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_OUT));
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The counter's label.
+    pub label: &'static str,
+    /// What the log says.
+    pub reason: String,
+}
+
+/// Serves one client until the connection is over. `early` is what came in one packet with the handshake.
+pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, early: Bytes, session: S) -> End {
+    let (reader, writer) = stream.into_split();
+    let outbox = Outbox::new(who.id, who.client, shared.outbox, writer);
+    let peer = Peer::new(Arc::clone(&outbox), who.address);
+    let mut connection = Connection {
+        socket: Socket { reader, context: WebSocketContext::new(Role::Server, Some(config(shared.max_message))) },
+        member: shared.node.join(Arc::clone(&outbox)),
+        registered: shared.register.join(Arc::clone(&peer)),
+        session,
+        outbox,
+        peer,
+        last_ping: 0,
+        ping_streak: 0,
+        closing: None,
+    };
+    let end = match connection.take_early(&early) {
+        Some(end) => end,
+        None => {
+            drop(early);
+            poll_fn(|cx| connection.poll(cx)).await
+        }
+    };
+    connection.outbox.end();
+    end
+}
+
+fn config(max_message: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(max_message + 1024)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
+struct Socket {
+    reader: OwnedReadHalf,
+    context: WebSocketContext,
+}
+
+/// Why the connection is closing, and until when the peer may answer.
+struct Closing {
+    end: End,
+    deadline: Pin<Box<Sleep>>,
+}
+
+struct Connection<S> {
+    socket: Socket,
+    member: Member,
+    registered: Registered,
+    session: S,
+    outbox: Arc<Outbox>,
+    peer: Arc<Peer>,
+    last_ping: u64,
+    ping_streak: u8,
+    closing: Option<Box<Closing>>,
+}
+
+/// The parser's view of the socket: bytes already read, and the outbox.
+struct Wire<'a> {
+    input: &'a [u8],
+    outbox: &'a Outbox,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(into)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
+        self.outbox.push_control(frames);
+        Ok(frames.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: Session> Connection<S> {
+    fn take_early(&mut self, early: &Bytes) -> Option<End> {
+        if early.is_empty() { None } else { self.feed(early) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.outbox.register(cx.waker());
+        if self.peer.take_tick() {
+            let mut actions = Vec::new();
+            self.session.on_tick(now_ms(), &mut actions);
+            self.perform(actions);
+        }
+        if self.peer.take_asked() {
+            let inquiries = self.registered.register().inquiries();
+            inquiries.answer(self.outbox.id(), |channel| self.session.ends(channel));
+        }
+        if let Some(close) = self.outbox.take_close() {
+            if close.code == Close::ABNORMAL {
+                return Poll::Ready(End { label: close.label, reason: close.reason.into_owned() });
+            }
+            self.start_close(&close, cx);
+        }
+        let flushed = self.outbox.poll_flush(cx);
+        if let Poll::Ready(Err(error)) = &flushed {
+            return Poll::Ready(self.over("lost", error.to_string()));
+        }
+        if let Some(closing) = &mut self.closing
+            && closing.deadline.as_mut().poll(cx).is_ready()
+        {
+            self.outbox.abandon();
+            return Poll::Ready(closing.end.clone());
+        }
+        self.poll_read(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        for _ in 0..READS_A_TURN {
+            let end = BUFFER.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let read = ready!(Pin::new(&mut self.socket.reader).poll_read(cx, &mut buffer));
+                Poll::Ready(match read {
+                    Err(error) => Some(self.over("lost", error.to_string())),
+                    Ok(()) if buffer.filled().is_empty() => Some(self.over("gone", "the peer hung up".into())),
+                    Ok(()) => self.feed(buffer.filled()),
+                })
+            });
+            if let Some(end) = ready!(end) {
+                return Poll::Ready(end);
+            }
+            // What was just read may have asked for a close, or for writing.
+            if self.outbox_needs_care() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn outbox_needs_care(&self) -> bool {
+        self.closing.is_none() && self.outbox.is_closing()
+    }
+
+    /// The connection is over, for a reason that was given before or for this one.
+    fn over(&self, label: &'static str, reason: String) -> End {
+        match &self.closing {
+            Some(closing) => closing.end.clone(),
+            None => End { label, reason },
+        }
+    }
+
+    /// Hands bytes to the parser and what comes out of it to the session.
+    fn feed(&mut self, input: &[u8]) -> Option<End> {
+        let now = self.peer.heard();
+        let mut wire = Wire { input, outbox: &self.outbox.clone() };
+        // A large message is kept until the parser has been asked for the next one: while it is alive the parser
+        // cannot take its buffer back, and keeping that would cost an idle connection up to `max_message`.
+        let mut large = None;
+        loop {
+            let message = self.socket.context.read(&mut wire);
+            drop(large.take());
+            match message {
+                Ok(Message::Ping(_)) => self.on_ping(now),
+                Ok(Message::Pong(_)) => RECEIVED.pong.increment(1),
+                Ok(Message::Close(frame)) => self.peer_closes(frame),
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                    RECEIVED.message.increment(1);
+                    let data = message.into_data();
+                    self.on_message(&data);
+                    large = (data.len() >= LARGE).then_some(data);
+                }
+                Ok(Message::Frame(_)) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(Error::ConnectionClosed | Error::AlreadyClosed) => {
+                    return Some(self.over("closed", "closed".into()));
+                }
+                Err(error) => {
+                    self.outbox.close(refusal(&error));
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn on_ping(&mut self, now: u64) {
+        RECEIVED.ping.increment(1);
+        // The parser answers each ping.
+        SENT.pong.increment(1);
+        self.ping_streak = if now.saturating_sub(self.last_ping) <= PINGER_GAP_MS { self.ping_streak + 1 } else { 0 };
+        self.last_ping = now;
+        if self.ping_streak >= PINGER_STREAK {
+            self.ping_streak = 0;
+            self.peer.is_pinger();
+        }
+    }
+
+    fn on_message(&mut self, data: &[u8]) {
+        if self.closing.is_some() || self.outbox.is_closing() {
+            return;
+        }
+        let mut actions = Vec::new();
+        self.session.on_message(now_ms(), data, &mut actions);
+        self.perform(actions);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Subscribe { channel, user } => {
+                    self.member.subscribe(channel, user);
+                    self.peer.is_subscribed();
+                }
+                Action::Unsubscribe(channel) => self.member.unsubscribe(&channel),
+                Action::Reply(text) => {
+                    if self.outbox.push(&text_frame(&text)) {
+                        SENT.message.increment(1);
+                    }
+                }
+                Action::Close(close) => {
+                    self.outbox.close(close);
+                    return;
+                }
+            }
+        }
+        self.peer.tick_at(self.session.next_tick());
+    }
+
+    /// The peer sent a close frame; the parser has answered it or will, at its next read.
+    fn peer_closes(&mut self, frame: Option<CloseFrame>) {
+        RECEIVED.close.increment(1);
+        if self.closing.is_none() {
+            let reason = match frame {
+                Some(frame) => {
+                    format!("the peer closed: {} {}", u16::from(frame.code), frame.reason.as_str().escape_debug())
+                }
+                None => "the peer closed".into(),
+            };
+            SENT.close.increment(1);
+            let end = End { label: "closed", reason };
+            let deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
+            self.closing = Some(Box::new(Closing { end, deadline }));
+        }
+    }
+
+    fn start_close(&mut self, close: &Close, cx: &mut Context<'_>) {
+        if self.closing.is_some() {
+            return;
+        }
+        let frame = CloseFrame { code: close.code.into(), reason: close.reason.as_ref().into() };
+        let mut wire = Wire { input: &[], outbox: &self.outbox };
+        // An error here means that the parser has seen the end already; the deadline covers that too.
+        if self.socket.context.close(&mut wire, Some(frame)).is_ok() {
+            SENT.close.increment(1);
+        }
+        let end = End { label: close.label, reason: close.reason.clone().into_owned() };
+        let mut deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
+        // Polled once, so that it wakes this task.
+        let _ = deadline.as_mut().poll(cx);
+        self.closing = Some(Box::new(Closing { end, deadline }));
+    }
+}
+
+/// What a client is told whose bytes are no WebSocket, or too many.
+fn refusal(error: &Error) -> Close {
+    match error {
+        Error::Utf8(_) => Close::new(1007, "a text message must be UTF-8", "utf8"),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Close::new(1009, "the message is longer than this server takes", "too-big")
+        }
+        Error::Protocol(error) => Close {
+            code: 1002,
+            reason: error.to_string().chars().take(100).collect::<String>().into(),
+            label: "protocol",
+        },
+        _ => Close::new(1002, "not the WebSocket protocol", "protocol"),
+    }
+}

@@ -1,0 +1,245 @@
+//! Who is in a group: the `GroupUser` table of Seafile's ccnet database (MySQL or MariaDB).
+//!
+//! Invariant: one look-up at a time for each group, however many ask; an answer is at most a few seconds old; nothing
+//! here waits without an end. A look-up tries once: whoever holds an event decides how long to try again.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row, SslOpts};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::members::{Cache, MemberList};
+use crate::drain::Tasks;
+
+/// Connections to the database at most.
+const MAX_CONNECTIONS: usize = 8;
+/// Connections are made anew after this.
+const RENEW_AFTER: Duration = Duration::from_secs(300);
+/// Connections that nobody used for this long are closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long one look-up may take, connecting included.
+const ONE_TRY: Duration = Duration::from_secs(12);
+
+/// Whether the connection to the database is encrypted. A Unix socket never is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// No.
+    #[default]
+    Off,
+    /// Yes, with any certificate.
+    On,
+    /// Yes, and the certificate must fit the host and lead to a trusted authority.
+    Verify,
+}
+
+/// Where the ccnet database is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// A name, an address, or the path of a Unix socket if it starts with `/`.
+    pub host: String,
+    /// TCP port; not looked at for a socket.
+    pub port: u16,
+    /// Database user.
+    pub user: String,
+    /// That user's password.
+    pub password: String,
+    /// The database that has the `GroupUser` table.
+    pub database: String,
+    /// Encryption.
+    pub tls: Tls,
+    /// A file of PEM certificates to trust instead of the well-known authorities, for [`Tls::Verify`].
+    pub ca: Option<PathBuf>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, user, database, tls, .. } = self;
+        write!(f, "{user}@{host}:{port}/{database} (tls {tls:?})")
+    }
+}
+
+/// Why a group's members are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// No connection.
+    #[error("cannot connect to the ccnet database: {0}")]
+    Connect(String),
+    /// The database refused the query.
+    #[error("the ccnet database refused the query for group members: {0}")]
+    Query(String),
+    /// No answer in time.
+    #[error("the ccnet database did not answer within {} s", ONE_TRY.as_secs())]
+    Timeout,
+    /// The node is ending.
+    #[error("the node is ending")]
+    Stopped,
+}
+
+impl GroupError {
+    /// For metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Query(_) => "query",
+            Self::Timeout => "timeout",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+type Found = Result<MemberList, GroupError>;
+
+/// Looks group members up. Clones share connections and memory.
+#[derive(Clone)]
+pub struct Groups(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    tasks: Tasks,
+    cache: Mutex<Cache<watch::Receiver<Option<Found>>>>,
+}
+
+impl Groups {
+    /// Makes ready to look up; connects when first asked. Must be called within the runtime.
+    pub fn new(config: &Config, tasks: Tasks) -> Self {
+        let pool = Pool::new(options(config));
+        Self(Arc::new(Inner { pool, tasks, cache: Mutex::default() }))
+    }
+
+    /// The members, if they were looked up a few seconds ago at most.
+    pub fn cached(&self, group: i64) -> Option<MemberList> {
+        let found = self.0.cache.lock().fresh(group, Instant::now())?;
+        count("cached");
+        Some(found)
+    }
+
+    /// The members of `group`, none if there is no such group: from memory, from a look-up under way, or from a new one.
+    ///
+    /// # Errors
+    /// What went wrong with the one try, after 12 s at most.
+    pub async fn members(&self, group: i64) -> Found {
+        if let Some(found) = self.cached(group) {
+            return Ok(found);
+        }
+        let mut answer = self.join_or_start(group);
+        answer.wait_for(Option::is_some).await.ok().and_then(|found| found.clone()).unwrap_or(Err(GroupError::Stopped))
+    }
+
+    fn join_or_start(&self, group: i64) -> watch::Receiver<Option<Found>> {
+        let mut cache = self.0.cache.lock();
+        // A closed one belongs to a task that was cut off.
+        if let Some(running) = cache.running.get(&group).filter(|running| running.has_changed().is_ok()) {
+            return running.clone();
+        }
+        let (done, answer) = watch::channel(None);
+        cache.running.insert(group, answer.clone());
+        let inner = Arc::clone(&self.0);
+        // A task of its own: whoever gives up waiting must not cut a query off, since that spoils its connection.
+        self.0.tasks.spawn("group-lookup", async move {
+            let found = inner.look_up(group).await;
+            count(found.as_ref().map_or_else(GroupError::label, |_| "ok"));
+            inner.cache.lock().finished(group, found.as_ref().ok(), Instant::now());
+            // Nobody may be waiting any more.
+            let _ = done.send(Some(found));
+        });
+        answer
+    }
+}
+
+impl Inner {
+    async fn look_up(&self, group: i64) -> Found {
+        let deadline = Instant::now() + ONE_TRY;
+        let mut stale = 0;
+        loop {
+            let mut conn = match timeout_at(deadline, self.pool.get_conn()).await {
+                Ok(conn) => conn.map_err(|error| GroupError::Connect(error.to_string()))?,
+                Err(_) => return Err(GroupError::Timeout),
+            };
+            let error = match timeout_at(deadline, query(&mut conn, group)).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(mysql_async::Error::Server(error))) => return Err(GroupError::Query(error.to_string())),
+                Ok(Err(error)) => GroupError::Query(error.to_string()),
+                Err(_) => GroupError::Timeout,
+            };
+            // It may still be busy with the query: closed, never used again. It closes without waiting.
+            let _ = timeout_at(Instant::now() + Duration::from_secs(1), conn.disconnect()).await;
+            stale += 1;
+            if error == GroupError::Timeout || stale > MAX_CONNECTIONS {
+                return Err(error);
+            }
+            // The database may have been restarted, and the pool full of connections to what it was.
+        }
+    }
+}
+
+async fn query(conn: &mut Conn, group: i64) -> Result<MemberList, mysql_async::Error> {
+    let rows: Vec<Row> = conn.exec("SELECT user_name FROM GroupUser WHERE group_id = ?", (group,)).await?;
+    let name = |mut row: Row| row.take_opt::<Option<String>, _>(0)?.ok()?;
+    let mut members: Vec<Arc<str>> = rows.into_iter().filter_map(name).map(Arc::from).collect();
+    members.sort_unstable();
+    members.dedup();
+    Ok(members.into())
+}
+
+fn options(config: &Config) -> OptsBuilder {
+    let constraints = PoolConstraints::new(0, MAX_CONNECTIONS).unwrap_or_default();
+    let pool = PoolOpts::default()
+        .with_constraints(constraints)
+        .with_inactive_connection_ttl(IDLE)
+        .with_abs_conn_ttl(Some(RENEW_AFTER));
+    let options = OptsBuilder::default()
+        .user(Some(&config.user))
+        .pass(Some(&config.password))
+        .db_name(Some(&config.database))
+        .tcp_keepalive(Some(IDLE))
+        // Else a connection over TCP would change to a socket that the server names, which may be another machine's.
+        .prefer_socket(false)
+        .pool_opts(pool);
+    if config.host.starts_with('/') {
+        options.socket(Some(&config.host))
+    } else {
+        options.ip_or_hostname(&config.host).tcp_port(config.port).ssl_opts(encryption(config))
+    }
+}
+
+fn encryption(config: &Config) -> Option<SslOpts> {
+    match config.tls {
+        Tls::Off => None,
+        Tls::On => {
+            Some(SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
+        }
+        Tls::Verify => Some(match &config.ca {
+            Some(ca) => SslOpts::default().with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true),
+            None => SslOpts::default(),
+        }),
+    }
+}
+
+fn count(result: &'static str) {
+    ::metrics::counter!(crate::metrics::GROUP_LOOKUPS, "result" => result).increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_printed() {
+        let config = Config {
+            host: "db".into(),
+            port: 3306,
+            user: "seafile".into(),
+            password: "hush".into(),
+            database: "ccnet_db".into(),
+            tls: Tls::Off,
+            ca: None,
+        };
+        assert_eq!(format!("{config:?}"), "seafile@db:3306/ccnet_db (tls Off)");
+    }
+}

@@ -1,0 +1,391 @@
+//! Channel → this node's subscribers, and what each channel saw in the last seconds.
+//!
+//! Invariants: a subscriber gets each event once: first, on subscribing, the recent ones, then all later ones, in
+//! order; delivering never waits for a client and never keeps a worker for long; a channel without subscribers and
+//! without recent events takes no memory.
+
+pub mod look;
+pub mod tally;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use ahash::RandomState;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+
+use crate::connection::outbox::{Outbox, text_frame};
+use crate::event::{Channel, Event, now_ms};
+use crate::metrics;
+use look::Delivered;
+use tally::Tally;
+
+/// Locks that the channels are spread over.
+const SHARDS: usize = 64;
+/// A delivery lets other tasks run after working this long.
+const TURN: Duration = Duration::from_millis(1);
+/// Subscribers written to before the clock is looked at.
+const CHUNK: usize = 32;
+
+/// A place in the order of what one of the hub's locks has delivered.
+pub type Position = u64;
+
+/// One subscription.
+#[derive(Clone)]
+pub struct Subscriber {
+    /// Whose it is; empty for nobody.
+    pub user: Arc<str>,
+    /// Where its messages go.
+    pub outbox: Arc<Outbox>,
+}
+
+struct Recent {
+    heard: Instant,
+    position: Position,
+    event: Event,
+}
+
+#[derive(Default)]
+struct Subscribers {
+    /// Shared with deliveries under way, so copied when it changes meanwhile.
+    list: Arc<Vec<Subscriber>>,
+    recent: VecDeque<Recent>,
+}
+
+#[derive(Default)]
+struct Shard {
+    channels: HashMap<Channel, Subscribers, RandomState>,
+    /// Which channel's oldest recent event runs out when; oldest first.
+    expiry: VecDeque<(Instant, Channel)>,
+    position: Position,
+}
+
+struct Meters {
+    subscriptions: Gauge,
+    channels: Gauge,
+    delivered: Counter,
+    deliveries: Counter,
+    frames: Counter,
+    replayed: Counter,
+    fanout: Histogram,
+    fanout_seconds: Histogram,
+    delivery_seconds: Histogram,
+}
+
+/// See the module's description.
+pub struct Hub {
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    replay: Duration,
+    replay_bytes: usize,
+    recent_bytes: AtomicUsize,
+    meters: Meters,
+    tally: Tally,
+    tap: broadcast::Sender<Delivered>,
+}
+
+impl Hub {
+    /// An empty hub that keeps what channels saw for `replay`, in `replay_bytes` of memory at most.
+    pub fn new(replay: Duration, replay_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            replay,
+            replay_bytes,
+            recent_bytes: AtomicUsize::new(0),
+            meters: Meters {
+                subscriptions: gauge!(metrics::SUBSCRIPTIONS),
+                channels: gauge!(metrics::CHANNELS),
+                delivered: counter!(metrics::EVENTS_DELIVERED),
+                deliveries: counter!(metrics::DELIVERIES),
+                frames: counter!(metrics::FRAMES_OUT, "kind" => "message"),
+                replayed: counter!(metrics::REPLAYED),
+                fanout: histogram!(metrics::FANOUT_SIZE),
+                fanout_seconds: histogram!(metrics::FANOUT_SECONDS),
+                delivery_seconds: histogram!(metrics::DELIVERY_SECONDS),
+            },
+            tally: Tally::default(),
+            tap: broadcast::Sender::new(look::TAP),
+        })
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn shard(&self, channel: &Channel) -> &Mutex<Shard> {
+        &self.shards[(self.hasher.hash_one(channel) >> 32) as usize % SHARDS]
+    }
+
+    /// Subscribes; where this outbox is subscribed already, only the user changes. A new subscriber is first given the
+    /// channel's recent events, those after `seen` where it had some before.
+    pub fn subscribe(&self, channel: &Channel, new: Subscriber, seen: Option<Position>) {
+        let mut shard = self.shard(channel).lock();
+        let known = shard.channels.len();
+        let entry = shard.channels.entry(channel.clone()).or_default();
+        if let Some(at) = entry.list.iter().position(|s| s.outbox.id() == new.outbox.id()) {
+            if entry.list[at].user != new.user {
+                Arc::make_mut(&mut entry.list)[at].user = new.user;
+            }
+            return;
+        }
+        let frames = entry.recent_for(&new.user, seen, self.replay);
+        if !frames.is_empty() {
+            self.meters.replayed.increment(frames.len() as u64);
+            self.meters.deliveries.increment(frames.len() as u64);
+            self.meters.frames.increment(frames.len() as u64);
+            new.outbox.push_all(&frames);
+        }
+        Arc::make_mut(&mut entry.list).push(new);
+        self.meters.subscriptions.increment(1.0);
+        self.tally.subscribed(1);
+        self.meters.channels.increment((shard.channels.len() - known) as f64);
+    }
+
+    /// Ends the subscription of the outbox `id`. Returns up to where it has been given the channel's events; `None`
+    /// where there was no subscription.
+    pub fn unsubscribe(&self, channel: &Channel, id: u64) -> Option<Position> {
+        let mut shard = self.shard(channel).lock();
+        let position = shard.position;
+        let entry = shard.channels.get_mut(channel)?;
+        let at = entry.list.iter().position(|s| s.outbox.id() == id)?;
+        let list = Arc::make_mut(&mut entry.list);
+        list.swap_remove(at);
+        if list.capacity() > 4 * list.len().max(4) {
+            list.shrink_to_fit();
+        }
+        self.meters.subscriptions.decrement(1.0);
+        self.tally.subscribed(-1);
+        if entry.is_idle() {
+            self.forget(&mut shard, channel);
+        }
+        Some(position)
+    }
+
+    /// Gives `event` to every subscriber it is for, and keeps it for those to come.
+    pub async fn deliver(&self, event: Event) {
+        let started = Instant::now();
+        let subscribers = self.record(&event, Duration::ZERO);
+        let mut given = 0;
+        if !subscribers.is_empty() {
+            let frame = text_frame(&event.payload);
+            let mut turn = started;
+            for chunk in subscribers.chunks(CHUNK) {
+                given += give(chunk, &event, &frame);
+                if chunk.len() == CHUNK && turn.elapsed() > TURN {
+                    tokio::task::yield_now().await;
+                    turn = Instant::now();
+                }
+            }
+        }
+        self.meters.delivered.increment(1);
+        self.meters.deliveries.increment(given);
+        self.meters.frames.increment(given);
+        self.meters.fanout.record(given as f64);
+        if given > 0 {
+            self.meters.fanout_seconds.record(started.elapsed());
+            let since_accepted = now_ms().saturating_sub(event.accepted_ms);
+            self.meters.delivery_seconds.record(since_accepted as f64 / 1_000.0);
+            self.tally.delivered(given, since_accepted as f64 / 1_000.0);
+        }
+        if self.tap.receiver_count() > 0 {
+            // Nobody looking on any more is no matter.
+            let _ = self.tap.send(Delivered { event, subscribers: given });
+        }
+    }
+
+    /// Keeps an event, `age` old, that was delivered before this node listened.
+    pub fn remember(&self, event: &Event, age: Duration) {
+        self.record(event, age);
+    }
+
+    /// The outboxes subscribed to a channel for which `touched` holds, each once.
+    pub fn outboxes(&self, touched: impl Fn(&Channel) -> bool) -> Vec<Arc<Outbox>> {
+        let mut found: HashMap<u64, Arc<Outbox>, RandomState> = HashMap::default();
+        for shard in &self.shards {
+            for (channel, entry) in &shard.lock().channels {
+                if !entry.list.is_empty() && touched(channel) {
+                    found.extend(entry.list.iter().map(|s| (s.outbox.id(), Arc::clone(&s.outbox))));
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Forgets recent events that have run out. To be called every second or so, for channels that fell silent.
+    pub fn prune(&self) {
+        for shard in &self.shards {
+            self.prune_shard(&mut shard.lock());
+        }
+    }
+
+    fn record(&self, event: &Event, age: Duration) -> Arc<Vec<Subscriber>> {
+        let mut shard = self.shard(&event.channel).lock();
+        shard.position += 1;
+        if self.replay.is_zero() {
+            return shard.channels.get(&event.channel).map(|entry| Arc::clone(&entry.list)).unwrap_or_default();
+        }
+        self.prune_shard(&mut shard);
+        let Some(heard) = Instant::now().checked_sub(age).filter(|_| age < self.replay) else {
+            return Arc::default();
+        };
+        let (position, known) = (shard.position, shard.channels.len());
+        let entry = shard.channels.entry(event.channel.clone()).or_default();
+        entry.recent.push_back(Recent { heard, position, event: event.clone() });
+        let list = Arc::clone(&entry.list);
+        self.recent_bytes.fetch_add(event.cost(), Ordering::Relaxed);
+        self.meters.channels.increment((shard.channels.len() - known) as f64);
+        shard.expiry.push_back((heard + self.replay, event.channel.clone()));
+        list
+    }
+
+    fn prune_shard(&self, shard: &mut Shard) {
+        let now = Instant::now();
+        while let Some((at, _)) = shard.expiry.front()
+            && (*at <= now || self.recent_bytes.load(Ordering::Relaxed) > self.replay_bytes)
+        {
+            let Some((_, channel)) = shard.expiry.pop_front() else { return };
+            let Some(entry) = shard.channels.get_mut(&channel) else { continue };
+            if let Some(old) = entry.recent.pop_front() {
+                self.recent_bytes.fetch_sub(old.event.cost(), Ordering::Relaxed);
+            }
+            if entry.is_idle() {
+                self.forget(shard, &channel);
+            } else if entry.recent.is_empty() {
+                entry.recent = VecDeque::new();
+            }
+        }
+    }
+
+    fn forget(&self, shard: &mut Shard, channel: &Channel) {
+        shard.channels.remove(channel);
+        self.meters.channels.decrement(1.0);
+        if shard.channels.capacity() > 8 * shard.channels.len().max(16) {
+            shard.channels.shrink_to_fit();
+            shard.expiry.shrink_to_fit();
+        }
+    }
+}
+
+impl Subscribers {
+    fn is_idle(&self) -> bool {
+        self.list.is_empty() && self.recent.is_empty()
+    }
+
+    fn recent_for(&self, user: &str, seen: Option<Position>, replay: Duration) -> Vec<Bytes> {
+        let fresh = |r: &&Recent| r.heard.elapsed() <= replay && seen.is_none_or(|seen| r.position > seen);
+        self.recent
+            .iter()
+            .filter(fresh)
+            .filter(|r| r.event.recipients.include(user))
+            .map(|r| text_frame(&r.event.payload))
+            .collect()
+    }
+}
+
+fn give(subscribers: &[Subscriber], event: &Event, frame: &Bytes) -> u64 {
+    subscribers.iter().filter(|s| event.recipients.include(&s.user) && s.outbox.push(frame)).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Client;
+    use crate::connection::outbox::Bounds;
+    use crate::event::Recipients;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    const BOUNDS: Bounds = Bounds { messages: 100, bytes: 1 << 20 };
+
+    async fn client(id: u64) -> (Arc<Outbox>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (reader, writer) = near.unwrap().0.into_split();
+        reader.as_ref().writable().await.unwrap();
+        // Kept, or the socket would be shut down in one direction.
+        std::mem::forget(reader);
+        (Outbox::new(id, Client::Other, BOUNDS, writer), far.unwrap())
+    }
+
+    fn event(n: u32, recipients: Recipients) -> Event {
+        let payload = Bytes::from(format!("{n:04}"));
+        Event { channel: Channel::new("repo", "a"), payload, recipients, accepted_ms: now_ms() }
+    }
+
+    fn subscriber(outbox: &Arc<Outbox>, user: &str) -> Subscriber {
+        Subscriber { user: user.into(), outbox: Arc::clone(outbox) }
+    }
+
+    /// What has come so far, up to and including the message `last`.
+    async fn until(far: &mut TcpStream, last: u32) -> Vec<u32> {
+        let mut got = Vec::new();
+        while got.last() != Some(&last) {
+            let mut frame = [0; 6];
+            far.read_exact(&mut frame).await.unwrap();
+            got.push(std::str::from_utf8(&frame[2..]).unwrap().parse().unwrap());
+        }
+        got
+    }
+
+    #[tokio::test]
+    async fn a_new_subscriber_gets_recent_events_once_and_before_newer_ones() {
+        let hub = Hub::new(Duration::from_secs(60), 1 << 20);
+        let (outbox, mut far) = client(1).await;
+        let channel = Channel::new("repo", "a");
+        hub.deliver(event(1, Recipients::All)).await;
+        hub.deliver(event(2, Recipients::users(["bob"]))).await;
+        hub.deliver(event(3, Recipients::users(["ann"]))).await;
+        hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
+        hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
+        hub.deliver(event(4, Recipients::All)).await;
+        assert_eq!(until(&mut far, 4).await, [1, 3, 4]);
+        let left = hub.unsubscribe(&channel, 1).unwrap();
+        hub.deliver(event(5, Recipients::All)).await;
+        hub.subscribe(&channel, subscriber(&outbox, "ann"), Some(left));
+        hub.deliver(event(6, Recipients::All)).await;
+        assert_eq!(until(&mut far, 6).await, [5, 6]);
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_of_channels_that_nobody_uses() {
+        let hub = Hub::new(Duration::from_millis(1), 1 << 20);
+        let (outbox, _far) = client(1).await;
+        for n in 0..1_000 {
+            let channel = Channel::new("repo", &n.to_string());
+            hub.subscribe(&channel, subscriber(&outbox, ""), None);
+            hub.deliver(Event { channel: channel.clone(), ..event(n, Recipients::users(["x"])) }).await;
+            assert!(hub.unsubscribe(&channel, 1).is_some());
+            assert!(hub.unsubscribe(&channel, 1).is_none());
+        }
+        while hub.recent_bytes.load(Ordering::Relaxed) > 0 {
+            hub.prune();
+            tokio::task::yield_now().await;
+        }
+        assert!(hub.shards.iter().all(|shard| shard.lock().channels.is_empty() && shard.lock().expiry.is_empty()));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_for_later_subscribers_is_bounded() {
+        let hub = Hub::new(Duration::from_secs(60), 1_000);
+        for n in 0..1_000 {
+            hub.deliver(event(n, Recipients::All)).await;
+        }
+        assert!(hub.recent_bytes.load(Ordering::Relaxed) < 2_000);
+    }
+
+    #[tokio::test]
+    async fn old_events_are_not_remembered() {
+        let hub = Hub::new(Duration::from_secs(10), 1 << 20);
+        let (outbox, mut far) = client(1).await;
+        hub.remember(&event(1, Recipients::All), Duration::from_secs(11));
+        hub.remember(&event(2, Recipients::All), Duration::from_secs(1));
+        hub.subscribe(&Channel::new("repo", "a"), subscriber(&outbox, ""), None);
+        assert_eq!(until(&mut far, 2).await, [2]);
+    }
+}

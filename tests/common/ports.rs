@@ -1,0 +1,27 @@
+//! Free ports that stay free until they are used.
+//!
+//! Asking the kernel for "any port" and giving it back is a race: the next test, or an outgoing connection, may get the
+//! same one. Ports from here lie below the range for outgoing connections, and each is claimed, for as long as this
+//! process lives, by a UDP socket of the same number; other test processes on the machine respect that claim.
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FIRST: u32 = 20_000;
+const COUNT: u32 = 12_000;
+
+/// A TCP port on which nothing listens, not given to anybody else.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes start at different places, so that they seldom meet.
+    let start = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let port = (FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT) as u16;
+        let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            std::mem::forget(claim);
+            return port;
+        }
+    }
+    panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}
