@@ -135,28 +135,19 @@ impl Broker {
         }
     }
 
-    /// Waits until it turns out that this node cannot work with its broker at all: for ever, as a rule.
-    pub async fn fatal(&self) -> redis::Fatal {
-        match self {
-            Self::Memory(_) => std::future::pending().await,
-            Self::Redis(broker) => broker.fatal().await,
-        }
-    }
-
     /// Makes `peer` known to the cluster, for as long as it lives.
     pub fn join(&self, peer: &Arc<dyn Peer>) {
         match self {
             Self::Memory(broker) => broker.join(peer),
-            Self::Redis(_) => {}
+            Self::Redis(broker) => broker.join(peer),
         }
     }
 
     /// All nodes of the cluster, this one included, as far as they can be seen `within` this time.
     pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
-        let _ = within;
         match self {
             Self::Memory(broker) => broker.nodes(),
-            Self::Redis(_) => Vec::new(),
+            Self::Redis(broker) => broker.nodes(within).await,
         }
     }
 
@@ -165,7 +156,7 @@ impl Broker {
     pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
         match self {
             Self::Memory(broker) => broker.ask(question, expected, within).await,
-            Self::Redis(_) => Vec::new(),
+            Self::Redis(broker) => broker.ask(question, expected, within).await,
         }
     }
 }

@@ -17,11 +17,13 @@ mod receiver;
 mod script;
 mod shard;
 mod subscription;
+mod talk;
 mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
@@ -29,8 +31,10 @@ use line::Line;
 use outgoing::Outgoing;
 use receiver::Receiver;
 use shard::Shard;
+use talk::Talk;
 use waiting::Waiting;
 
+use super::cluster::{Peer, Seen};
 use super::follow::Follower;
 use super::{Health, Receipt, ShardHealth, Sink, partition};
 use crate::drain::Tasks;
@@ -101,6 +105,7 @@ impl Config {
 struct Inner {
     lines: Vec<Arc<Line>>,
     shards: Vec<Arc<Shard>>,
+    talk: Arc<Talk>,
     waiting: Arc<Waiting>,
     fatal: watch::Sender<Option<Fatal>>,
 }
@@ -122,9 +127,11 @@ impl RedisBroker {
             .map(|number| Line::new(number, Outgoing::new(origin, loss_origin), start))
             .map(|(line, ends)| (Arc::new(line), ends))
             .unzip();
-        let shards = shards(&config, &lines);
+        let (talk, questions) = Talk::new(origin);
+        let talk = Arc::new(talk);
+        let shards = shards(&config, &lines, &talk);
         let waiting = Arc::new(Waiting::new(config.waiting));
-        let broker = Self(Arc::new(Inner { lines, shards, waiting, fatal: watch::Sender::new(None) }));
+        let broker = Self(Arc::new(Inner { lines, shards, talk, waiting, fatal: watch::Sender::new(None) }));
         for (line, ends) in broker.0.lines.iter().zip(ends) {
             let (line, shard) = (Arc::clone(line), Arc::clone(broker.0.shard_of(line.partition)));
             let follower = Follower::new(config.replay, loss_origin);
@@ -139,6 +146,8 @@ impl RedisBroker {
             tasks.spawn("redis-commands", Arc::clone(shard).run_commands(fatal, tasks.clone()));
             tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(tasks.clone()));
         }
+        let (talk, shards) = (Arc::clone(&broker.0.talk), broker.0.shards.clone());
+        tasks.spawn("redis-talk", talk::run(talk, shards, questions, tasks.clone()));
         tasks.spawn("redis-gauges", gauges(Arc::clone(&broker.0), tasks.clone()));
         Ok(broker)
     }
@@ -167,6 +176,21 @@ impl RedisBroker {
         }
     }
 
+    /// Makes `peer` known to the cluster, for as long as it lives.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        self.0.talk.join(peer);
+    }
+
+    /// All nodes of the cluster, this one included.
+    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
+        self.0.talk.nodes(&self.0.shards, within).await
+    }
+
+    /// Asks all nodes, this one included, until there are `expected` answers or the time is over.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        self.0.talk.ask(&self.0.shards, question, expected, within).await
+    }
+
     /// Waits until it turns out that this node cannot work with its Redis at all; the node must then stop.
     pub async fn fatal(&self) -> Fatal {
         let mut watch = self.0.fatal.subscribe();
@@ -187,13 +211,13 @@ impl Inner {
     }
 }
 
-fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
+fn shards(config: &Config, lines: &[Arc<Line>], talk: &Arc<Talk>) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
-    let make = |(index, server): (usize, &Server)| {
+    let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(server.clone(), &config.prefix, config.partitions, mine))
+        Arc::new(Shard::new(config, index, mine, Arc::clone(talk)))
     };
-    config.shards.iter().enumerate().map(make).collect()
+    (0..count).map(make).collect()
 }
 
 /// Keeps the gauges of what waits.

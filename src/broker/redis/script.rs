@@ -11,11 +11,15 @@ use fred::interfaces::LuaInterface;
 use fred::types::Value;
 use sha1::{Digest, Sha1};
 
+use crate::broker::cluster::Seen;
 use crate::broker::log::{Cursor, Entry, EntryId, LOG_AGE_MS, LOG_ENTRIES, Page, Position};
 use crate::broker::wire;
 
 /// How long the state of a partition outlives the last node that looked at it, in milliseconds.
 pub const STATE_AGE_MS: u64 = 86_400_000;
+
+/// How long a node that says nothing is taken to be there, in milliseconds.
+const NODE_AGE_MS: u64 = 10_000;
 
 /// Entries read from a log at a time.
 const PAGE: usize = 50;
@@ -70,6 +74,42 @@ return {head[1] or '', head[2] or '', head[3] or '', string.format('%.0f', now[1
     )
 });
 
+/// Says that nodes are there. Arguments: milliseconds after which the whole list is forgotten; pairs of node and view.
+static BEAT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local now = redis.call('TIME')
+local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+for i = 2, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ms .. '\n' .. ARGV[i + 1])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return ms
+",
+    )
+});
+
+/// Lists the nodes that were there lately, and takes the others off the list. Argument: milliseconds that are lately.
+static NODES: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local now = redis.call('TIME')
+local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[1])
+local all, found = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local ms = tonumber(string.match(all[i + 1], '^%d+') or '0')
+  if ms < oldest then
+    redis.call('HDEL', KEYS[1], all[i])
+  else
+    found[#found + 1] = all[i]
+    found[#found + 1] = all[i + 1]
+  end
+end
+return found
+",
+    )
+});
+
 struct Script {
     text: &'static str,
     sha: String,
@@ -120,6 +160,21 @@ impl Names {
     /// The key with the number of partitions.
     pub fn partitions(&self) -> String {
         format!("{}:partitions", self.prefix)
+    }
+
+    /// The hash of the nodes that are there.
+    pub fn nodes(&self) -> String {
+        format!("{}:nodes", self.prefix)
+    }
+
+    /// The channel on which nodes ask each other.
+    pub fn questions(&self) -> String {
+        format!("{{{}:ask}}{}", self.prefix, self.channel_suffix)
+    }
+
+    /// The channel on which a node gets its answers.
+    pub fn answers(&self, node: u64) -> String {
+        format!("{{{}:answer:{node:016x}}}{}", self.prefix, self.channel_suffix)
     }
 
     fn keys(&self, partition: u32) -> Vec<String> {
@@ -184,6 +239,33 @@ pub async fn read(client: &Client, names: &Names, partition: u32, cursor: Cursor
     // Whatever is not ours leaves a hole in the numbers, which is seen.
     let entries = entries.into_iter().filter_map(entry).collect();
     Ok(Page { head: position(&answer), now_ms, entries, more })
+}
+
+/// Says that these nodes are there, and what they say of themselves.
+///
+/// # Errors
+/// Whatever the client met.
+pub async fn beat(client: &Client, names: &Names, views: &[(String, Bytes)]) -> Result<(), Error> {
+    let mut args: Vec<Value> = vec![(4 * NODE_AGE_MS).to_string().into()];
+    for (id, view) in views {
+        args.extend([id.as_str().into(), Value::Bytes(view.clone())]);
+    }
+    BEAT.call(client, vec![names.nodes()], args).await.map(drop)
+}
+
+/// The nodes that were there lately.
+///
+/// # Errors
+/// Whatever the client met.
+pub async fn nodes(client: &Client, names: &Names) -> Result<Vec<Seen>, Error> {
+    let answer = NODES.call(client, vec![names.nodes()], vec![NODE_AGE_MS.to_string().into()]).await?.into_array();
+    let seen = |pair: &[Value]| {
+        let (id, value) = (text(&pair[0])?, bytes(&pair[1])?);
+        let end = value.iter().position(|b| *b == b'\n')?;
+        let seen_ms = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
+        Some(Seen { id, view: Bytes::copy_from_slice(&value[end + 1..]), seen_ms })
+    };
+    Ok(answer.chunks_exact(2).filter_map(seen).collect())
 }
 
 /// Reads `epoch, number, id` as a script or `HMGET` answers them.

@@ -10,12 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::Error;
+use fred::interfaces::{HashesInterface, PubsubInterface};
+use fred::types::Value;
 use parking_lot::RwLock;
 use tokio::sync::{Notify, watch};
 
-use super::config::{Layout, Server};
+use super::config::{Config, Layout, Server};
 use super::line::Line;
 use super::script::{self, Names, Published};
+use super::talk::Talk;
+use crate::broker::cluster::Seen;
 use crate::broker::log::{Cursor, Page, Position};
 use crate::metrics;
 
@@ -25,6 +29,9 @@ pub enum Failure {
     /// There is no connection.
     #[error("not connected")]
     Down,
+    /// It is used with another number of partitions.
+    #[error("it is used with another number of partitions")]
+    Partitions,
     /// What the client met.
     #[error("{0}")]
     Redis(#[from] Error),
@@ -35,6 +42,7 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Down => "down",
+            Self::Partitions => "partitions",
             Self::Redis(_) => "redis",
         }
     }
@@ -46,6 +54,9 @@ pub struct Shard {
     pub(super) name: String,
     pub(super) names: Names,
     pub(super) partitions: u32,
+    /// Its place among the shards.
+    pub(super) index: usize,
+    pub(super) talk: Arc<Talk>,
     pub(super) lines: Vec<Arc<Line>>,
     pub(super) commands: RwLock<Option<Client>>,
     pub(super) subscribed: AtomicBool,
@@ -57,13 +68,16 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Not connected yet. `lines` are the partitions that live here.
-    pub fn new(server: Server, prefix: &str, partitions: u32, lines: Vec<Arc<Line>>) -> Self {
+    /// Not connected yet: number `index` of the shards, with the partitions that live there.
+    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>, talk: Arc<Talk>) -> Self {
+        let server = config.shards[index].clone();
         Self {
             name: server.name(),
-            names: Names::new(prefix, server.database, server.layout == Layout::Cluster),
+            names: Names::new(&config.prefix, server.database, server.layout == Layout::Cluster),
             server,
-            partitions,
+            partitions: config.partitions,
+            index,
+            talk,
             lines,
             commands: RwLock::new(None),
             subscribed: AtomicBool::new(false),
@@ -112,6 +126,41 @@ impl Shard {
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
         Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+    }
+
+    /// The names it uses.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// See [`script::nodes`].
+    pub async fn nodes(&self) -> Result<Vec<Seen>, Failure> {
+        Ok(script::nodes(&self.client()?, &self.names).await?)
+    }
+
+    /// See [`script::beat`].
+    pub async fn beat(&self, views: &[(String, Bytes)]) -> Result<(), Failure> {
+        Ok(script::beat(&self.client()?, &self.names, views).await?)
+    }
+
+    /// Takes nodes off the list.
+    pub async fn leave(&self, ids: &[String]) -> Result<(), Failure> {
+        let client = self.client()?;
+        for id in ids {
+            let _: Value = client.hdel(self.names.nodes(), id.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    /// Says something on a channel.
+    pub async fn tell(&self, channel: String, message: Bytes) -> Result<(), Failure> {
+        let client = self.client()?;
+        let _: Value = if self.server.layout == Layout::Cluster {
+            client.spublish(channel, Value::Bytes(message)).await?
+        } else {
+            client.publish(channel, Value::Bytes(message)).await?
+        };
+        Ok(())
     }
 
     /// A publish took this long.

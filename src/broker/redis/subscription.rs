@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{EventInterface, PubsubInterface};
-use fred::types::Message;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 
@@ -58,12 +58,13 @@ impl Shard {
         let mut connected = client::connect(&self.server, true).await?;
         let mut messages = connected.client.message_rx();
         self.lines.iter().for_each(|line| line.unproven());
-        let channels: Vec<String> = by_channel.keys().cloned().collect();
+        let (questions, answers) = (self.names.questions(), self.names.answers(self.talk.node()));
+        let channels = by_channel.keys().chain([&questions, &answers]).cloned().collect::<Vec<String>>();
         if self.server.layout == Layout::Cluster {
             for channel in channels {
                 connected.client.ssubscribe(channel).await?;
             }
-        } else if !channels.is_empty() {
+        } else {
             connected.client.subscribe(channels).await?;
         }
         self.subscribed.store(true, Ordering::Release);
@@ -72,7 +73,14 @@ impl Shard {
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
-                    Ok(message) => hear(by_channel, &message),
+                    Ok(message) => match (by_channel.get(&*message.channel), script::bytes(&message.value)) {
+                        (Some(line), Some(bytes)) => hear(line, bytes),
+                        (None, Some(bytes)) if *message.channel == *questions => {
+                            self.talk.heard_question(self.index, &bytes);
+                        }
+                        (None, Some(bytes)) if *message.channel == *answers => self.talk.heard_answer(&bytes),
+                        _ => {}
+                    },
                     Err(RecvError::Lagged(count)) => {
                         tracing::warn!(shard = self.name, count, "messages came faster than they were taken: reading the logs");
                         self.lines.iter().for_each(|line| line.lag());
@@ -86,8 +94,7 @@ impl Shard {
     }
 }
 
-fn hear(by_channel: &HashMap<String, Arc<Line>>, message: &Message) {
-    let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) else { return };
+fn hear(line: &Line, bytes: Bytes) {
     match wire::decode_message(&bytes) {
         Ok(wire::Message::Canary) => line.canary(),
         _ => line.message(bytes),
