@@ -38,7 +38,7 @@ start_node() {
     local port ops
     port=$(free_port) ops=$(free_port)
     env NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$port" FOGHORN_OPS_ADDR="127.0.0.1:$ops" \
-        NOTIFICATION_SERVER_LOG_LEVEL=error "$@" "$node" >"$out/node.log" 2>&1 &
+        NOTIFICATION_SERVER_LOG_LEVEL=error "$@" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
     pids+=($!)
     url=http://127.0.0.1:$port
     wait_for curl -fsS -o /dev/null "$url/ping"
@@ -50,7 +50,7 @@ wait_for() {
         "$@" 2>/dev/null && return 0
         sleep 0.1
     done
-    echo "bench: no answer: $* (see $out/node.log, try $try)" >&2
+    echo "bench: no answer: $* (after $try tries; see $out/*.log)" >&2
     exit 1
 }
 
