@@ -9,5 +9,6 @@
 mod common;
 mod containers;
 mod haproxy;
+mod monitoring;
 mod proxies;
 mod support;
