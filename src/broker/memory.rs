@@ -37,7 +37,12 @@ impl MemoryBroker {
     /// Starts a task for each of `partitions` partitions.
     pub fn start(partitions: u32, tasks: &Tasks) -> Self {
         let (queues, receivers): (Vec<_>, Vec<_>) = (0..partitions).map(|_| mpsc::channel(QUEUE)).unzip();
-        let inner = Arc::new(Inner { sinks: RwLock::default(), queues, waiting: AtomicUsize::new(0), peers: RwLock::default() });
+        let inner = Arc::new(Inner {
+            sinks: RwLock::default(),
+            queues,
+            waiting: AtomicUsize::new(0),
+            peers: RwLock::default(),
+        });
         for receiver in receivers {
             tasks.spawn("memory-partition", run(receiver, Arc::clone(&inner), tasks.clone()));
         }

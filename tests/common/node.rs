@@ -22,8 +22,9 @@ pub struct Plan {
 
 /// A running node.
 pub struct Node {
-    plan: Plan,
+    /// Before the plan, whose folder has its log.
     process: Process,
+    plan: Plan,
 }
 
 /// Just the environment every process needs.
