@@ -5,8 +5,6 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::config::Config;
 use crate::dialect::seafile::Seafile;
 use crate::event::now_ms;
@@ -62,11 +60,10 @@ fn reachable(bound: SocketAddr, own: Option<IpAddr>) -> SocketAddr {
 
 /// The address under which this machine goes to its first Redis, which is where other nodes are as well.
 fn own_address(config: &Config) -> Option<IpAddr> {
-    let url = Url::parse(config.redis.as_ref()?.urls.first()?).ok()?;
-    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+    let (host, port) = config.redis.as_ref()?.shards.first()?.hosts.first()?.clone();
     let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
     let socket = UdpSocket::bind(any).ok()?;
     // Sends nothing: it only looks up the route.
-    socket.connect((host, url.port().unwrap_or(6379))).ok()?;
+    socket.connect((host, port)).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::cluster::{Peer, Seen};
 use super::{Health, Lost, Receipt, Sink, partition};
@@ -20,11 +20,9 @@ use crate::event::{Event, now_ms};
 /// Events waiting for delivery in one partition; past this many, what is published is lost and declared so.
 const QUEUE: usize = 65_536;
 
-type Queued = (Event, oneshot::Sender<()>);
-
 struct Inner {
     sinks: RwLock<Vec<Arc<dyn Sink>>>,
-    queues: Vec<mpsc::Sender<Queued>>,
+    queues: Vec<mpsc::Sender<Event>>,
     waiting: AtomicUsize,
     peers: RwLock<Vec<Weak<dyn Peer>>>,
 }
@@ -54,14 +52,14 @@ impl MemoryBroker {
         self.0.sinks.write().push(sink);
     }
 
-    /// Takes an event; it is confirmed once every sink has delivered it.
+    /// Takes an event. It is confirmed at once: nothing here outlives the process anyway.
     pub fn publish(&self, event: Event) -> Receipt {
-        let (done, receipt) = Receipt::pending();
+        let receipt = Receipt::given();
         let partition = partition::of(&event.channel, self.0.queues.len() as u32);
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.0.queues[partition as usize].try_send((event, done)) {
+        if let Err(error) = self.0.queues[partition as usize].try_send(event) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-            let (event, _) = error.into_inner();
+            let event = error.into_inner();
             ::metrics::counter!(crate::metrics::WAITING_DROPPED, "bound" => "count").increment(1);
             tracing::error!(channel = %event.channel, "event dropped: {QUEUE} others of its partition wait to be delivered");
             let sinks = self.0.sinks.read().clone();
@@ -115,11 +113,11 @@ impl MemoryBroker {
     }
 }
 
-async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tasks) {
+async fn run(mut receiver: mpsc::Receiver<Event>, inner: Arc<Inner>, tasks: Tasks) {
     loop {
-        let (event, done) = tokio::select! {
+        let event = tokio::select! {
             biased;
-            queued = receiver.recv() => match queued { Some(queued) => queued, None => return },
+            event = receiver.recv() => match event { Some(event) => event, None => return },
             () = tasks.stopped() => return,
         };
         let sinks = inner.sinks.read().clone();
@@ -127,7 +125,5 @@ async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tas
             sink.deliver(event.clone()).await;
         }
         inner.waiting.fetch_sub(1, Ordering::Relaxed);
-        // Whoever published may have stopped waiting; that changes nothing.
-        let _ = done.send(());
     }
 }

@@ -20,8 +20,6 @@ use crate::metrics;
 
 /// How often the cluster is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long one look may take.
-const LOOK: Duration = Duration::from_secs(1);
 /// How long other nodes have to answer.
 const ANSWER: Duration = Duration::from_millis(1_500);
 
@@ -64,7 +62,7 @@ impl Ops {
     }
 
     async fn look(&self, watch: &mut Watch) {
-        let seen = self.node.broker().nodes(LOOK).await;
+        let seen = self.node.broker().nodes();
         let nodes: Vec<NodeView> = seen.iter().filter_map(view).collect();
         let alone = watch.look(&self.own_view(), &nodes, now_ms()).await;
         if alone != self.alone.swap(alone, Ordering::Relaxed) {
@@ -99,7 +97,7 @@ impl Ops {
         let shard = |shard: &crate::broker::ShardHealth| ShardView {
             name: shard.name.clone(),
             up: shard.up,
-            round_trip_seconds: None,
+            round_trip_seconds: shard.round_trip.map(|time| time.as_secs_f64()),
         };
         NodeView {
             name: who.name.clone(),
@@ -120,7 +118,7 @@ impl Ops {
             shards: health.shards.iter().map(shard).collect(),
             configuration: who.configuration.clone(),
             key: self.keys.fingerprint(),
-            clock_offset_ms: None,
+            clock_offset_ms: health.shards.first().and_then(|shard| shard.clock_offset_ms),
         }
     }
 

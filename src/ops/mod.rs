@@ -11,6 +11,7 @@ pub mod alone;
 pub mod api;
 pub mod ask;
 pub mod cluster;
+pub mod console;
 pub mod guard;
 pub mod rates;
 pub mod tail;
@@ -177,7 +178,8 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
 
 /// The routes of the ops address: those that probes and Prometheus use are open, all others guarded.
 pub fn router(ops: Arc<Ops>, guard: Guard) -> Router {
-    let guarded = api::router().route_layer(middleware::from_fn_with_state(Arc::new(guard), guard::check));
+    let check = middleware::from_fn_with_state(Arc::new(guard), guard::check);
+    let guarded = api::router().merge(console::router()).route_layer(check);
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))

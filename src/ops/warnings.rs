@@ -9,6 +9,9 @@ use super::view::{NodeView, Warning};
 /// Clocks that are further apart than this, in milliseconds, make tokens good on one node and run out on another.
 const CLOCKS_APART_MS: i64 = 1_000;
 
+/// What was heard of within so many milliseconds is there for certain.
+const FRESH_MS: u64 = 5_000;
+
 /// Every code there is.
 pub const CODES: [&str; 7] = ["partitions", "keys", "clocks", "versions", "configuration", "deaf", "names"];
 
@@ -48,7 +51,10 @@ pub fn of(nodes: &[NodeView]) -> Vec<Warning> {
         }
     }
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    nodes.iter().for_each(|node| *names.entry(&node.name).or_default() += 1);
+    // A node that was killed and is started again is called as it was before, whose lease has not run out yet.
+    let newest = nodes.iter().map(|node| node.seen_ms).max().unwrap_or(0);
+    let there = nodes.iter().filter(|node| newest.saturating_sub(node.seen_ms) <= FRESH_MS);
+    there.for_each(|node| *names.entry(&node.name).or_default() += 1);
     for (name, count) in names.into_iter().filter(|(_, count)| *count > 1) {
         warn("names", format!("{count} nodes are called {name}: give each a FOGHORN_NODE_NAME of its own."));
     }

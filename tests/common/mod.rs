@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub mod browser;
+pub mod cluster;
 pub mod http;
 pub mod mariadb;
 pub mod namespace;
