@@ -11,15 +11,12 @@ use fred::interfaces::LuaInterface;
 use fred::types::Value;
 use sha1::{Digest, Sha1};
 
-use crate::broker::cluster::Seen;
+use super::members::LEASE_MS;
 use crate::broker::log::{Cursor, Entry, EntryId, LOG_AGE_MS, LOG_ENTRIES, Page, Position};
 use crate::broker::wire;
 
 /// How long the state of a partition outlives the last node that looked at it, in milliseconds.
 pub const STATE_AGE_MS: u64 = 86_400_000;
-
-/// How long a node that says nothing is taken to be there, in milliseconds.
-const NODE_AGE_MS: u64 = 10_000;
 
 /// Entries read from a log at a time.
 const PAGE: usize = 50;
@@ -74,38 +71,26 @@ return {head[1] or '', head[2] or '', head[3] or '', string.format('%.0f', now[1
     )
 });
 
-/// Says that nodes are there. Arguments: milliseconds after which the whole list is forgotten; pairs of node and view.
-static BEAT: LazyLock<Script> = LazyLock::new(|| {
+/// Renews a node's lease and reads all that hold. Arguments: the node's id, how long leases last, what it says.
+static LEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local now = redis.call('TIME')
-local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-for i = 2, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ms .. '\n' .. ARGV[i + 1])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return ms
-",
-    )
-});
-
-/// Lists the nodes that were there lately, and takes the others off the list. Argument: milliseconds that are lately.
-static NODES: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-local now = redis.call('TIME')
-local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[1])
-local all, found = redis.call('HGETALL', KEYS[1]), {}
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', ms) .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local leases = {string.format('%.0f', ms)}
+local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local ms = tonumber(string.match(all[i + 1], '^%d+') or '0')
-  if ms < oldest then
-    redis.call('HDEL', KEYS[1], all[i])
+  local at = tonumber(string.match(all[i + 1], '^(%d+) '))
+  if at and ms - at <= tonumber(ARGV[2]) then
+    leases[#leases + 1] = all[i]
+    leases[#leases + 1] = all[i + 1]
   else
-    found[#found + 1] = all[i]
-    found[#found + 1] = all[i + 1]
+    redis.call('HDEL', KEYS[1], all[i])
   end
 end
-return found
+return leases
 ",
     )
 });
@@ -162,19 +147,14 @@ impl Names {
         format!("{}:partitions", self.prefix)
     }
 
-    /// The hash of the nodes that are there.
+    /// The hash with the nodes' leases.
     pub fn nodes(&self) -> String {
-        format!("{}:nodes", self.prefix)
+        format!("{{{}:nodes}}", self.prefix)
     }
 
     /// The channel on which nodes ask each other.
-    pub fn questions(&self) -> String {
-        format!("{{{}:ask}}{}", self.prefix, self.channel_suffix)
-    }
-
-    /// The channel on which a node gets its answers.
-    pub fn answers(&self, node: u64) -> String {
-        format!("{{{}:answer:{node:016x}}}{}", self.prefix, self.channel_suffix)
+    pub fn control(&self) -> String {
+        format!("{{{}:nodes}}{}", self.prefix, self.channel_suffix)
     }
 
     fn keys(&self, partition: u32) -> Vec<String> {
@@ -241,31 +221,33 @@ pub async fn read(client: &Client, names: &Names, partition: u32, cursor: Cursor
     Ok(Page { head: position(&answer), now_ms, entries, more })
 }
 
-/// Says that these nodes are there, and what they say of themselves.
-///
-/// # Errors
-/// Whatever the client met.
-pub async fn beat(client: &Client, names: &Names, views: &[(String, Bytes)]) -> Result<(), Error> {
-    let mut args: Vec<Value> = vec![(4 * NODE_AGE_MS).to_string().into()];
-    for (id, view) in views {
-        args.extend([id.as_str().into(), Value::Bytes(view.clone())]);
-    }
-    BEAT.call(client, vec![names.nodes()], args).await.map(drop)
+/// A node's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The node's id.
+    pub id: String,
+    /// What it says of itself.
+    pub view: Bytes,
+    /// When it was renewed, by Redis' clock, in Unix milliseconds.
+    pub at_ms: u64,
 }
 
-/// The nodes that were there lately.
+/// Renews the lease of the node `id`. Returns Redis' clock in Unix milliseconds, and all leases that hold.
 ///
 /// # Errors
 /// Whatever the client met.
-pub async fn nodes(client: &Client, names: &Names) -> Result<Vec<Seen>, Error> {
-    let answer = NODES.call(client, vec![names.nodes()], vec![NODE_AGE_MS.to_string().into()]).await?.into_array();
-    let seen = |pair: &[Value]| {
-        let (id, value) = (text(&pair[0])?, bytes(&pair[1])?);
-        let end = value.iter().position(|b| *b == b'\n')?;
-        let seen_ms = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
-        Some(Seen { id, view: Bytes::copy_from_slice(&value[end + 1..]), seen_ms })
-    };
-    Ok(answer.chunks_exact(2).filter_map(seen).collect())
+pub async fn lease(client: &Client, names: &Names, id: &str, view: Bytes) -> Result<(u64, Vec<Lease>), Error> {
+    let args = vec![id.into(), LEASE_MS.to_string().into(), Value::Bytes(view)];
+    let mut answer = LEASE.call(client, vec![names.nodes()], args).await?.into_array().into_iter();
+    let now_ms = answer.next().as_ref().and_then(text).and_then(|ms| ms.parse().ok()).ok_or_else(odd)?;
+    let mut leases = Vec::new();
+    while let (Some(id), Some(value)) = (answer.next(), answer.next()) {
+        let (Some(id), Some(value)) = (text(&id), bytes(&value)) else { continue };
+        let Some(blank) = value.iter().position(|byte| *byte == b' ') else { continue };
+        let at_ms = std::str::from_utf8(&value[..blank]).ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+        leases.push(Lease { id, view: value.slice(blank + 1..), at_ms });
+    }
+    Ok((now_ms, leases))
 }
 
 /// Reads `epoch, number, id` as a script or `HMGET` answers them.
