@@ -10,6 +10,7 @@ mod doctor;
 mod mint;
 mod publish;
 mod serve;
+mod status;
 mod tail;
 mod token;
 
@@ -59,6 +60,7 @@ enum Command {
     Token(token::Arguments),
     Publish(publish::Arguments),
     Tail(tail::Arguments),
+    Status(status::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
+        Some(Command::Status(arguments)) => status::run(&arguments, &sources),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments, &sources),
         Some(Command::Serve(_)) | None => serve::run(&sources),
     }

@@ -44,6 +44,7 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
     }
     let handle = builder.install_recorder()?;
     metrics::describe();
+    ::metrics::gauge!(metrics::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
 
@@ -82,6 +83,7 @@ async fn ready(State(ops): State<Arc<Ops>>) -> Response {
 }
 
 async fn scrape(State(ops): State<Arc<Ops>>) -> Response {
-    let text = ops.recorder.render();
+    let mut text = ops.recorder.render();
+    metrics::process::render(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

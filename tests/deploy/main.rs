@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod haproxy;
 mod proxies;
 mod support;

@@ -54,7 +54,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     let clients = (u64::from(o.channels) * u64::from(o.subscribers) / u64::from(per_client)) as u32;
     let plan = stage.plan(system, Shape { clients, channels: o.channels, per_client });
     let (mut crew, _) = stage.raise(system, &plan)?;
-    let mut source = stage.source(&plan);
+    let mut source = stage.source(system, &plan);
     source.connections = o.posters;
     // A second at half the rate warms up; its events have lower numbers.
     at_rate(&source, f64::from(rate) / 2.0, Duration::from_secs(1), &Watch::default());

@@ -45,6 +45,8 @@ pub struct Plan {
     pub wrong_key: bool,
     /// This many of the first clients stop reading once they are subscribed.
     pub stuck: u32,
+    /// Clients that hang up each second, without a word, and come back as `reconnect_ms` says.
+    pub hang_up_rate: u32,
 }
 
 /// From the parent.
@@ -127,6 +129,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Events that came after a newer one of the same library on the same connection.
     pub reordered: u64,
+    /// Events a client had already had on an earlier connection (with a ledger; not in `received`).
+    pub replayed: u64,
     /// Text that is no event of this run.
     pub foreign: u64,
     /// `jwt-expired` messages.
