@@ -9,6 +9,7 @@
 
 mod client;
 mod config;
+mod examine;
 mod line;
 mod outgoing;
 mod probe;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use examine::{ExamineError, Examined, examine};
 use line::Line;
 use outgoing::Outgoing;
 use receiver::Receiver;
