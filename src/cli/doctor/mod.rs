@@ -130,11 +130,16 @@ impl Told {
 }
 
 async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
-    let mut streams = Vec::new();
+    let (mut streams, mut answering) = (Vec::new(), Vec::new());
     for side in sides {
-        for check in reach::ping(side).await {
+        let (checks, answers) = reach::ping(side).await;
+        for check in checks {
             told.add(check);
         }
+        if !answers {
+            continue;
+        }
+        answering.push(side);
         let (checks, stream) = handshake::check(side).await;
         for check in checks {
             told.add(check);
@@ -159,7 +164,7 @@ async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
             listeners.push(listener);
         }
     }
-    for side in sides {
+    for side in answering {
         for check in trip::event(side, &mint, &library, &mut listeners).await {
             told.add(check);
         }
