@@ -10,12 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::Error;
-use parking_lot::RwLock;
+use fred::interfaces::{HashesInterface, PubsubInterface};
+use fred::types::Value;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
 use super::config::{Layout, Server};
 use super::line::Line;
 use super::script::{self, Names, Published};
+use crate::broker::ShardHealth;
 use crate::broker::log::{Cursor, Page, Position};
 use crate::metrics;
 
@@ -54,6 +57,16 @@ pub struct Shard {
     pub(super) was_up: AtomicBool,
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
+    pub(super) pulse: Mutex<Option<Pulse>>,
+}
+
+/// What the last renewal of this node's lease showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// How long it took.
+    pub round_trip: Duration,
+    /// How far this machine's clock is ahead of the shard's.
+    pub clock_offset_ms: i64,
 }
 
 impl Shard {
@@ -71,6 +84,7 @@ impl Shard {
             was_up: AtomicBool::new(false),
             probe_now: Notify::new(),
             deaf: Notify::new(),
+            pulse: Mutex::new(None),
         }
     }
 
@@ -84,6 +98,17 @@ impl Shard {
         *self.up.borrow()
     }
 
+    /// How it is now.
+    pub fn health(&self) -> ShardHealth {
+        let pulse = self.pulse();
+        ShardHealth {
+            name: self.name.clone(),
+            up: self.is_up(),
+            round_trip: pulse.map(|pulse| pulse.round_trip),
+            clock_offset_ms: pulse.map(|pulse| pulse.clock_offset_ms),
+        }
+    }
+
     /// Waits until it comes up; if it is up, until it was down and came up again.
     pub async fn came_up(&self) {
         let mut watch = self.up.subscribe();
@@ -95,8 +120,34 @@ impl Shard {
         std::future::pending().await
     }
 
-    fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
         self.commands.read().clone().ok_or(Failure::Down)
+    }
+
+    /// What the last renewal of the lease showed; `None` while the shard is away.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.pulse.lock().filter(|_| self.is_up())
+    }
+
+    /// Says something to all nodes. Where it cannot be said, another shard may do.
+    pub async fn say(&self, message: Bytes) {
+        let Ok(client) = self.client() else { return };
+        let said: Result<Value, Error> = if self.server.layout == Layout::Cluster {
+            client.spublish(self.names.control(), message).await
+        } else {
+            client.publish(self.names.control(), message).await
+        };
+        if let Err(error) = said {
+            tracing::debug!(shard = self.name, "the nodes cannot be asked: {error}");
+        }
+    }
+
+    /// Ends the lease of the node `id`.
+    pub async fn withdraw(&self, id: &str) {
+        let Ok(client) = self.client() else { return };
+        if let Err(error) = client.hdel::<Value, _, _>(self.names.nodes(), id).await {
+            tracing::debug!(shard = self.name, "a lease is left to run out: {error}");
+        }
     }
 
     /// See [`script::publish`].
