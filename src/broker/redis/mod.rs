@@ -9,6 +9,7 @@
 
 mod client;
 mod config;
+mod examine;
 mod line;
 mod members;
 mod outgoing;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use examine::{ExamineError, Examined, examine};
 use line::Line;
 use members::Members;
 use outgoing::Outgoing;
