@@ -73,7 +73,9 @@ async fn a_library_is_looked_up_and_a_client_disconnected() {
 
     browser.click("#lookup-result button").await;
     browser.click("#confirm button[value=yes]").await;
-    browser.until(&format!("{}.includes('1 client was disconnected. 3 clients on 2 nodes')", text("lookup-answer"))).await;
+    browser
+        .until(&format!("{}.includes('1 client was disconnected. 3 clients on 2 nodes')", text("lookup-answer")))
+        .await;
     let posted = fake.posted.lock().unwrap().clone();
     assert_eq!(posted, [("/api/v1/disconnect".into(), json!({"node": "foghorn-1", "id": 1}))]);
 
