@@ -3,16 +3,13 @@
 //! Invariant: no worker outlives its [`Crew`], and no wait is without an end.
 
 use crate::clock;
+use crate::limits;
 use crate::stats::Times;
 use crate::worker::control::{Ledger, Order, Plan, Settle, Tally, Word};
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
-
-/// Clients one worker can have: descriptors, less a few for itself.
-pub const PER_WORKER: u32 = 19_000;
 
 /// Why a crew is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -59,18 +56,12 @@ impl Sum {
         s.server_pings += t.server_pings;
         s.duplicates += t.duplicates;
         s.reordered += t.reordered;
+        s.replayed += t.replayed;
         s.foreign += t.foreign;
         s.expired += t.expired;
         s.begun += t.begun;
         s.cpu_s += t.cpu_s;
-        add_ends(&mut s.ends, &t.ends);
-    }
-}
-
-/// Adds up how connections ended.
-pub fn add_ends(to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
-    for (why, n) in from {
-        *to.entry(why.clone()).or_default() += n;
+        t.ends.iter().for_each(|(why, n)| *s.ends.entry(why.clone()).or_default() += n);
     }
 }
 
@@ -80,7 +71,7 @@ impl Crew {
     /// # Errors
     /// When a process cannot be started.
     pub fn start(plan: &Plan, workers: u32) -> Result<Self, Failed> {
-        let workers = workers.max(plan.clients.div_ceil(PER_WORKER)).max(1);
+        let workers = workers.max(plan.clients.div_ceil(limits::per_worker())).max(1);
         let (tell, inbox) = channel();
         let me = std::env::current_exe().map_err(Failed::Start)?;
         let mut crew = Self { children: Vec::new(), inbox };
@@ -245,6 +236,14 @@ impl Crew {
         Ok(all)
     }
 
+    /// No more clients hang up at random from here.
+    ///
+    /// # Errors
+    /// When a worker is gone.
+    pub fn calm(&mut self) -> Result<(), Failed> {
+        self.tell_all(&Order::Calm)
+    }
+
     /// Balances the books.
     ///
     /// # Errors
@@ -286,6 +285,7 @@ fn share(plan: &Plan, w: u32, workers: u32) -> Plan {
         source_base: plan.source_base + w * plan.sources,
         in_flight: if plan.in_flight == 0 { 0 } else { plan.in_flight.div_ceil(workers) },
         connect_rate: if plan.connect_rate == 0 { 0 } else { plan.connect_rate.div_ceil(workers) },
+        hang_up_rate: plan.hang_up_rate.div_ceil(workers),
         stuck: plan.stuck.saturating_sub(first).min(end - first),
         ..plan.clone()
     }

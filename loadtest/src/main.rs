@@ -9,7 +9,9 @@
 mod clock;
 mod crew;
 mod dialect;
+mod faults;
 mod floor;
+mod limits;
 mod nchan;
 mod plot;
 mod poster;
@@ -47,6 +49,8 @@ enum What {
     Storm(scenario::storm::Storm),
     /// Subscribe and unsubscribe a million times
     Churn(scenario::churn::Churn),
+    /// Events for a long time, with faults; prints the ledger
+    Soak(scenario::soak::Soak),
     /// The server that does nothing but what must be done
     Floor {
         /// Port on 127.0.0.1; 0 takes any
@@ -61,12 +65,14 @@ enum What {
 }
 
 fn main() -> ExitCode {
+    limits::raise_descriptors();
     let done = match Cli::parse().what {
         What::Idle(o) => scenario::idle::run(&o).map_err(|e| e.to_string()),
         What::Fanout(o) => scenario::fanout::run(&o).map_err(|e| e.to_string()),
         What::Rate(o) => scenario::rate::run(&o).map_err(|e| e.to_string()),
         What::Storm(o) => scenario::storm::run(&o).map_err(|e| e.to_string()),
         What::Churn(o) => scenario::churn::run(&o).map_err(|e| e.to_string()),
+        What::Soak(o) => scenario::soak::run(&o).map_err(|e| e.to_string()),
         What::Floor { port, child } => floor::run(port, child).map_err(|e| e.to_string()),
         What::Worker => worker::run().map_err(|e| e.to_string()),
     };

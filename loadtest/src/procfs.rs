@@ -1,7 +1,9 @@
-//! What a server's process costs, read from /proc.
+//! What a server's process costs, asked of the kernel.
 //!
 //! Invariant: a process is read with all its children, so that nginx's workers or a wrapper's child are not forgotten.
 
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use serde::Serialize;
 use std::fs;
 use std::net::SocketAddr;
@@ -54,12 +56,11 @@ pub fn family(pid: u32) -> Vec<u32> {
     all
 }
 
+/// From the process's own CPU clock, which counts nanoseconds and threads that are gone; /proc counts hundredths.
 fn cpu_s(pid: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold blanks and brackets; fields are counted from the last bracket.
-    let after: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-    let ticks = after.get(11)?.parse::<f64>().ok()? + after.get(12)?.parse::<f64>().ok()?;
-    Some(ticks / rustix::param::clock_ticks_per_second() as f64)
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    let t = clock_gettime(clock).ok()?;
+    Some(t.tv_sec() as f64 + t.tv_nsec() as f64 / 1e9)
 }
 
 /// Reads all of `pids` with their children. A process that is gone counts as nothing.
@@ -115,11 +116,6 @@ fn listening_inode(file: &str, port: u16) -> Option<String> {
     })
 }
 
-/// Whether the process is there.
-pub fn alive(pid: u32) -> bool {
-    fs::metadata(format!("/proc/{pid}")).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +125,14 @@ mod tests {
         let me = std::process::id();
         let before = usage(&[me]);
         let mut x = 1u64;
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(60);
-        while std::time::Instant::now() < until {
-            x = std::hint::black_box(x.wrapping_mul(31));
+        // Other processes may have the cores; what counts is that our time passes.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while (usage(&[me]) - before).cpu_s < 0.03 && std::time::Instant::now() < until {
+            (0..1_000_000u64).for_each(|_| x = std::hint::black_box(x.wrapping_mul(31)));
         }
         let used = usage(&[me]) - before;
         assert!(before.rss > 1e5 && before.pss > 1e5, "{before:?}");
-        assert!(used.cpu_s >= 0.03, "{used:?}");
-        assert!(alive(me) && !alive(u32::MAX));
+        assert!((0.03..10.0).contains(&used.cpu_s), "{used:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::clock;
 use crate::crew::{self, Crew};
 use crate::dialect::{Dialect, Manner};
+use crate::limits;
 use crate::nchan::Nchan;
 use crate::poster::Source;
 use crate::procfs;
@@ -24,6 +25,9 @@ pub struct Common {
     /// A node to load; several times for several nodes of one cluster
     #[arg(long, default_values_t = [String::from("http://127.0.0.1:8083")])]
     pub url: Vec<String>,
+    /// A node to post events to, if not the ones that clients connect to; several times for several
+    #[arg(long)]
+    pub post_url: Vec<String>,
     /// What to call it in the report
     #[arg(long, default_value = "server")]
     pub name: String,
@@ -57,9 +61,9 @@ pub struct Common {
     /// Loopback addresses each worker connects from
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub sources: u32,
-    /// Connections being made at one time (0: no limit)
-    #[arg(long, default_value_t = 256)]
-    pub in_flight: u32,
+    /// Connections being made at one time (0: no limit) [default: 256; in a storm no limit]
+    #[arg(long)]
+    pub in_flight: Option<u32>,
     /// Connections begun each second (0: no limit)
     #[arg(long, default_value_t = 0)]
     pub connect_rate: u32,
@@ -106,6 +110,8 @@ pub struct System {
     pub dialect: Dialect,
     /// Its nodes.
     pub targets: Vec<Target>,
+    /// Those of its nodes that events are posted to.
+    pub posts: Vec<Target>,
     /// Its processes; empty when they are not known.
     pub pids: Vec<u32>,
 }
@@ -142,6 +148,10 @@ impl Stage {
     /// When a target is no good or a process does not start.
     pub fn set(common: &Common) -> Result<Self, Failed> {
         let mut systems = vec![system(common, &common.name, common.protocol, &common.url)?];
+        if !common.post_url.is_empty() {
+            systems[0].posts = resolve(common, &common.post_url)?;
+            systems[0].pids = find(systems[0].targets.iter().chain(&systems[0].posts));
+        }
         if !common.pid.is_empty() {
             systems[0].pids.clone_from(&common.pid);
         }
@@ -156,7 +166,7 @@ impl Stage {
         }
         let nchan = if common.nchan { Some(Nchan::start()?) } else { None };
         if let Some(n) = &nchan {
-            let mut s = system(common, "nchan", Dialect::Nchan, &[n.url.clone()])?;
+            let mut s = system(common, "nchan", Dialect::Nchan, std::slice::from_ref(&n.url))?;
             s.pids = vec![n.pid()];
             systems.push(s);
         }
@@ -183,7 +193,7 @@ impl Stage {
     pub fn plan(&self, system: &System, shape: Shape) -> Plan {
         let leg = self.legs.get();
         self.legs.set(leg + 1);
-        let workers = self.common.workers.max(shape.clients.div_ceil(crew::PER_WORKER));
+        let workers = self.common.workers.max(shape.clients.div_ceil(limits::per_worker()));
         // Runs that follow each other quickly begin elsewhere too: ports stay in TIME_WAIT for a minute.
         let base = (clock::now_ns() >> 30) as u32;
         Plan {
@@ -198,12 +208,13 @@ impl Stage {
             per_client: shape.per_client,
             sources: self.common.sources,
             source_base: (base + leg) % 1000 * workers * self.common.sources % 0xf0_0000,
-            in_flight: self.common.in_flight,
+            in_flight: self.common.in_flight.unwrap_or(256),
             connect_rate: self.common.connect_rate,
             reconnect_ms: None,
             ledger: false,
             wrong_key: false,
             stuck: 0,
+            hang_up_rate: 0,
         }
     }
 
@@ -221,10 +232,10 @@ impl Stage {
     }
 
     /// Where to post a leg's events.
-    pub fn source(&self, plan: &Plan) -> Source {
+    pub fn source(&self, system: &System, plan: &Plan) -> Source {
         Source {
             dialect: plan.dialect,
-            targets: plan.targets.clone(),
+            targets: system.posts.clone(),
             key: plan.key.clone(),
             run: plan.run,
             channels: plan.channels,
@@ -236,11 +247,22 @@ impl Stage {
     }
 }
 
+fn resolve(common: &Common, urls: &[String]) -> Result<Vec<Target>, target::Bad> {
+    urls.iter().map(|u| Target::parse(u, common.i_own_this_host)).collect()
+}
+
+/// The processes that listen there, each once.
+fn find<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<u32> {
+    let mut pids: Vec<u32> = targets.filter_map(|t| procfs::listener(t.addr)).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
 fn system(common: &Common, name: &str, dialect: Dialect, urls: &[String]) -> Result<System, Failed> {
-    let targets: Vec<Target> =
-        urls.iter().map(|u| Target::parse(u, common.i_own_this_host)).collect::<Result<_, _>>()?;
-    let pids = targets.iter().filter_map(|t| procfs::listener(t.addr)).collect();
-    Ok(System { name: name.into(), dialect, targets, pids })
+    let targets = resolve(common, urls)?;
+    let (pids, posts) = (find(targets.iter()), targets.clone());
+    Ok(System { name: name.into(), dialect, targets, posts, pids })
 }
 
 fn start_floor() -> Result<(Child, String), Failed> {

@@ -2,8 +2,6 @@
 //!
 //! Invariant: nothing here allocates on the receiving side, and a frame is only acted upon when all of it has arrived.
 
-/// Continuation of a fragmented message.
-pub const CONTINUATION: u8 = 0;
 /// A whole text message (or its first fragment).
 pub const TEXT: u8 = 1;
 /// A whole binary message (or its first fragment).

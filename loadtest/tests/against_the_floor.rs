@@ -18,9 +18,9 @@ impl Floor {
             .spawn()
             .expect("the floor starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it speaks");
         let said: Value = serde_json::from_str(&line).expect(&line);
-        Self(child, said["listening"].as_str().unwrap().to_owned())
+        Self(child, said["listening"].as_str().expect("an address").to_owned())
     }
 }
 
@@ -42,20 +42,23 @@ fn load(args: &[&str]) -> Value {
         .output()
         .expect("it runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = std::fs::read_to_string(&file).expect("written");
     let _ = std::fs::remove_file(&file);
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&text).expect("JSON")
 }
 
 fn value(report: &Value, metric: &str, system: &str) -> f64 {
-    let all = report["values"].as_array().unwrap();
+    let all = report["values"].as_array().expect("a list");
     let found = all.iter().find(|v| v["metric"] == metric && v["system"] == system);
-    found.unwrap_or_else(|| panic!("no {metric} of {system} in {report:#}"))["summary"]["median"].as_f64().unwrap()
+    found.unwrap_or_else(|| panic!("no {metric} of {system} in {report:#}"))["summary"]["median"]
+        .as_f64()
+        .expect("a number")
 }
 
 fn count(report: &Value, what: &str, system: &str) -> u64 {
-    let all = report["distributions"].as_array().unwrap();
-    all.iter().find(|v| v["what"] == what && v["system"] == system).unwrap()["count"].as_u64().unwrap()
+    let all = report["distributions"].as_array().expect("a list");
+    let found = all.iter().find(|v| v["what"] == what && v["system"] == system);
+    found.and_then(|v| v["count"].as_u64()).unwrap_or_else(|| panic!("no {what} of {system}"))
 }
 
 #[test]
@@ -102,6 +105,44 @@ fn a_storm_is_taken_in() {
 fn churn_ends() {
     let r = load(&["churn", "--pairs", "5000", "-n", "10", "--rest", "0", "--no-floor"]);
     assert!(value(&r, "pairs/s", "server") > 100.0);
+}
+
+#[test]
+fn a_soaks_ledger_balances() {
+    // The floor replays nothing, and nobody hangs up.
+    let r = load(&[
+        "soak",
+        "--seconds",
+        "2",
+        "-r",
+        "100",
+        "-n",
+        "30",
+        "--channels",
+        "10",
+        "--settle",
+        "1",
+        "--replay",
+        "0",
+        "--hang-up-rate",
+        "0",
+        "--fault",
+        "nothing=true",
+        "--fault-every",
+        "1",
+    ]);
+    assert_eq!(value(&r, "events accepted", "server"), 200.0);
+    assert_eq!((value(&r, "deliveries owed", "server"), value(&r, "deliveries made", "server")), (1200.0, 1200.0));
+}
+
+#[test]
+fn a_soak_sees_what_is_lost() {
+    // Clients that hang up lose what a server without a memory does not tell them again.
+    let floor = Floor::start();
+    let args = "soak --rounds 1 --seconds 3 -r 200 -n 20 --channels 5 --settle 2 --hang-up-rate 20 --back-after 500";
+    let out = Command::new(LOAD).args(args.split(' ')).args(["--url", &floor.1]).output().unwrap();
+    assert!(!out.status.success());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("does not balance"), "{out:?}");
 }
 
 #[test]

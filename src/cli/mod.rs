@@ -6,6 +6,7 @@
 mod check_config;
 mod client;
 mod demo;
+mod doctor;
 mod mint;
 mod publish;
 mod serve;
@@ -60,6 +61,7 @@ enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Status(status::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Does what the command line says.
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
         Some(Command::Status(arguments)) => status::run(&arguments, &sources),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, &sources),
         Some(Command::Serve(_)) | None => serve::run(&sources),
     }
 }

@@ -17,7 +17,7 @@ const EXAMPLE: &str = "\
 Examples:
   foghorn status
   FOGHORN_OPS_ADDR=10.0.0.11:8084 foghorn status
-  foghorn status --local        # in a container's health check
+  foghorn status --local
 
 Exit code: 0 where the node is ready (--local: where it lives), 1 otherwise.";
 

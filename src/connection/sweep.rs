@@ -3,14 +3,16 @@
 //! Invariants: no connection has a timer of its own while it is open; pings are spread evenly over the interval, also
 //! when thousands connect in one second; leaving the register is a guard's drop.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
 use parking_lot::Mutex;
 
 use super::Close;
+use super::inquiry::Inquiries;
 use super::outbox::{Outbox, PING};
 use crate::drain::Tasks;
 use crate::event::now_ms;
@@ -32,37 +34,50 @@ pub struct Liveness {
     pub unauthenticated: Option<Duration>,
 }
 
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds by a clock that never goes back. Times of connections are kept in it.
+fn clock() -> u64 {
+    STARTED.elapsed().as_millis() as u64
+}
+
 /// What the sweep knows of a connection, and the connection's task tells it.
 pub struct Peer {
     /// The connection's outbox.
     pub outbox: Arc<Outbox>,
-    born: Instant,
-    /// Milliseconds after `born` at which the client was last heard.
+    /// The client's address, as far as proxies told the truth.
+    pub address: IpAddr,
+    born: u64,
+    /// When the client was last heard.
     heard: AtomicU64,
     /// Unix milliseconds at which the session wants a tick; 0: never.
     tick_at: AtomicU64,
     tick: AtomicBool,
     pinger: AtomicBool,
     subscribed: AtomicBool,
+    asked: AtomicBool,
 }
 
 impl Peer {
     /// A client that is heard right now.
-    pub fn new(outbox: Arc<Outbox>) -> Arc<Self> {
+    pub fn new(outbox: Arc<Outbox>, address: IpAddr) -> Arc<Self> {
+        let now = clock();
         Arc::new(Self {
             outbox,
-            born: Instant::now(),
-            heard: AtomicU64::new(0),
+            address,
+            born: now,
+            heard: AtomicU64::new(now),
             tick_at: AtomicU64::new(0),
             tick: AtomicBool::new(false),
             pinger: AtomicBool::new(false),
             subscribed: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         })
     }
 
-    /// The client sent something. Returns the milliseconds since it connected.
+    /// The client sent something. Returns the time, in milliseconds by a clock that never goes back.
     pub fn heard(&self) -> u64 {
-        let now = self.born.elapsed().as_millis() as u64;
+        let now = clock();
         self.heard.store(now, Ordering::Relaxed);
         now
     }
@@ -82,6 +97,22 @@ impl Peer {
         self.tick_at.store(at.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// How long it has been connected.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(clock().saturating_sub(self.born))
+    }
+
+    /// Makes the connection's task look for what it is asked ([`Inquiries`]).
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.outbox.wake();
+    }
+
+    /// Whether the task was asked something; says so once.
+    pub fn take_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Acquire)
+    }
+
     /// Whether the tick asked for is due; says so once.
     pub fn take_tick(&self) -> bool {
         self.tick.load(Ordering::Relaxed) && self.tick.swap(false, Ordering::Acquire)
@@ -90,9 +121,9 @@ impl Peer {
 
 struct Entry {
     peer: Arc<Peer>,
-    /// Milliseconds after the peer's birth of the next ping.
+    /// When the next ping is due.
     next_ping: u64,
-    /// The same of the first ping that is not answered yet.
+    /// When the first ping was sent that is not answered yet.
     asked: Option<u64>,
     unanswered: u8,
 }
@@ -103,13 +134,15 @@ pub struct Register {
     liveness: Liveness,
     joined: AtomicUsize,
     open: AtomicUsize,
+    inquiries: Inquiries,
 }
 
 impl Register {
     /// An empty register.
     pub fn new(liveness: Liveness) -> Arc<Self> {
         let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
-        Arc::new(Self { slots, liveness, joined: AtomicUsize::new(0), open: AtomicUsize::new(0) })
+        let (joined, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { slots, liveness, joined, open, inquiries: Inquiries::default() })
     }
 
     /// Enters `peer`. It stays until the guard is dropped.
@@ -118,7 +151,7 @@ impl Register {
         let (slot, id) = (n % SLOTS, peer.outbox.id());
         // Multiples of the golden ratio, taken modulo 1, fill the interval evenly in any order of arrival.
         let phase = (n as f64 * 0.618_033_988_749_895).fract();
-        let next_ping = (self.liveness.ping.as_millis() as f64 * phase) as u64;
+        let next_ping = peer.born + (self.liveness.ping.as_millis() as f64 * phase) as u64;
         self.slots[slot].lock().push(Entry { peer, next_ping, asked: None, unanswered: 0 });
         self.open.fetch_add(1, Ordering::Relaxed);
         Registered { register: Arc::clone(self), slot, id }
@@ -132,6 +165,21 @@ impl Register {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What is asked of the connections' sessions.
+    pub fn inquiries(&self) -> &Inquiries {
+        &self.inquiries
+    }
+
+    /// The open connections for which `wanted` holds.
+    pub fn peers(&self, wanted: impl Fn(&Outbox) -> bool) -> Vec<Arc<Peer>> {
+        let mut found = Vec::new();
+        for slot in &self.slots {
+            let slot = slot.lock();
+            found.extend(slot.iter().map(|entry| &entry.peer).filter(|peer| wanted(&peer.outbox)).cloned());
+        }
+        found
     }
 
     /// The outboxes of all open connections.
@@ -159,17 +207,17 @@ impl Register {
     }
 
     fn visit(&self, slot: &Mutex<Vec<Entry>>) {
-        let now = now_ms();
+        let (unix, now) = (now_ms(), clock());
         let mut pings = 0;
         for entry in slot.lock().iter_mut() {
             let peer = &entry.peer;
             let tick_at = peer.tick_at.load(Ordering::Relaxed);
-            if tick_at != 0 && tick_at <= now {
+            if tick_at != 0 && tick_at <= unix {
                 peer.tick_at.store(0, Ordering::Relaxed);
                 peer.tick.store(true, Ordering::Release);
                 peer.outbox.wake();
             }
-            pings += u64::from(entry.look(self.liveness));
+            pings += u64::from(entry.look(self.liveness, now));
         }
         if pings > 0 {
             counter!(metrics::FRAMES_OUT, "kind" => "ping").increment(pings);
@@ -179,22 +227,23 @@ impl Register {
 
 impl Entry {
     /// Pings the client, or gives it up, if it is time to. Returns whether it was pinged.
-    fn look(&mut self, liveness: Liveness) -> bool {
-        let age = self.peer.born.elapsed().as_millis() as u64;
+    fn look(&mut self, liveness: Liveness, now: u64) -> bool {
         let heard = self.peer.heard.load(Ordering::Relaxed);
-        let silent = Duration::from_millis(age.saturating_sub(heard));
+        let silent = Duration::from_millis(now.saturating_sub(heard));
         if self.asked.is_some_and(|asked| heard >= asked) {
             (self.asked, self.unanswered) = (None, 0);
         }
-        if self.peer.pinger.load(Ordering::Relaxed) && silent > PINGER_PATIENCE {
+        if silent > PINGER_PATIENCE && self.peer.pinger.load(Ordering::Relaxed) {
             return self.give_up("dead: the client used to ping every second");
         }
-        let quiet_since_birth = liveness.unauthenticated.is_some_and(|limit| self.peer.born.elapsed() > limit);
-        if quiet_since_birth && !self.peer.subscribed.load(Ordering::Relaxed) {
+        if let Some(limit) = liveness.unauthenticated
+            && now > self.peer.born + limit.as_millis() as u64
+            && !self.peer.subscribed.load(Ordering::Relaxed)
+        {
             self.peer.outbox.close(Close::new(1008, "no subscription in time", "unauthenticated"));
             return false;
         }
-        if age < self.next_ping {
+        if now < self.next_ping {
             return false;
         }
         if self.unanswered >= 2 {
@@ -203,10 +252,10 @@ impl Entry {
                 return self.give_up("dead: pings were not answered");
             }
         } else {
-            self.asked.get_or_insert(age);
+            self.asked.get_or_insert(now);
             self.unanswered += 1;
         }
-        self.next_ping = age + liveness.ping.as_millis() as u64;
+        self.next_ping = now + liveness.ping.as_millis() as u64;
         self.peer.outbox.push_control(PING);
         true
     }
@@ -215,6 +264,13 @@ impl Entry {
         self.peer.outbox.abandon();
         self.peer.outbox.close(Close::new(Close::ABNORMAL, reason, "dead"));
         false
+    }
+}
+
+impl Registered {
+    /// The register.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 }
 

@@ -49,8 +49,8 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
     if got < n {
         return Err(Failed::Wrong(format!("only {got} of {n} clients could subscribe")));
     }
-    let mut poster = Single::new(stage.source(&plan));
-    let mut pongs = Times::default();
+    let mut poster = Single::new(stage.source(system, &plan));
+    let (mut pongs, mut cpu_s) = (Times::default(), 0.0);
     // The first event warms caches and buffers and is not counted.
     for k in 0..=o.events {
         sleep(Duration::from_millis(if k == 0 { 1000 } else { 300 }));
@@ -67,11 +67,12 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
         r.add("post answered, ms", n.into(), &system.name, answered.as_secs_f64() * 1e3);
         r.add_times("from posted to received", n.into(), &system.name, &sum.latency);
         pongs.add(&sum.pong.pack());
-        if !system.pids.is_empty() {
-            let used = procfs::usage(&system.pids) - before;
-            r.add("CPU per delivery, µs", n.into(), &system.name, used.cpu_s * 1e6 / f64::from(n));
-        }
+        cpu_s += (procfs::usage(&system.pids) - before).cpu_s;
         note_faults(r, &system.name, &sum);
+    }
+    if !system.pids.is_empty() {
+        let deliveries = f64::from(n) * f64::from(o.events);
+        r.add("CPU per delivery, µs", n.into(), &system.name, cpu_s * 1e6 / deliveries);
     }
     if pongs.count() > 0 {
         r.add("worst pong meanwhile, ms", n.into(), &system.name, pongs.max_ms());

@@ -6,6 +6,7 @@ pub mod churn;
 pub mod fanout;
 pub mod idle;
 pub mod rate;
+pub mod soak;
 pub mod storm;
 
 use crate::crew;

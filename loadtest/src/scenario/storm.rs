@@ -46,6 +46,7 @@ fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Res
     let per_client = o.libraries_per_client.min(o.channels);
     let mut plan = stage.plan(system, Shape { clients: n, channels: o.channels, per_client });
     plan.wrong_key = o.wrong_key;
+    plan.in_flight = o.common.in_flight.unwrap_or(0);
     let (before, overflows) = (procfs::usage(&system.pids), procfs::listen_overflows());
     let (mut crew, took) = stage.raise(system, &plan)?;
     let used = procfs::usage(&system.pids) - before;

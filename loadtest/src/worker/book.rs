@@ -11,6 +11,8 @@ use crate::stamp::Stamp;
 pub enum Receipt {
     /// New, in order.
     Good,
+    /// New on this connection, but an earlier one of this client has had it.
+    Again,
     /// This connection has had it.
     Duplicate,
     /// This connection has had a newer one of the same library.
@@ -110,11 +112,16 @@ impl Book {
         if t.connection.has(s.seq) {
             return Receipt::Duplicate;
         }
+        let again = t.ever.has(s.seq);
         t.connection.put(s.seq);
         t.ever.put(s.seq);
         let late = s.seq < t.top;
         t.top = t.top.max(s.seq);
-        if late { Receipt::Late } else { Receipt::Good }
+        match (late, again) {
+            (true, _) => Receipt::Late,
+            (false, true) => Receipt::Again,
+            (false, false) => Receipt::Good,
+        }
     }
 
     /// Client `i` is subscribed on a new connection.
@@ -215,6 +222,7 @@ mod tests {
             ledger,
             wrong_key: false,
             stuck: 0,
+            hang_up_rate: 0,
         }
     }
 
@@ -243,7 +251,8 @@ mod tests {
             assert_eq!(b.receive(0, event(9, 1)), Receipt::Foreign);
             b.left(0, 2, false);
             b.arrived(0, 3);
-            assert_eq!(b.receive(0, event(0, 3)), Receipt::Good, "a new connection may be told again");
+            let again = if ledger { Receipt::Again } else { Receipt::Good };
+            assert_eq!(b.receive(0, event(0, 3)), again, "a new connection may be told again");
         }
     }
 

@@ -1,9 +1,9 @@
-//! One client's connection: connecting, upgrading, subscribing, listening.
+//! One client's connection: its socket from connecting to its end. What comes in is read in `listen`.
 //!
 //! Invariant: a connection has at most one socket, and every end of one goes through [`Worker::ended`], which counts it.
 
 use super::Worker;
-use crate::dialect::{self, Manner};
+use crate::dialect::Manner;
 use crate::{clock, stamp, wire};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -29,16 +29,16 @@ pub enum State {
 
 /// A client.
 pub struct Conn {
-    fd: Option<OwnedFd>,
+    pub(super) fd: Option<OwnedFd>,
     pub state: State,
     /// Something came since the last visit.
     heard: bool,
-    silent: u8,
-    tries: u16,
+    pub(super) silent: u8,
+    pub(super) tries: u16,
     /// Which of the targets comes next.
     turn: u32,
-    began_ns: u64,
-    rest_in: Vec<u8>,
+    pub(super) began_ns: u64,
+    pub(super) rest_in: Vec<u8>,
     rest_out: Vec<u8>,
 }
 
@@ -110,7 +110,7 @@ impl Worker {
         self.scratch = out;
     }
 
-    fn set_state(&mut self, i: u32, to: State) {
+    pub(super) fn set_state(&mut self, i: u32, to: State) {
         let c = &mut self.conns[i as usize];
         let from = std::mem::replace(&mut c.state, to);
         self.flying = self.flying + u32::from(in_flight(to)) - u32::from(in_flight(from));
@@ -167,7 +167,7 @@ impl Worker {
         }
     }
 
-    fn flush(&mut self, i: u32) {
+    pub(super) fn flush(&mut self, i: u32) {
         let c = &mut self.conns[i as usize];
         let Some(fd) = &c.fd else { return };
         let sent = match rustix::net::send(fd, &c.rest_out, SendFlags::NOSIGNAL) {
@@ -184,130 +184,6 @@ impl Worker {
         }
     }
 
-    /// The kernel says that something can be done with client `i`'s socket.
-    pub fn on_event(&mut self, i: u32, flags: EventFlags) {
-        if flags.contains(EventFlags::OUT) {
-            self.flush(i);
-        }
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            self.read(i);
-        }
-    }
-
-    fn read(&mut self, i: u32) {
-        let mut buf = std::mem::take(&mut self.buf);
-        let c = &mut self.conns[i as usize];
-        // An earlier event of the same batch may have ended this connection.
-        let got = c.fd.as_ref().map_or(Err(Errno::AGAIN), |fd| rustix::io::read(fd, &mut buf[..]));
-        match got {
-            Ok(0) => self.ended(i, "closed without a close frame", 500),
-            Ok(n) => {
-                c.silent = 0;
-                if c.rest_in.is_empty() {
-                    self.take_in(i, &buf[..n]);
-                } else {
-                    let mut all = std::mem::take(&mut c.rest_in);
-                    all.extend_from_slice(&buf[..n]);
-                    self.take_in(i, &all);
-                }
-            }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(e) => self.ended(i, &format!("read: {e}"), 200),
-        }
-        self.buf = buf;
-    }
-
-    /// Acts on all that is whole in `b` and keeps the rest.
-    fn take_in(&mut self, i: u32, mut b: &[u8]) {
-        if self.conns[i as usize].state == State::Upgrading {
-            match self.upgraded(i, b) {
-                Some(head) => b = &b[head..],
-                None => return,
-            }
-        }
-        while let Some(f) = wire::frame(b) {
-            self.on_frame(i, f.opcode, &b[f.head..f.size()]);
-            b = &b[f.size()..];
-            if self.conns[i as usize].fd.is_none() {
-                return;
-            }
-        }
-        if !b.is_empty() {
-            self.conns[i as usize].rest_in = b.to_vec();
-        }
-    }
-
-    /// Reads the answer to the handshake; its length, once it is there and good.
-    fn upgraded(&mut self, i: u32, b: &[u8]) -> Option<usize> {
-        let Some(a) = dialect::answer(b) else {
-            self.conns[i as usize].rest_in = b.to_vec();
-            return None;
-        };
-        if !a.upgraded {
-            let again_ms = a.retry_s.map_or(1000, |s| u64::from(s) * 1000);
-            self.ended(i, &format!("handshake answered {}", a.status), again_ms);
-            return None;
-        }
-        self.set_state(i, State::Subscribing);
-        let per_client = self.plan.per_client;
-        let repos: Vec<String> = (0..per_client).map(|j| stamp::repo(self.plan.run, self.book.channel(i, j))).collect();
-        let user = format!("u{}@load", self.plan.first + i);
-        let each = self.plan.manner == Manner::Desktop;
-        let (mut out, key) = (Vec::new(), self.mask_key());
-        self.plan.dialect.subscribe(&self.signer, &user, &repos, each, key, &mut out);
-        wire::push_client(&mut out, wire::PING, &clock::now_ns().to_be_bytes(), key);
-        self.send(i, &out);
-        self.conns[i as usize].fd.is_some().then_some(a.head)
-    }
-
-    fn on_frame(&mut self, i: u32, opcode: u8, payload: &[u8]) {
-        match opcode {
-            wire::TEXT | wire::BINARY => self.on_text(i, payload),
-            wire::PING => {
-                self.tally.server_pings += 1;
-                self.reply(i, wire::PONG, payload);
-            }
-            wire::PONG => self.on_pong(i, payload),
-            wire::CLOSE => {
-                self.reply(i, wire::CLOSE, &payload[..payload.len().min(2)]);
-                let why = match payload {
-                    [a, b, ..] => format!("closed with {}", u16::from_be_bytes([*a, *b])),
-                    _ => "closed without a code".into(),
-                };
-                self.ended(i, &why, 500);
-            }
-            // The stamp is in the first fragment of a message; the rest need not be looked at.
-            _ => {}
-        }
-    }
-
-    fn reply(&mut self, i: u32, opcode: u8, payload: &[u8]) {
-        let key = self.mask_key();
-        let mut out = std::mem::take(&mut self.scratch);
-        out.clear();
-        wire::push_client(&mut out, opcode, payload, key);
-        self.send(i, &out);
-        self.scratch = out;
-    }
-
-    fn on_pong(&mut self, i: u32, payload: &[u8]) {
-        let Ok(sent) = payload.try_into().map(u64::from_be_bytes) else { return };
-        let now = clock::now_ns();
-        if self.conns[i as usize].state == State::Ready {
-            self.pong.record(clock::us_between(sent, now));
-            return self.churn_on(i);
-        }
-        self.subscribe.record(clock::us_between(self.conns[i as usize].began_ns, now));
-        self.conns[i as usize].tries = 1;
-        self.set_state(i, State::Ready);
-        self.book.arrived(i, now / 1000);
-        if i < self.plan.stuck {
-            let fd = self.conns[i as usize].fd.as_ref();
-            // Leaving epoll is all it takes to stop reading.
-            let _ = fd.map(|fd| epoll::delete(&self.epoll, fd));
-        }
-    }
-
     /// Once a second: a sign of life, or the end of one that gives none.
     pub fn visit(&mut self, i: u32) {
         let c = &mut self.conns[i as usize];
@@ -320,6 +196,13 @@ impl Worker {
         }
         if !std::mem::take(&mut c.heard) {
             self.reply(i, wire::PING, &clock::now_ns().to_be_bytes());
+        }
+    }
+
+    /// Cuts a subscribed client's connection.
+    pub fn hang_up(&mut self, i: u32) {
+        if self.conns[i as usize].state == State::Ready {
+            self.ended(i, "hung up at random", 500);
         }
     }
 

@@ -45,6 +45,8 @@ pub struct Plan {
     pub wrong_key: bool,
     /// This many of the first clients stop reading once they are subscribed.
     pub stuck: u32,
+    /// Clients that hang up each second, without a word, and come back as `reconnect_ms` says.
+    pub hang_up_rate: u32,
 }
 
 /// From the parent.
@@ -59,6 +61,8 @@ pub enum Order {
     Report,
     /// Subscribe to and unsubscribe from so many libraries nobody else has, on all connections together.
     Churn(u64),
+    /// No more hanging up at random.
+    Calm,
     /// Balance the book against these accepted events.
     Settle(Settle),
 }
@@ -127,6 +131,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Events that came after a newer one of the same library on the same connection.
     pub reordered: u64,
+    /// Events a client had already had on an earlier connection (with a ledger; not in `received`).
+    pub replayed: u64,
     /// Text that is no event of this run.
     pub foreign: u64,
     /// `jwt-expired` messages.

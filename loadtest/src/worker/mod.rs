@@ -10,6 +10,7 @@ pub mod book;
 mod churn;
 mod conn;
 pub mod control;
+mod listen;
 
 use crate::clock;
 use crate::stamp;
@@ -157,12 +158,24 @@ impl Worker {
             for t in (tick + 1..=now).rev().take(TICKS as usize) {
                 (((t % TICKS) as u32)..self.plan.clients).step_by(TICKS as usize).for_each(|i| self.visit(i));
             }
+            if self.said_ready {
+                self.hang_up_some(tick, now);
+            }
             tick = now;
             if !self.said_ready && now > spoken + 5 {
                 spoken = now;
                 say(&Word::Progress { ready: self.ready, lost: self.lost });
             }
             self.maybe_ready();
+        }
+    }
+
+    /// Some clients lose their connection for reasons of their own.
+    fn hang_up_some(&mut self, from: u64, to: u64) {
+        let rate = u64::from(self.plan.hang_up_rate);
+        for _ in from * rate / TICKS..to * rate / TICKS {
+            let i = self.random() % self.conns.len().max(1) as u64;
+            self.hang_up(i as u32);
         }
     }
 
@@ -215,6 +228,7 @@ impl Worker {
             }
             Order::Report => say(&Word::Report(Box::new(self.report()))),
             Order::Churn(pairs) => self.churn_begin(pairs),
+            Order::Calm => self.plan.hang_up_rate = 0,
             Order::Settle(s) => {
                 let mut l = self.book.settle(&s);
                 (l.duplicates, l.reordered) = (self.tally.duplicates, self.tally.reordered);
@@ -247,6 +261,7 @@ impl Worker {
         self.hear(i);
         match self.book.receive(i, s) {
             Receipt::Good => {}
+            Receipt::Again => return self.tally.replayed += 1,
             Receipt::Duplicate => return self.tally.duplicates += 1,
             Receipt::Late => self.tally.reordered += 1,
             Receipt::Foreign => return self.tally.foreign += 1,
