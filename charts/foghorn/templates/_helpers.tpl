@@ -145,8 +145,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if .Values.seafile.secret }}
 {{ include "foghorn.fromSecret" (list "SEAFILE_MYSQL_DB_PASSWORD" .Values.seafile.secret (get $names "SEAFILE_MYSQL_DB_PASSWORD" | default "SEAFILE_MYSQL_DB_PASSWORD") true) }}
 {{- end }}
-{{- if .Values.database.tls }}
-- {name: FOGHORN_DB_TLS, value: "true"}
+{{- if ne .Values.database.tls "off" }}
+- {name: FOGHORN_DB_TLS, value: {{ .Values.database.tls | quote }}}
 {{- end }}
 {{- end -}}
 
