@@ -63,12 +63,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- add .Values.drain.settleSeconds .Values.drain.seconds 15 -}}
 {{- end -}}
 
+{{- /* The most nodes there can be. */ -}}
+{{- define "foghorn.nodes" -}}
+{{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int -}}
+{{- end -}}
+
 {{- /* Values that contradict each other are refused here, with what to do; single wrong ones by values.schema.json. */ -}}
 {{- define "foghorn.check" -}}
 {{- if not (or .Values.key.value .Values.key.existingSecret .Values.seafile.secret) -}}
 {{- fail "foghorn: there is no key: set seafile.secret (Seafile's own Secret), key.existingSecret or key.value" -}}
 {{- end -}}
-{{- $nodes := ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int -}}
+{{- $nodes := include "foghorn.nodes" . | int -}}
 {{- if and (gt $nodes 1) (not (include "foghorn.hasRedis" .)) -}}
 {{- fail (printf "foghorn: %d nodes need Redis: set redis.urls, redis.existingSecret or seafile.configMap, or replicaCount to 1" $nodes) -}}
 {{- end -}}
@@ -95,10 +100,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "foghorn.fromConfigMap" -}}
-{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $optional := index . 2 -}}
 - name: {{ $name }}
   valueFrom:
-    configMapKeyRef: {name: {{ $root.Values.seafile.configMap }}, key: {{ get $root.Values.seafile.names $name | default $name }}, optional: true}
+    configMapKeyRef: {name: {{ $root.Values.seafile.configMap }}, key: {{ get $root.Values.seafile.names $name | default $name }}{{ if $optional }}, optional: true{{ end }}}
 {{- end -}}
 
 {{- define "foghorn.fromSecret" -}}
@@ -135,7 +140,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - {name: SEAFILE_MYSQL_DB_CCNET_DB_NAME, value: {{ .Values.database.name | quote }}}
 {{- else -}}
 {{- range list "SEAFILE_MYSQL_DB_HOST" "SEAFILE_MYSQL_DB_PORT" "SEAFILE_MYSQL_DB_USER" "SEAFILE_MYSQL_DB_CCNET_DB_NAME" }}
-{{ include "foghorn.fromConfigMap" (list $ .) }}
+{{ include "foghorn.fromConfigMap" (list $ . true) }}
 {{- end }}
 {{- end }}
 {{- if .Values.database.existingSecret }}
@@ -159,8 +164,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else if .Values.redis.bundled.enabled -}}
 - {name: FOGHORN_REDIS_URLS, value: {{ printf "redis://%s-redis:6379" (include "foghorn.fullname" .) | quote }}}
 {{- else if .Values.seafile.configMap -}}
-{{ include "foghorn.fromConfigMap" (list . "REDIS_HOST") }}
-{{ include "foghorn.fromConfigMap" (list . "REDIS_PORT") }}
+{{- /* Several nodes without Redis would not hear each other: better that their pods do not start. */ -}}
+{{ include "foghorn.fromConfigMap" (list . "REDIS_HOST" (eq (include "foghorn.nodes" .) "1")) }}
+{{ include "foghorn.fromConfigMap" (list . "REDIS_PORT" true) }}
 {{- if .Values.seafile.secret }}
 {{ include "foghorn.fromSecret" (list "REDIS_PASSWORD" .Values.seafile.secret (get $names "REDIS_PASSWORD" | default "REDIS_PASSWORD") true) }}
 {{- end }}
