@@ -94,6 +94,7 @@ async fn slots_move_while_events_flow() {
         number += 1;
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
+    assert!(reshard.wait().unwrap().success());
     for node in [&one, &two] {
         node.expect(&CHANNELS, number).await;
         node.wait_up().await;

@@ -10,6 +10,7 @@
 mod client;
 mod config;
 mod line;
+mod lua;
 mod outgoing;
 mod probe;
 mod publisher;

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::config::{Config, Layout, Server};
 use super::line::Line;
+use super::lua::is_mixed_up;
 use super::script::{self, Names, Published};
 use super::talk::Talk;
 use crate::broker::cluster::Seen;
@@ -65,6 +66,7 @@ pub struct Shard {
     pub(super) was_up: AtomicBool,
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
+    pub(super) mixed_up: Notify,
 }
 
 impl Shard {
@@ -85,6 +87,7 @@ impl Shard {
             was_up: AtomicBool::new(false),
             probe_now: Notify::new(),
             deaf: Notify::new(),
+            mixed_up: Notify::new(),
         }
     }
 
@@ -113,6 +116,15 @@ impl Shard {
         self.commands.read().clone().ok_or(Failure::Down)
     }
 
+    /// A client that mixes up answers must go.
+    pub(super) fn trusted<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
+        if result.as_ref().is_err_and(is_mixed_up) {
+            tracing::warn!(shard = self.name, "answers are mixed up: connecting anew");
+            self.mixed_up.notify_one();
+        }
+        Ok(result?)
+    }
+
     /// See [`script::publish`].
     pub async fn publish(
         &self,
@@ -120,12 +132,12 @@ impl Shard {
         known: Option<Position>,
         bodies: Vec<Bytes>,
     ) -> Result<Published, Failure> {
-        Ok(script::publish(&self.client()?, &self.names, partition, known, bodies).await?)
+        self.trusted(script::publish(&self.client()?, &self.names, partition, known, bodies).await)
     }
 
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
-        Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+        self.trusted(script::read(&self.client()?, &self.names, partition, cursor).await)
     }
 
     /// The names it uses.
@@ -135,12 +147,12 @@ impl Shard {
 
     /// See [`script::nodes`].
     pub async fn nodes(&self) -> Result<Vec<Seen>, Failure> {
-        Ok(script::nodes(&self.client()?, &self.names).await?)
+        self.trusted(script::nodes(&self.client()?, &self.names).await)
     }
 
     /// See [`script::beat`].
     pub async fn beat(&self, views: &[(String, Bytes)]) -> Result<(), Failure> {
-        Ok(script::beat(&self.client()?, &self.names, views).await?)
+        self.trusted(script::beat(&self.client()?, &self.names, views).await)
     }
 
     /// Takes nodes off the list.
