@@ -17,7 +17,7 @@ use crate::auth::{self, Keys};
 use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, RedisBroker};
-use crate::config::{Config, DbTls, RedisSettings};
+use crate::config::{self, Config, DbTls, RedisSettings};
 use crate::connection::door::{self, Door};
 use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
@@ -269,23 +269,28 @@ fn seafile_config(config: &Config) -> seafile::Config {
     }
 }
 
+/// Where the ccnet database is, for who looks into it.
+pub(crate) fn groups_config(database: &config::Groups) -> groups::Config {
+    groups::Config {
+        host: database.host.clone(),
+        port: database.port,
+        user: database.user.clone(),
+        password: database.password.0.clone(),
+        database: database.ccnet_db.clone(),
+        tls: match database.tls {
+            DbTls::Off => Tls::Off,
+            DbTls::On => Tls::On,
+            DbTls::Verify => Tls::Verify,
+        },
+        ca: database.ca.clone(),
+    }
+}
+
 fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
-    let directory = config.groups.as_ref().map(|database| {
-        let config = groups::Config {
-            host: database.host.clone(),
-            port: database.port,
-            user: database.user.clone(),
-            password: database.password.0.clone(),
-            database: database.ccnet_db.clone(),
-            tls: match database.tls {
-                DbTls::Off => Tls::Off,
-                DbTls::On => Tls::On,
-                DbTls::Verify => Tls::Verify,
-            },
-            ca: database.ca.clone(),
-        };
-        Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>
-    });
+    let directory = config
+        .groups
+        .as_ref()
+        .map(|database| Arc::new(Groups::new(&groups_config(database), tasks.clone())) as Arc<dyn Directory>);
     if directory.is_none() {
         tracing::warn!("no database is configured (SEAFILE_MYSQL_DB_HOST): events for groups will go to nobody");
     }

@@ -9,6 +9,7 @@
 
 mod client;
 mod config;
+mod examine;
 mod line;
 mod members;
 mod outgoing;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use examine::{ExamineError, Examined, examine};
 use line::Line;
 use members::Members;
 use outgoing::Outgoing;
@@ -222,11 +224,11 @@ impl Inner {
 
 fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
-    let make = |(index, server): (usize, &Server)| {
+    let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(server.clone(), &config.prefix, config.partitions, mine))
+        Arc::new(Shard::new(config, index, mine))
     };
-    config.shards.iter().enumerate().map(make).collect()
+    (0..count).map(make).collect()
 }
 
 /// Keeps the gauges of what waits.
