@@ -4,7 +4,7 @@
 
 use super::{Failed, in_turns, note_faults};
 use crate::clock;
-use crate::crew;
+use crate::crew::{self, Crew};
 use crate::poster::Single;
 use crate::procfs;
 use crate::report::Report;
@@ -57,7 +57,7 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
         let before = procfs::usage(&system.pids);
         crew.mark(1)?;
         let (at_ns, answered) = poster.post(0).map_err(Failed::Post)?;
-        let last_ns = wait(&mut crew, stage, o.stuck)?;
+        let last_ns = wait(&mut crew, stage, n, o.stuck)?;
         let sum = crew.report()?;
         if k == 0 {
             continue;
@@ -82,9 +82,17 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
 }
 
 /// The time of the last receipt. Subscribers that do not read are not waited for.
-fn wait(crew: &mut crew::Crew, stage: &Stage, stuck: u32) -> Result<u64, crew::Failed> {
-    if stuck == 0 {
-        return crew.done(stage.timeout());
+fn wait(crew: &mut Crew, stage: &Stage, n: u32, stuck: u32) -> Result<u64, Failed> {
+    if stuck > 0 {
+        return Ok(crew.drain(u64::from(n - stuck.min(n)), stage.timeout())?.tally.last_ns);
     }
-    crew.drain(u64::MAX, stage.timeout()).map(|s| s.tally.last_ns)
+    match crew.done(stage.timeout()) {
+        Err(crew::Failed::Late(..)) => {
+            let t = crew.report()?.tally;
+            let ends: Vec<String> = t.ends.iter().map(|(why, n)| format!("{n} {why}")).collect();
+            let (got, ends) = (t.received, ends.join(", "));
+            Err(Failed::Wrong(format!("only {got} of {n} clients got the event; connections ended: {ends}")))
+        }
+        other => Ok(other?),
+    }
 }
