@@ -4,6 +4,9 @@
 //! order; delivering never waits for a client and never keeps a worker for long; a channel without subscribers and
 //! without recent events takes no memory.
 
+pub mod look;
+pub mod tally;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +16,13 @@ use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ahash::RandomState;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::broadcast;
 
 use crate::connection::outbox::{Outbox, text_frame};
 use crate::event::{Channel, Event, now_ms};
 use crate::metrics;
+use look::Delivered;
+use tally::Tally;
 
 /// Locks that the channels are spread over.
 const SHARDS: usize = 64;
@@ -63,6 +69,7 @@ struct Meters {
     channels: Gauge,
     delivered: Counter,
     deliveries: Counter,
+    frames: Counter,
     replayed: Counter,
     fanout: Histogram,
     fanout_seconds: Histogram,
@@ -77,6 +84,8 @@ pub struct Hub {
     replay_bytes: usize,
     recent_bytes: AtomicUsize,
     meters: Meters,
+    tally: Tally,
+    tap: broadcast::Sender<Delivered>,
 }
 
 impl Hub {
@@ -93,12 +102,20 @@ impl Hub {
                 channels: gauge!(metrics::CHANNELS),
                 delivered: counter!(metrics::EVENTS_DELIVERED),
                 deliveries: counter!(metrics::DELIVERIES),
+                frames: counter!(metrics::FRAMES_OUT, "kind" => "message"),
                 replayed: counter!(metrics::REPLAYED),
                 fanout: histogram!(metrics::FANOUT_SIZE),
                 fanout_seconds: histogram!(metrics::FANOUT_SECONDS),
                 delivery_seconds: histogram!(metrics::DELIVERY_SECONDS),
             },
+            tally: Tally::default(),
+            tap: broadcast::Sender::new(look::TAP),
         })
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn shard(&self, channel: &Channel) -> &Mutex<Shard> {
@@ -121,10 +138,12 @@ impl Hub {
         if !frames.is_empty() {
             self.meters.replayed.increment(frames.len() as u64);
             self.meters.deliveries.increment(frames.len() as u64);
+            self.meters.frames.increment(frames.len() as u64);
             new.outbox.push_all(&frames);
         }
         Arc::make_mut(&mut entry.list).push(new);
         self.meters.subscriptions.increment(1.0);
+        self.tally.subscribed(1);
         self.meters.channels.increment((shard.channels.len() - known) as f64);
     }
 
@@ -141,6 +160,7 @@ impl Hub {
             list.shrink_to_fit();
         }
         self.meters.subscriptions.decrement(1.0);
+        self.tally.subscribed(-1);
         if entry.is_idle() {
             self.forget(&mut shard, channel);
         }
@@ -165,11 +185,17 @@ impl Hub {
         }
         self.meters.delivered.increment(1);
         self.meters.deliveries.increment(given);
+        self.meters.frames.increment(given);
         self.meters.fanout.record(given as f64);
         if given > 0 {
             self.meters.fanout_seconds.record(started.elapsed());
             let since_accepted = now_ms().saturating_sub(event.accepted_ms);
             self.meters.delivery_seconds.record(since_accepted as f64 / 1_000.0);
+            self.tally.delivered(given, since_accepted as f64 / 1_000.0);
+        }
+        if self.tap.receiver_count() > 0 {
+            // Nobody looking on any more is no matter.
+            let _ = self.tap.send(Delivered { event, subscribers: given });
         }
     }
 

@@ -28,3 +28,4 @@ pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod ops;
+pub mod sink;

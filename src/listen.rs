@@ -3,6 +3,8 @@
 //! Invariants: accepting never stops for one peer's sake; a peer that sends nothing, or slowly, is cut off; paths are
 //! clean (no doubled or trailing slash) before anything routes by them.
 
+pub mod tls;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -20,12 +22,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use crate::connection::door::{Door, Knocking, Remote};
 use crate::drain::Tasks;
+use tls::Tls;
 
 /// How long a kept-alive connection may be idle between two requests. Backends keep theirs for a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -47,6 +50,11 @@ pub struct Server {
 impl Server {
     /// Accepts until the tasks are stopped.
     pub fn run(self, listener: TcpListener, tasks: &Tasks) {
+        self.run_with(listener, None, tasks);
+    }
+
+    /// The same, encrypted where `tls` is given. Clients' WebSockets need a bare TCP stream: not for their port.
+    pub fn run_with(self, listener: TcpListener, tls: Option<Arc<Tls>>, tasks: &Tasks) {
         let (server, inner) = (Arc::new(self), tasks.clone());
         tasks.spawn("accept", async move {
             loop {
@@ -55,26 +63,37 @@ impl Server {
                     () = inner.stopped() => return,
                 };
                 match accepted {
-                    Ok((stream, remote)) => server.take(stream, remote, &inner),
+                    Ok((stream, remote)) => server.take(stream, remote, tls.as_ref(), &inner),
                     Err(error) => accept_failed(&error).await,
                 }
             }
         });
     }
 
-    fn take(self: &Arc<Self>, mut stream: TcpStream, remote: SocketAddr, tasks: &Tasks) {
+    fn take(self: &Arc<Self>, mut stream: TcpStream, remote: SocketAddr, tls: Option<&Arc<Tls>>, tasks: &Tasks) {
         // Only fails for a socket that is gone already.
         let _ = stream.set_nodelay(true);
         let (server, inner) = (Arc::clone(self), tasks.clone());
-        match self.door.knock() {
-            Ok(knocking) => tasks.spawn_connection(async move { server.serve(stream, remote, knocking, &inner).await }),
-            Err(_) => tasks.spawn_connection(async move {
+        let Ok(knocking) = self.door.knock() else {
+            return tasks.spawn_connection(async move {
                 let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(BUSY)).await;
+            });
+        };
+        match tls.cloned() {
+            None => tasks.spawn_connection(async move { server.serve(stream, remote, knocking, &inner).await }),
+            Some(tls) => tasks.spawn_connection(async move {
+                // Whoever does not speak TLS here is a stranger; there is no way to tell them.
+                if let Ok(Ok(stream)) = tokio::time::timeout(server.handshake, tls.accept(stream)).await {
+                    server.serve(stream, remote, knocking, &inner).await;
+                }
             }),
         }
     }
 
-    async fn serve(&self, stream: TcpStream, remote: SocketAddr, knocking: Knocking, tasks: &Tasks) {
+    async fn serve<I>(&self, stream: I, remote: SocketAddr, knocking: Knocking, tasks: &Tasks)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let knocking = Arc::new(Mutex::new(Some(knocking)));
         let first = Arc::clone(&knocking);
         let router = self.router.clone();
@@ -86,9 +105,13 @@ impl Server {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_buf_size(32 * 1024);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        let ended = tokio::time::timeout(self.handshake, connection.as_mut()).await;
-        if ended.is_ok() || knocking.lock().is_some() {
-            return;
+        tokio::select! {
+            ended = tokio::time::timeout(self.handshake, connection.as_mut()) => {
+                if ended.is_ok() || knocking.lock().is_some() {
+                    return;
+                }
+            }
+            () = tasks.stopped() => {}
         }
         tokio::select! {
             // How an HTTP connection ends is the peer's business; requests have been answered and counted.

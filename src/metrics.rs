@@ -1,6 +1,10 @@
 //! Every metric's name, kind, labels and help, in one table.
 //!
 //! Invariant: no label's values grow with users or libraries; each label below has a fixed, small set.
+//! `docs/METRICS.md` is made from the table ([`reference`]).
+
+pub mod process;
+pub mod reference;
 
 /// Whether a metric counts up, goes up and down, or collects a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,7 @@ table! {
     DELIVERY_SECONDS = "foghorn_delivery_seconds", Seconds, [], "Time from accepting an event, on whichever node, to writing it to the last of this node's sockets.";
     REPLAYED = "foghorn_replayed_total", Counter, [], "Recent events given to new subscribers.";
     OUTBOX_OVERFLOWS = "foghorn_outbox_overflows_total", Counter, ["bound"], "Connections closed because their outbox was full, by the bound they hit.";
+    OUTBOX_MESSAGES = "foghorn_outbox_messages", Gauge, [], "Messages waiting in outboxes for slow clients.";
     OUTBOX_BYTES = "foghorn_outbox_bytes", Gauge, [], "Bytes waiting in outboxes for slow clients.";
     TOKENS_REFUSED = "foghorn_tokens_refused_total", Counter, ["use", "cause"], "Tokens refused, by what they were for and why.";
     SUBSCRIPTIONS_EXPIRED = "foghorn_subscriptions_expired_total", Counter, [], "Subscriptions ended because their token ran out.";
@@ -79,7 +84,20 @@ table! {
     REDIS_LAG = "foghorn_redis_lag_events", Gauge, ["shard"], "Events in the shard's logs that this node has not delivered yet, as last probed.";
     CONNECTIONS_REFUSED = "foghorn_connections_refused_total", Counter, ["reason"], "Connections and requests turned away, by the limit they hit.";
     BUILD_INFO = "foghorn_build_info", Gauge, ["version"], "Always 1; the label says which version runs.";
-    START_TIME = "foghorn_start_time_seconds", Gauge, [], "Unix time at which the process started.";
+    OPS_REFUSED = "foghorn_ops_refused_total", Counter, ["reason"], "Requests to the ops address turned away, by reason.";
+    CLUSTER_NODES = "foghorn_cluster_nodes", Gauge, [], "Nodes that this node sees in the cluster, itself included.";
+    CLUSTER_WARNINGS = "foghorn_cluster_warnings", Gauge, ["code"], "1 where this node sees that something about the cluster is wrong, by what it is.";
+    RUNTIME_WORKERS = "foghorn_runtime_workers", Gauge, [], "Worker threads of the runtime.";
+    RUNTIME_TASKS = "foghorn_runtime_tasks", Gauge, [], "Tasks that are alive, about one for each connection.";
+    RUNTIME_QUEUE = "foghorn_runtime_queue", Gauge, [], "Tasks waiting in the runtime's global queue.";
+    RUNTIME_BUSY_SECONDS = "foghorn_runtime_busy_seconds_total", Counter, [], "Time that all worker threads were busy, in seconds.";
+    PROCESS_RESIDENT_BYTES = "process_resident_memory_bytes", Gauge, [], "Resident memory of the process.";
+    PROCESS_VIRTUAL_BYTES = "process_virtual_memory_bytes", Gauge, [], "Virtual memory of the process.";
+    PROCESS_CPU_SECONDS = "process_cpu_seconds_total", Counter, [], "CPU time spent by the process, in user and kernel mode.";
+    PROCESS_OPEN_FDS = "process_open_fds", Gauge, [], "Open file descriptors, one for each connection.";
+    PROCESS_MAX_FDS = "process_max_fds", Gauge, [], "File descriptors that the process may have open.";
+    PROCESS_THREADS = "process_threads", Gauge, [], "Threads of the process.";
+    PROCESS_START_TIME = "process_start_time_seconds", Gauge, [], "Unix time at which the process started.";
 }
 
 /// Upper bounds of the buckets of [`Kind::Seconds`], in seconds.
@@ -109,7 +127,11 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for metric in TABLE {
             assert!(seen.insert(metric.name), "{} twice", metric.name);
-            assert!(metric.name.starts_with("foghorn_") && metric.help.ends_with('.'), "{}", metric.name);
+            assert!(
+                ["foghorn_", "process_"].iter().any(|p| metric.name.starts_with(p)) && metric.help.ends_with('.'),
+                "{}",
+                metric.name
+            );
             assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
             if metric.kind == Kind::Seconds {
                 assert!(metric.name.ends_with("_seconds"), "{}", metric.name);

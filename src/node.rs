@@ -3,20 +3,15 @@
 //! Invariant: what a connection subscribed to ends with its [`Member`], whatever way the connection ended.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::metrics::counter;
-
-use crate::broker::{Broker, Health, Lost, Receipt, Sink};
+pub use crate::broker::Receipt;
+use crate::broker::{Broker, Health, redis};
 use crate::connection::outbox::Outbox;
-use crate::connection::{Client, Close, pace};
-use crate::drain::Tasks;
 use crate::event::{Channel, Event};
 use crate::hub::{Hub, Position, Subscriber};
-use crate::metrics;
 
 /// Publishes for dialects and subscribes for connections. Cheap to clone.
 #[derive(Clone)]
@@ -24,22 +19,44 @@ pub struct Node {
     hub: Arc<Hub>,
     broker: Broker,
     replay: Duration,
+    published: Arc<AtomicU64>,
 }
 
 impl Node {
     /// A node whose broker delivers to `hub`, which keeps events for `replay`.
     pub fn new(hub: Arc<Hub>, broker: Broker, replay: Duration) -> Self {
-        Self { hub, broker, replay }
+        Self { hub, broker, replay, published: Arc::default() }
     }
 
     /// Takes an event; it reaches every node's subscribers.
     pub fn publish(&self, event: Event) -> Receipt {
+        self.published.fetch_add(1, Ordering::Relaxed);
         self.broker.publish(event)
+    }
+
+    /// How many events it has taken so far.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// Its subscribers, to be looked at.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What carries its events, and its view of the cluster.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
     }
 
     /// How the broker is.
     pub fn health(&self) -> Health {
         self.broker.health()
+    }
+
+    /// Waits until it turns out that the broker cannot work at all; see [`Broker::fatal`].
+    pub async fn fatal(&self) -> redis::Fatal {
+        self.broker.fatal().await
     }
 
     /// A connection that may subscribe.
@@ -107,48 +124,5 @@ impl Drop for Member {
                 self.node.hub.unsubscribe(channel, self.outbox.id());
             }
         }
-    }
-}
-
-/// What the broker delivers to: this node's hub.
-pub struct NodeSink {
-    hub: Arc<Hub>,
-    tasks: Tasks,
-    resync_window: Duration,
-}
-
-impl NodeSink {
-    /// A sink that gives events to `hub` and, when some are lost, closes the clients that must check everything anew,
-    /// spread over `resync_window`.
-    pub fn new(hub: Arc<Hub>, tasks: Tasks, resync_window: Duration) -> Arc<Self> {
-        Arc::new(Self { hub, tasks, resync_window })
-    }
-}
-
-impl Sink for NodeSink {
-    fn deliver(&self, event: Event) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.hub.deliver(event))
-    }
-
-    fn remember(&self, event: Event, age: Duration) {
-        self.hub.remember(&event, age);
-    }
-
-    fn lost(&self, lost: Lost) {
-        let mut outboxes = self.hub.outboxes(|channel| lost.touches(channel));
-        outboxes.retain(|outbox| outbox.client() != Client::Web);
-        if outboxes.is_empty() {
-            return;
-        }
-        tracing::warn!(clients = outboxes.len(), ?lost, "events may be lost: closing clients so that they check anew");
-        counter!(metrics::RESYNCS).increment(outboxes.len() as u64);
-        let (window, stop) = (self.resync_window, self.tasks.clone());
-        self.tasks.spawn("resync", async move {
-            let close = Close::new(1012, "events may have been lost: connect again", "resync");
-            tokio::select! {
-                () = pace::close_all(outboxes, close, window) => {}
-                () = stop.stopped() => {}
-            }
-        });
     }
 }

@@ -2,15 +2,20 @@
 //!
 //! Invariant: one task delivers each partition, so a partition's events reach every sink in the order of `publish`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
+use super::cluster::{Peer, Seen};
 use super::{Health, Lost, Receipt, Sink, partition};
 use crate::drain::Tasks;
-use crate::event::Event;
+use crate::event::{Event, now_ms};
 
 /// Events waiting for delivery in one partition; past this many, what is published is lost and declared so.
 const QUEUE: usize = 65_536;
@@ -19,6 +24,7 @@ struct Inner {
     sinks: RwLock<Vec<Arc<dyn Sink>>>,
     queues: Vec<mpsc::Sender<Event>>,
     waiting: AtomicUsize,
+    peers: RwLock<Vec<Weak<dyn Peer>>>,
 }
 
 /// Delivers within the process.
@@ -29,7 +35,12 @@ impl MemoryBroker {
     /// Starts a task for each of `partitions` partitions.
     pub fn start(partitions: u32, tasks: &Tasks) -> Self {
         let (queues, receivers): (Vec<_>, Vec<_>) = (0..partitions).map(|_| mpsc::channel(QUEUE)).unzip();
-        let inner = Arc::new(Inner { sinks: RwLock::default(), queues, waiting: AtomicUsize::new(0) });
+        let inner = Arc::new(Inner {
+            sinks: RwLock::default(),
+            queues,
+            waiting: AtomicUsize::new(0),
+            peers: RwLock::default(),
+        });
         for receiver in receivers {
             tasks.spawn("memory-partition", run(receiver, Arc::clone(&inner), tasks.clone()));
         }
@@ -55,6 +66,40 @@ impl MemoryBroker {
             sinks.iter().for_each(|sink| sink.lost(Lost::Channels(vec![event.channel.clone()])));
         }
         receipt
+    }
+
+    /// Makes a node known to the others, for as long as it lives.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        let mut peers = self.0.peers.write();
+        peers.retain(|known| known.strong_count() > 0);
+        peers.push(Arc::downgrade(peer));
+    }
+
+    fn peers(&self) -> Vec<Arc<dyn Peer>> {
+        self.0.peers.read().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// All nodes that share this broker.
+    pub fn nodes(&self) -> Vec<Seen> {
+        let seen_ms = now_ms();
+        self.peers().iter().map(|peer| Seen { id: peer.id(), view: peer.view(), seen_ms }).collect()
+    }
+
+    /// Asks all of them.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        let mut asked: FuturesUnordered<_> = self.peers().iter().map(|peer| peer.answer(question.clone())).collect();
+        let mut answers = Vec::new();
+        let collect = async {
+            while let Some(answer) = asked.next().await {
+                answers.extend(answer);
+                if answers.len() >= expected {
+                    return;
+                }
+            }
+        };
+        // Whoever is late is left out.
+        let _ = tokio::time::timeout(within, collect).await;
+        answers
     }
 
     /// How it is now.

@@ -3,15 +3,24 @@
 //! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
 //! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
 
+pub mod cluster;
+pub mod follow;
+pub mod log;
 pub mod memory;
 pub mod partition;
+pub mod redis;
+pub mod window;
+pub mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::cluster::{Peer, Seen};
 use crate::event::{Channel, Event};
 
 /// What a broker hands its events to: one a node.
@@ -85,6 +94,10 @@ pub struct ShardHealth {
     pub name: String,
     /// Whether it answers and this node hears it.
     pub up: bool,
+    /// How long it last took to answer; `None` where it has not, or is away.
+    pub round_trip: Option<Duration>,
+    /// How far this machine's clock is ahead of its clock.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// How the broker is, as readiness and the node list see it.
@@ -105,6 +118,8 @@ pub struct Health {
 pub enum Broker {
     /// Within this process.
     Memory(memory::MemoryBroker),
+    /// Through Redis.
+    Redis(redis::RedisBroker),
 }
 
 impl Broker {
@@ -112,6 +127,7 @@ impl Broker {
     pub fn publish(&self, event: Event) -> Receipt {
         match self {
             Self::Memory(broker) => broker.publish(event),
+            Self::Redis(broker) => broker.publish(event),
         }
     }
 
@@ -119,6 +135,49 @@ impl Broker {
     pub fn health(&self) -> Health {
         match self {
             Self::Memory(broker) => broker.health(),
+            Self::Redis(broker) => broker.health(),
+        }
+    }
+
+    /// Waits until it turns out that this node cannot work with its broker at all: for ever, as a rule.
+    pub async fn fatal(&self) -> redis::Fatal {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Redis(broker) => broker.fatal().await,
+        }
+    }
+
+    /// Makes `peer` known to the cluster, for as long as it lives.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        match self {
+            Self::Memory(broker) => broker.join(peer),
+            Self::Redis(broker) => broker.join(peer),
+        }
+    }
+
+    /// Takes this node out of the others' view, before it ends.
+    pub async fn leave(&self) {
+        match self {
+            // Whoever looks there sees those that live.
+            Self::Memory(_) => {}
+            Self::Redis(broker) => broker.leave().await,
+        }
+    }
+
+    /// All nodes of the cluster, this one included, as they were last seen.
+    pub fn nodes(&self) -> Vec<Seen> {
+        match self {
+            Self::Memory(broker) => broker.nodes(),
+            Self::Redis(broker) => broker.nodes(),
+        }
+    }
+
+    /// Asks all nodes, this one included. Returns what was answered `within` this time; it waits no longer than for
+    /// `expected` answers.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        match self {
+            Self::Memory(broker) => broker.ask(question, expected, within).await,
+            Self::Redis(broker) => broker.ask(question, expected, within).await,
         }
     }
 }

@@ -6,9 +6,11 @@
 mod check_config;
 mod client;
 mod demo;
+mod doctor;
 mod mint;
 mod publish;
 mod serve;
+mod status;
 mod tail;
 mod token;
 
@@ -58,6 +60,8 @@ enum Command {
     Token(token::Arguments),
     Publish(publish::Arguments),
     Tail(tail::Arguments),
+    Status(status::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// Does what the command line says.
@@ -70,6 +74,8 @@ pub fn main() -> ExitCode {
         Some(Command::Token(arguments)) => token::run(&arguments, &sources),
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
+        Some(Command::Status(arguments)) => status::run(&arguments, &sources),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, &sources),
         Some(Command::Serve(_)) | None => serve::run(&sources),
     }
 }

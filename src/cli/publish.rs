@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::client::dial::Server;
-use super::client::post;
+use super::client::exchange::Answer;
+use super::client::{PATIENCE, post};
 use super::{Mint, fail, print, runtime};
 use crate::config::Sources;
 
@@ -55,12 +56,14 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
             print("200: accepted\n");
             ExitCode::SUCCESS
         }
-        Ok(answer) => fail(&format!("the server answered {}: {}{}", answer.status, answer.body, advice(&answer))),
+        Ok(answer) => {
+            fail(&format!("the server answered {}: {}{}", answer.status, answer.body.trim_end(), advice(&answer)))
+        }
         Err(error) => fail(&error),
     }
 }
 
-fn advice(answer: &post::Answer) -> &'static str {
+fn advice(answer: &Answer) -> &'static str {
     match answer.status {
         400 if answer.body.contains("token not match") => " (its JWT_PRIVATE_KEY is another one, or clocks are apart)",
         404 => " (is --url the address that Seafile uses?)",
@@ -68,11 +71,11 @@ fn advice(answer: &post::Answer) -> &'static str {
     }
 }
 
-fn post_event(arguments: &Arguments, sources: &Sources) -> Result<post::Answer, Box<dyn std::error::Error>> {
+fn post_event(arguments: &Arguments, sources: &Sources) -> Result<Answer, Box<dyn std::error::Error>> {
     let server = Server::parse(&arguments.url)?;
     let body = body(arguments, &mut std::io::stdin())?;
     let token = Mint::from(sources)?.events(TTL);
-    Ok(runtime()?.block_on(post::event(&server, &token, body))?)
+    Ok(runtime()?.block_on(post::event(&server, &token, body, PATIENCE))?)
 }
 
 /// What is posted. Given content is passed on byte by byte.

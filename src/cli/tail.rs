@@ -137,7 +137,9 @@ impl Tail<'_> {
             eprintln!("connected to {url}");
             Ok(socket)
         };
-        timeout(PATIENCE, connect).await.map_err(|_| ClientError::Timeout(self.server.authority()))?
+        timeout(PATIENCE, connect)
+            .await
+            .map_err(|_| ClientError::Timeout(self.server.authority(), PATIENCE.as_secs()))?
     }
 
     fn subscribe(&self, repos: &[String]) -> Message {

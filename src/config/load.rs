@@ -2,14 +2,13 @@
 //!
 //! Invariant: the settings are read in the order of the table, each once, whatever is wrong with those before it.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-
-use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
-use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, RedisSettings, Secret, Waiting};
+use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
+use crate::broker::redis::Server;
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]
@@ -30,6 +29,11 @@ impl Report {
         if self.faults.is_empty() { Ok(self.config) } else { Err(ConfigError::Faults(self.faults)) }
     }
 
+    /// What could be read, with defaults in the place of what is wrong: for looking, never for serving.
+    pub fn so_far(&self) -> &Config {
+        &self.config
+    }
+
     /// What works and yet may be a mistake.
     pub fn notices(&self) -> &[String] {
         &self.config.notices
@@ -48,6 +52,7 @@ pub fn load(sources: &Sources) -> Report {
         allowed_origins: r.value(&s::ALLOWED_ORIGINS),
         events_from: r.value(&s::EVENTS_FROM),
     };
+    let (ops, node_name) = (ops(&mut r), r.optional(&s::NODE_NAME));
     let keys = keys(&mut r);
     let log = log(&mut r, config_dir, log_file);
     let groups = groups(&mut r);
@@ -56,6 +61,8 @@ pub fn load(sources: &Sources) -> Report {
         log,
         http,
         ops_addr,
+        ops,
+        node_name,
         keys,
         groups,
         redis,
@@ -76,6 +83,21 @@ pub fn load(sources: &Sources) -> Report {
     cross_check(&mut r, &config);
     config.notices = r.notices;
     Report { entries: r.entries, faults: r.faults, config }
+}
+
+fn ops(r: &mut Reader) -> Ops {
+    let password = r.optional(&s::OPS_PASSWORD).map(Secret);
+    let token = r.optional(&s::OPS_TOKEN).map(Secret);
+    if token.as_ref().is_some_and(|token| token.0.contains(char::is_whitespace)) {
+        r.fault(s::OPS_TOKEN.row.name, "has a blank in it, which no header can carry");
+    }
+    let (cert, key) = (r.optional(&s::OPS_TLS_CERT), r.optional(&s::OPS_TLS_KEY));
+    for (one, other) in [(&s::OPS_TLS_CERT.row, &s::OPS_TLS_KEY.row), (&s::OPS_TLS_KEY.row, &s::OPS_TLS_CERT.row)] {
+        if r.is_set(one) && !r.is_set(other) {
+            r.fault(other.name, format!("is missing: {} is of no use without it", one.name));
+        }
+    }
+    Ops { password, token, tls: cert.zip(key), payloads: r.value(&s::OPS_PAYLOADS) }
 }
 
 fn keys(r: &mut Reader) -> Keys {
@@ -137,13 +159,13 @@ fn groups(r: &mut Reader) -> Option<Groups> {
 }
 
 fn redis(r: &mut Reader) -> Option<RedisSettings> {
-    let urls = r.value(&s::REDIS_URLS);
+    let shards = r.value(&s::REDIS_URLS);
     let host = r.optional(&s::REDIS_HOST);
     let port = r.value(&s::REDIS_PORT);
     let password = r.optional(&s::REDIS_PASSWORD);
     let prefix = r.value(&s::REDIS_PREFIX);
-    if !urls.is_empty() {
-        return Some(RedisSettings { urls, prefix });
+    if !shards.is_empty() {
+        return Some(RedisSettings { shards, prefix });
     }
     let Some(host) = host else {
         if password.is_some() && !r.is_set(&s::REDIS_HOST.row) {
@@ -151,20 +173,8 @@ fn redis(r: &mut Reader) -> Option<RedisSettings> {
         }
         return None;
     };
-    match redis_url(&host, port, password.as_deref()) {
-        Some(url) => Some(RedisSettings { urls: vec![url], prefix }),
-        None => {
-            r.fault(s::REDIS_HOST.row.name, format!("should be {}", s::REDIS_HOST.row.shape));
-            None
-        }
-    }
-}
-
-fn redis_url(host: &str, port: u16, password: Option<&str>) -> Option<String> {
-    let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host.to_owned() };
-    let mut url = Url::parse(&format!("redis://{host}:{port}")).ok()?;
-    url.set_password(password).ok()?;
-    Some(url.into())
+    let server = Server { password, ..Server::single(&host, port) };
+    Some(RedisSettings { shards: vec![server], prefix })
 }
 
 fn limits(r: &mut Reader) -> Limits {
@@ -219,4 +229,15 @@ pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
     r.optional(&s::CONFIG_DIR);
     let key = keys(&mut r).current;
     if r.faults.is_empty() { Ok(key) } else { Err(ConfigError::Faults(r.faults)) }
+}
+
+/// Just the ops address, likewise.
+///
+/// # Errors
+/// It is none, or `-c` is wrong.
+pub fn ops_addr(sources: &Sources) -> Result<SocketAddr, ConfigError> {
+    let mut r = Reader::new(sources);
+    r.optional(&s::CONFIG_DIR);
+    let address = r.value(&s::OPS_ADDR);
+    if r.faults.is_empty() { Ok(address) } else { Err(ConfigError::Faults(r.faults)) }
 }

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use load::{Report, key, load};
+use crate::broker::redis::Server;
+
+pub use load::{Report, key, load, ops_addr};
 pub use reader::{Entry, Fault, Source, Sources};
 
 /// The configuration is wrong.
@@ -109,6 +111,19 @@ pub struct Http {
     pub events_from: Vec<IpNet>,
 }
 
+/// What guards the ops port and what it shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ops {
+    /// Password, by HTTP Basic.
+    pub password: Option<Secret>,
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// Certificate and key, PEM files; `None`: no TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whether the live tail may show payloads.
+    pub payloads: bool,
+}
+
 /// What tokens are signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -138,19 +153,12 @@ pub struct Groups {
 }
 
 /// Where Redis is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// One URL a shard, passwords inside.
-    pub urls: Vec<String>,
+    pub shards: Vec<Server>,
     /// What keys and channels begin with.
     pub prefix: String,
-}
-
-impl fmt::Debug for RedisSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls = parse::mask_urls(&self.urls.join(","));
-        f.debug_struct("RedisSettings").field("urls", &urls).field("prefix", &self.prefix).finish()
-    }
 }
 
 /// What may wait for a Redis that is away.
@@ -202,6 +210,10 @@ pub struct Config {
     pub http: Http,
     /// The ops port.
     pub ops_addr: SocketAddr,
+    /// What guards it.
+    pub ops: Ops,
+    /// What the node is called; `None`: host name and port.
+    pub node_name: Option<String>,
     /// Token keys.
     pub keys: Keys,
     /// Group members; `None`: no database.
@@ -226,6 +238,21 @@ pub struct Config {
     pub limits: Limits,
     /// What works and yet may be a mistake: to be logged as warnings at the start.
     pub notices: Vec<String>,
+}
+
+impl Config {
+    /// Eight hex digits that are equal for nodes that are set up alike: what differs between nodes by its nature
+    /// (addresses, names, files, logs) and secrets do not count.
+    pub fn fingerprint(&self) -> String {
+        let mut alike = self.clone();
+        (alike.http.host, alike.http.port, alike.node_name) = (String::new(), 0, None);
+        (alike.ops_addr, alike.ops) = (SocketAddr::from(([0; 4], 0)), Ops::default());
+        alike.keys = Keys { current: Secret(String::new()), previous: None };
+        alike.log = Log { level: LogLevel::Info, format: LogFormat::Text, file: None };
+        alike.notices.clear();
+        let hash = crate::broker::partition::fnv1a64(format!("{alike:?}").as_bytes());
+        format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
+    }
 }
 
 #[cfg(test)]

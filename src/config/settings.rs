@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::parse::{self, Wrong};
 use super::{DbTls, LogFormat, LogLevel};
+use crate::broker::redis::Server;
 
 /// What of a setting's value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +112,7 @@ settings! {
             "Port that clients and backends connect to.";
         OPS_ADDR: SocketAddr = "FOGHORN_OPS_ADDR"
             "127.0.0.1:8084", parse::address, "an IP address and a port, such as 127.0.0.1:8084",
-            "Where `/livez`, `/readyz`, `/metrics`, `/nodes` and `/console` are served. Nothing asks for a password there: keep it from the public.";
+            "Where `/livez`, `/readyz`, `/metrics`, `/nodes`, `/console` and `/api/v1` are served. The first three are open to whoever can connect; the others need `FOGHORN_OPS_PASSWORD` or `FOGHORN_OPS_TOKEN`, or are refused where neither is set and the address is not loopback.";
         TRUSTED_PROXIES: Vec<IpNet> = "FOGHORN_TRUSTED_PROXIES"
             "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,fc00::/7,fe80::/10",
             parse::networks_or_none, "addresses or networks, comma-separated, such as 10.0.0.0/8,192.0.2.7, or none",
@@ -122,6 +123,26 @@ settings! {
         EVENTS_FROM: Vec<IpNet> = "FOGHORN_EVENTS_FROM"
             "", parse::networks, "addresses or networks, comma-separated, such as 10.0.0.0/8,192.0.2.7",
             "Who may post events, beside needing a token. Behind a trusted proxy it is the address the proxy names. Not set: anyone.";
+    }
+    "Operations" {
+        OPS_PASSWORD: String = "FOGHORN_OPS_PASSWORD" [mask Secret]
+            "", parse::raw, "a password",
+            "Password for `/nodes`, `/console` and `/api/v1` on the ops address (HTTP Basic, any user name).";
+        OPS_TOKEN: String = "FOGHORN_OPS_TOKEN" [mask Secret]
+            "", parse::raw, "a token without blanks",
+            "Bearer token for the same, for programs. Either of the two is good where both are set.";
+        OPS_TLS_CERT: PathBuf = "FOGHORN_OPS_TLS_CERT"
+            "", parse::file, "a PEM file that exists",
+            "Certificate chain of the ops address, which then speaks HTTPS only. Read again when it changes; goes with `FOGHORN_OPS_TLS_KEY`.";
+        OPS_TLS_KEY: PathBuf = "FOGHORN_OPS_TLS_KEY"
+            "", parse::file, "a PEM file that exists",
+            "Its private key.";
+        OPS_PAYLOADS: bool = "FOGHORN_OPS_PAYLOADS"
+            "false", parse::switch, "true or false",
+            "Whether the live tail of events may show what is in them: paths, users, names.";
+        NODE_NAME: String = "FOGHORN_NODE_NAME"
+            "", parse::label, "letters, digits, dots, dashes, underscores and colons",
+            "What this node is called in the cluster's view and in logs. Not set: host name and port.";
     }
     "Keys" {
         KEY: String = "JWT_PRIVATE_KEY" [conf "jwt_private_key"] [mask Secret]
@@ -166,7 +187,7 @@ settings! {
             "Certificates that vouch for the database's, instead of the public authorities; goes with `FOGHORN_DB_TLS=verify`.";
     }
     "Cluster" {
-        REDIS_URLS: Vec<String> = "FOGHORN_REDIS_URLS" [mask Urls]
+        REDIS_URLS: Vec<Server> = "FOGHORN_REDIS_URLS" [mask Urls]
             "", parse::redis_urls, "URLs, comma-separated, such as redis://:password@10.0.0.5:6379/0",
             "One URL for each Redis deployment (shard): `redis://`, `rediss://` (TLS), `redis-sentinel://`, `redis-cluster://`. The same on all nodes, in the same order. Neither this nor `REDIS_HOST`: the node stands alone.";
         REDIS_HOST: String = "REDIS_HOST"

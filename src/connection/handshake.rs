@@ -25,6 +25,7 @@ pub struct Refused {
     pub label: &'static str,
 }
 
+const OLD: &str = "The request came as HTTP/1.0, which has no upgrades: the proxy in front must speak HTTP/1.1.\n";
 const NGINX: &str =
     "nginx:   proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 const HAPROXY: &str = "HAProxy: mode http, with no `option httpclose`, and no rule that deletes Upgrade or Connection";
@@ -50,6 +51,9 @@ pub fn accept(request: &Parts) -> Result<String, Refused> {
     if text(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(missing(request, "Sec-WebSocket-Version: 13", "version"));
     }
+    if request.version < Version::HTTP_11 {
+        return Err(refuse(&format!("Bad WebSocket handshake.\n{OLD}"), "http-1.0"));
+    }
     match text(headers, &SEC_WEBSOCKET_KEY) {
         None => Err(missing(request, "Sec-WebSocket-Key", "no-key")),
         Some(key) if STANDARD.decode(key).is_ok_and(|raw| raw.len() == 16) => Ok(derive_accept_key(key.as_bytes())),
@@ -73,14 +77,13 @@ pub fn client(headers: &HeaderMap, subprotocol: &str) -> Client {
 }
 
 fn missing(request: &Parts, header: &str, label: &'static str) -> Refused {
-    let old = if request.version < Version::HTTP_11 {
-        "The request came as HTTP/1.0, which has no upgrades: the proxy in front must speak HTTP/1.1.\n"
-    } else {
-        ""
-    };
+    let old = if request.version < Version::HTTP_11 { OLD } else { "" };
+    refuse(&format!("Bad WebSocket handshake: the header `{header}` is missing or has another value.\n{old}"), label)
+}
+
+fn refuse(what: &str, label: &'static str) -> Refused {
     let advice = format!(
-        "Bad WebSocket handshake: the header `{header}` is missing or has another value.\n{old}\
-         If a client sent it, a proxy in between took it off. To pass it on:\n  {NGINX}\n  {HAPROXY}\n  {APACHE}\n  {CADDY}\n"
+        "{what}If a client sent it, a proxy in between took it off. To pass it on:\n  {NGINX}\n  {HAPROXY}\n  {APACHE}\n  {CADDY}\n"
     );
     Refused { status: StatusCode::BAD_REQUEST, advice, label }
 }
@@ -138,6 +141,9 @@ mod tests {
             r.headers.remove("upgrade");
         }));
         assert!(old.expect_err("refused").advice.contains("HTTP/1.0"));
+        let old = accept(&request(|r| r.version = Version::HTTP_10)).expect_err("no upgrades there");
+        assert_eq!((old.status, old.label), (StatusCode::BAD_REQUEST, "http-1.0"));
+        assert!(old.advice.contains("HTTP/1.0") && !old.advice.contains("header `"), "{}", old.advice);
     }
 
     #[test]

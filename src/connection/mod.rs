@@ -4,6 +4,7 @@
 
 pub mod door;
 pub mod handshake;
+pub mod inquiry;
 pub mod outbox;
 pub mod pace;
 pub mod sweep;
@@ -88,4 +89,10 @@ pub trait Session: Send + 'static {
 
     /// When [`Session::on_tick`] should be called next; `None`: no need.
     fn next_tick(&self) -> Option<u64>;
+
+    /// When its subscription to `channel` ends; `None`: never, or there is none.
+    fn ends(&self, channel: &Channel) -> Option<u64> {
+        let _ = channel;
+        None
+    }
 }

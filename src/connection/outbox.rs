@@ -79,6 +79,7 @@ pub struct Outbox {
 }
 
 static WAITING: LazyLock<Gauge> = LazyLock::new(|| gauge!(metrics::OUTBOX_BYTES));
+static DEPTH: LazyLock<Gauge> = LazyLock::new(|| gauge!(metrics::OUTBOX_MESSAGES));
 
 impl Outbox {
     /// An empty outbox in front of `socket`. `id` is unique in this process.
@@ -261,6 +262,7 @@ impl Outbox {
         let unsent = if inner.queue.is_empty() { frame.len() - inner.sent } else { frame.len() };
         inner.bytes += unsent;
         WAITING.increment(unsent as f64);
+        DEPTH.increment(1.0);
         inner.queue.push_back(frame);
     }
 
@@ -286,7 +288,7 @@ impl Outbox {
     fn overflow(&self, inner: &mut Inner, bound: &'static str) -> bool {
         counter!(metrics::OUTBOX_OVERFLOWS, "bound" => bound).increment(1);
         // The frame that is half sent must be finished, or the close frame after it could not be read.
-        let head = (inner.sent > 0).then(|| inner.queue.pop_front()).flatten();
+        let head = (inner.sent > 0).then(|| inner.queue.front().cloned()).flatten();
         let sent = inner.sent;
         self.clear(inner);
         if let Some(head) = head {
@@ -307,6 +309,7 @@ impl Outbox {
 
     fn clear(&self, inner: &mut Inner) {
         WAITING.decrement(inner.bytes as f64);
+        DEPTH.decrement(inner.queue.len() as f64);
         inner.queue = VecDeque::new();
         inner.bytes = 0;
         inner.sent = 0;
@@ -315,7 +318,9 @@ impl Outbox {
 
 impl Drop for Outbox {
     fn drop(&mut self) {
-        WAITING.decrement(self.inner.get_mut().bytes as f64);
+        let inner = self.inner.get_mut();
+        WAITING.decrement(inner.bytes as f64);
+        DEPTH.decrement(inner.queue.len() as f64);
     }
 }
 
@@ -336,6 +341,7 @@ fn advance(inner: &mut Inner, n: usize) {
         }
         inner.sent -= first.len();
         inner.queue.pop_front();
+        DEPTH.decrement(1.0);
     }
     // A queue that was long must not stay allocated for a connection's whole life.
     inner.queue = VecDeque::new();

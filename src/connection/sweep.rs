@@ -3,6 +3,7 @@
 //! Invariants: no connection has a timer of its own while it is open; pings are spread evenly over the interval, also
 //! when thousands connect in one second; leaving the register is a guard's drop.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use ::metrics::counter;
 use parking_lot::Mutex;
 
 use super::Close;
+use super::inquiry::Inquiries;
 use super::outbox::{Outbox, PING};
 use crate::drain::Tasks;
 use crate::event::now_ms;
@@ -43,6 +45,8 @@ fn clock() -> u64 {
 pub struct Peer {
     /// The connection's outbox.
     pub outbox: Arc<Outbox>,
+    /// The client's address, as far as proxies told the truth.
+    pub address: IpAddr,
     born: u64,
     /// When the client was last heard.
     heard: AtomicU64,
@@ -51,20 +55,23 @@ pub struct Peer {
     tick: AtomicBool,
     pinger: AtomicBool,
     subscribed: AtomicBool,
+    asked: AtomicBool,
 }
 
 impl Peer {
     /// A client that is heard right now.
-    pub fn new(outbox: Arc<Outbox>) -> Arc<Self> {
+    pub fn new(outbox: Arc<Outbox>, address: IpAddr) -> Arc<Self> {
         let now = clock();
         Arc::new(Self {
             outbox,
+            address,
             born: now,
             heard: AtomicU64::new(now),
             tick_at: AtomicU64::new(0),
             tick: AtomicBool::new(false),
             pinger: AtomicBool::new(false),
             subscribed: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
         })
     }
 
@@ -90,6 +97,22 @@ impl Peer {
         self.tick_at.store(at.unwrap_or(0), Ordering::Relaxed);
     }
 
+    /// How long it has been connected.
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(clock().saturating_sub(self.born))
+    }
+
+    /// Makes the connection's task look for what it is asked ([`Inquiries`]).
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.outbox.wake();
+    }
+
+    /// Whether the task was asked something; says so once.
+    pub fn take_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Acquire)
+    }
+
     /// Whether the tick asked for is due; says so once.
     pub fn take_tick(&self) -> bool {
         self.tick.load(Ordering::Relaxed) && self.tick.swap(false, Ordering::Acquire)
@@ -111,13 +134,15 @@ pub struct Register {
     liveness: Liveness,
     joined: AtomicUsize,
     open: AtomicUsize,
+    inquiries: Inquiries,
 }
 
 impl Register {
     /// An empty register.
     pub fn new(liveness: Liveness) -> Arc<Self> {
         let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
-        Arc::new(Self { slots, liveness, joined: AtomicUsize::new(0), open: AtomicUsize::new(0) })
+        let (joined, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { slots, liveness, joined, open, inquiries: Inquiries::default() })
     }
 
     /// Enters `peer`. It stays until the guard is dropped.
@@ -140,6 +165,21 @@ impl Register {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What is asked of the connections' sessions.
+    pub fn inquiries(&self) -> &Inquiries {
+        &self.inquiries
+    }
+
+    /// The open connections for which `wanted` holds.
+    pub fn peers(&self, wanted: impl Fn(&Outbox) -> bool) -> Vec<Arc<Peer>> {
+        let mut found = Vec::new();
+        for slot in &self.slots {
+            let slot = slot.lock();
+            found.extend(slot.iter().map(|entry| &entry.peer).filter(|peer| wanted(&peer.outbox)).cloned());
+        }
+        found
     }
 
     /// The outboxes of all open connections.
@@ -224,6 +264,13 @@ impl Entry {
         self.peer.outbox.abandon();
         self.peer.outbox.close(Close::new(Close::ABNORMAL, reason, "dead"));
         false
+    }
+}
+
+impl Registered {
+    /// The register.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 }
 

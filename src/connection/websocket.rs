@@ -50,17 +50,22 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into());
 }
 
-struct Received {
+struct Frames {
     message: Counter,
     ping: Counter,
     pong: Counter,
+    close: Counter,
 }
 
-static RECEIVED: LazyLock<Received> = LazyLock::new(|| Received {
-    message: counter!(metrics::FRAMES_IN, "kind" => "message"),
-    ping: counter!(metrics::FRAMES_IN, "kind" => "ping"),
-    pong: counter!(metrics::FRAMES_IN, "kind" => "pong"),
-});
+impl Frames {
+    fn of(name: &'static str) -> Self {
+        let kind = |kind: &'static str| counter!(name, "kind" => kind);
+        Self { message: kind("message"), ping: kind("ping"), pong: kind("pong"), close: kind("close") }
+    }
+}
+
+static RECEIVED: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_IN));
+static SENT: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_OUT));
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +80,11 @@ pub struct End {
 pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, early: Bytes, session: S) -> End {
     let (reader, writer) = stream.into_split();
     let outbox = Outbox::new(who.id, who.client, shared.outbox, writer);
-    let peer = Peer::new(Arc::clone(&outbox));
+    let peer = Peer::new(Arc::clone(&outbox), who.address);
     let mut connection = Connection {
         socket: Socket { reader, context: WebSocketContext::new(Role::Server, Some(config(shared.max_message))) },
         member: shared.node.join(Arc::clone(&outbox)),
-        _registered: shared.register.join(Arc::clone(&peer)),
+        registered: shared.register.join(Arc::clone(&peer)),
         session,
         outbox,
         peer,
@@ -121,7 +126,7 @@ struct Closing {
 struct Connection<S> {
     socket: Socket,
     member: Member,
-    _registered: Registered,
+    registered: Registered,
     session: S,
     outbox: Arc<Outbox>,
     peer: Arc<Peer>,
@@ -167,6 +172,10 @@ impl<S: Session> Connection<S> {
             let mut actions = Vec::new();
             self.session.on_tick(now_ms(), &mut actions);
             self.perform(actions);
+        }
+        if self.peer.take_asked() {
+            let inquiries = self.registered.register().inquiries();
+            inquiries.answer(self.outbox.id(), |channel| self.session.ends(channel));
         }
         if let Some(close) = self.outbox.take_close() {
             if close.code == Close::ABNORMAL {
@@ -258,6 +267,8 @@ impl<S: Session> Connection<S> {
 
     fn on_ping(&mut self, now: u64) {
         RECEIVED.ping.increment(1);
+        // The parser answers each ping.
+        SENT.pong.increment(1);
         self.ping_streak = if now.saturating_sub(self.last_ping) <= PINGER_GAP_MS { self.ping_streak + 1 } else { 0 };
         self.last_ping = now;
         if self.ping_streak >= PINGER_STREAK {
@@ -284,7 +295,9 @@ impl<S: Session> Connection<S> {
                 }
                 Action::Unsubscribe(channel) => self.member.unsubscribe(&channel),
                 Action::Reply(text) => {
-                    self.outbox.push(&text_frame(&text));
+                    if self.outbox.push(&text_frame(&text)) {
+                        SENT.message.increment(1);
+                    }
                 }
                 Action::Close(close) => {
                     self.outbox.close(close);
@@ -297,6 +310,7 @@ impl<S: Session> Connection<S> {
 
     /// The peer sent a close frame; the parser has answered it or will, at its next read.
     fn peer_closes(&mut self, frame: Option<CloseFrame>) {
+        RECEIVED.close.increment(1);
         if self.closing.is_none() {
             let reason = match frame {
                 Some(frame) => {
@@ -304,6 +318,7 @@ impl<S: Session> Connection<S> {
                 }
                 None => "the peer closed".into(),
             };
+            SENT.close.increment(1);
             let end = End { label: "closed", reason };
             let deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
             self.closing = Some(Box::new(Closing { end, deadline }));
@@ -317,7 +332,9 @@ impl<S: Session> Connection<S> {
         let frame = CloseFrame { code: close.code.into(), reason: close.reason.as_ref().into() };
         let mut wire = Wire { input: &[], outbox: &self.outbox };
         // An error here means that the parser has seen the end already; the deadline covers that too.
-        let _ = self.socket.context.close(&mut wire, Some(frame));
+        if self.socket.context.close(&mut wire, Some(frame)).is_ok() {
+            SENT.close.increment(1);
+        }
         let end = End { label: close.label, reason: close.reason.clone().into_owned() };
         let mut deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
         // Polled once, so that it wakes this task.

@@ -7,6 +7,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod containers;
 mod haproxy;
+mod linux;
+mod monitoring;
 mod proxies;
 mod support;

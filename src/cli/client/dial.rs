@@ -52,6 +52,36 @@ impl Server {
         if self.port == default { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 
+    /// The address that Seafile's clients ask: where no path is given, and no port of its own, they go to
+    /// `/notification`.
+    pub fn for_clients(mut self) -> Self {
+        if self.prefix.is_empty() && matches!(self.port, 80 | 443) {
+            self.prefix = "/notification".to_owned();
+        }
+        self
+    }
+
+    /// Whether the stream is encrypted.
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// What clients ask to learn whether there are notifications.
+    pub fn ping_path(&self) -> String {
+        format!("{}/ping", self.prefix)
+    }
+
+    /// What clients connect to.
+    pub fn websocket_path(&self) -> &str {
+        if self.prefix.is_empty() { "/" } else { &self.prefix }
+    }
+
+    /// The URL, as it is written for backends.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority(), self.prefix)
+    }
+
     /// Where events are posted.
     pub fn events_path(&self) -> String {
         format!("{}/events", self.prefix)
@@ -60,8 +90,7 @@ impl Server {
     /// The URL of the WebSocket.
     pub fn websocket_url(&self) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
-        let path = if self.prefix.is_empty() { "/" } else { &self.prefix };
-        format!("{scheme}://{}{path}", self.authority())
+        format!("{scheme}://{}{}", self.authority(), self.websocket_path())
     }
 
     /// Connects.
@@ -107,6 +136,12 @@ mod tests {
         let public = Server::parse("https://seafile.example.com/notification").unwrap();
         assert_eq!(public.events_path(), "/notification/events");
         assert_eq!(public.websocket_url(), "wss://seafile.example.com/notification");
+        let bare = Server::parse("https://seafile.example.com").unwrap().for_clients();
+        assert_eq!(
+            (bare.ping_path().as_str(), bare.url().as_str()),
+            ("/notification/ping", "https://seafile.example.com/notification")
+        );
+        assert_eq!(inner.clone().for_clients(), inner);
         assert_eq!(Server::parse("ws://[::1]:1/").unwrap().authority(), "[::1]:1");
         for bad in ["", "127.0.0.1:8083", "ftp://h", "unix:/x"] {
             assert!(Server::parse(bad).is_err(), "{bad}");

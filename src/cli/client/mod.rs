@@ -1,8 +1,9 @@
-//! The little client that `publish`, `tail` and `demo` talk to servers with.
+//! The little client that `publish`, `tail`, `demo` and `doctor` talk to servers with.
 //!
 //! Invariant: a server's certificate is always checked, against the authorities of this machine.
 
 pub mod dial;
+pub mod exchange;
 pub mod post;
 
 use std::time::Duration;
@@ -44,6 +45,6 @@ pub enum ClientError {
     #[error("no WebSocket: {0}")]
     WebSocket(String),
     /// Nothing came in time.
-    #[error("no answer from {0} within {seconds} s", seconds = PATIENCE.as_secs())]
-    Timeout(String),
+    #[error("no answer from {0} within {1} s")]
+    Timeout(String, u64),
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Mint;
 use crate::cli::client::dial::Server;
-use crate::cli::client::post;
+use crate::cli::client::{PATIENCE, exchange, post};
 
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
@@ -121,7 +121,7 @@ async fn publish(State(stage): State<Arc<Stage>>, Json(posting): Json<Posting>) 
     }
 }
 
-async fn send(stage: &Stage, node: usize, event: String) -> Result<post::Answer, crate::cli::client::ClientError> {
+async fn send(stage: &Stage, node: usize, event: String) -> Result<exchange::Answer, crate::cli::client::ClientError> {
     let server = Server::parse(&format!("http://{}", stage.nodes[node]))?;
-    post::event(&server, &stage.mint.events(TTL), event).await
+    post::event(&server, &stage.mint.events(TTL), event, PATIENCE).await
 }

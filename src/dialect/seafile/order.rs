@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 use super::groups::{GroupError, Groups};
 use super::line::{Bounds, Line};
 use super::members::MemberList;
-use crate::broker::Receipt;
 use crate::drain::Tasks;
 use crate::event::{Event, Recipients};
+use crate::node::Receipt;
 
 /// Who knows the members of groups.
 pub trait Directory: Send + Sync + 'static {

@@ -189,6 +189,11 @@ impl Session for SeafileSession {
     fn next_tick(&self) -> Option<u64> {
         (self.next_ms != u64::MAX).then_some(self.next_ms)
     }
+
+    fn ends(&self, channel: &Channel) -> Option<u64> {
+        let at = self.subscriptions.binary_search_by(|held| held.channel.cmp(channel)).ok()?;
+        Some(self.subscriptions[at].ends_ms).filter(|ends_ms| *ends_ms != u64::MAX)
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,176 @@
+//! One partition as its tasks share it: the publisher's queue, the receiver's inbox, and where both stand.
+//!
+//! Invariant: nobody waits here. What does not fit into the inbox marks the line as lagged, and the receiver reads the
+//! log instead.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use super::outgoing::Outgoing;
+use crate::broker::log::{Known, Position};
+use crate::broker::wire::Stamp;
+use crate::event::Event;
+
+/// Messages that may wait for the receiver.
+const INBOX: usize = 4_096;
+
+/// Bytes that may wait for the receiver; a single larger message is let in.
+const INBOX_BYTES: usize = 8 << 20;
+
+/// What the receiver is told.
+pub enum Input {
+    /// A message, undecoded.
+    Message(Bytes),
+    /// The log's end, and what was known when it was asked for.
+    Head(Option<Position>, Known),
+}
+
+/// The receiver's ends.
+pub struct Ends {
+    /// From Redis.
+    pub remote: mpsc::Receiver<Input>,
+    /// From this node's own publisher: events that do not wait for Redis.
+    pub local: mpsc::UnboundedReceiver<(Stamp, Event)>,
+}
+
+/// See the module.
+pub struct Line {
+    /// Which partition.
+    pub partition: u32,
+    /// The publisher's queue.
+    pub outgoing: Mutex<Outgoing>,
+    /// Wakes the publisher.
+    pub wake: Notify,
+    republish: AtomicBool,
+    /// What the publisher last heard from Redis.
+    pub confirmed: Mutex<Option<Position>>,
+    /// What the receiver knows.
+    pub known: Mutex<Known>,
+    remote: mpsc::Sender<Input>,
+    local: mpsc::UnboundedSender<(Stamp, Event)>,
+    inbox_bytes: AtomicUsize,
+    lagged: AtomicBool,
+    start: Instant,
+    /// When the channel was last heard, and when it was last asked to be, in milliseconds since the start; 0 is never.
+    heard_ms: AtomicU64,
+    asked_ms: AtomicU64,
+}
+
+impl Line {
+    /// A partition at rest.
+    pub fn new(partition: u32, outgoing: Outgoing, start: Instant) -> (Self, Ends) {
+        let (remote, remote_end) = mpsc::channel(INBOX);
+        let (local, local_end) = mpsc::unbounded_channel();
+        let line = Self {
+            partition,
+            outgoing: Mutex::new(outgoing),
+            wake: Notify::new(),
+            republish: AtomicBool::new(false),
+            confirmed: Mutex::new(None),
+            known: Mutex::new(Known::Nothing),
+            remote,
+            local,
+            inbox_bytes: AtomicUsize::new(0),
+            lagged: AtomicBool::new(false),
+            start,
+            heard_ms: AtomicU64::new(0),
+            asked_ms: AtomicU64::new(0),
+        };
+        (line, Ends { remote: remote_end, local: local_end })
+    }
+
+    /// Milliseconds since the broker started, and at least 1.
+    pub fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64 + 1
+    }
+
+    /// A message came.
+    pub fn message(&self, message: Bytes) {
+        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+        let len = message.len();
+        if self.inbox_bytes.fetch_add(len, Ordering::Relaxed) > INBOX_BYTES
+            || self.remote.try_send(Input::Message(message)).is_err()
+        {
+            self.inbox_bytes.fetch_sub(len, Ordering::Relaxed);
+            self.lag();
+        }
+    }
+
+    /// The receiver has taken a message of `len` bytes.
+    pub fn taken(&self, len: usize) {
+        self.inbox_bytes.fetch_sub(len, Ordering::Relaxed);
+    }
+
+    /// The channel was heard, though it said nothing.
+    pub fn canary(&self) {
+        self.heard_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// The log's end. A full inbox says enough by itself.
+    pub fn head(&self, head: Option<Position>, before: Known) {
+        let _ = self.remote.try_send(Input::Head(head, before));
+    }
+
+    /// Messages were dropped.
+    pub fn lag(&self) {
+        self.lagged.store(true, Ordering::Release);
+    }
+
+    /// Whether messages were dropped since last asked.
+    pub fn take_lagged(&self) -> bool {
+        self.lagged.swap(false, Ordering::AcqRel)
+    }
+
+    /// Gives events to this node's own clients. The waiting queue's bounds hold for them too.
+    pub fn deliver_here(&self, events: Vec<(Stamp, Event)>) {
+        for event in events {
+            // Only a receiver that has ended does not take them.
+            let _ = self.local.send(event);
+        }
+    }
+
+    /// Redis lost data: the publisher sends again what it sent lately.
+    pub fn ask_republish(&self) {
+        self.republish.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether the publisher was asked to.
+    pub fn take_republish(&self) -> bool {
+        self.republish.swap(false, Ordering::AcqRel)
+    }
+
+    /// A new subscription: nothing is proven.
+    pub fn unproven(&self) {
+        self.heard_ms.store(0, Ordering::Relaxed);
+        self.asked_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the subscription was heard since it was made.
+    pub fn is_proven(&self) -> bool {
+        self.heard_ms.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether to ask now for a sign of life: the line was quiet for `quiet_ms`, and is not being asked already. For how
+    /// long it has not answered is told by [`Line::silent_ms`].
+    pub fn should_ask(&self, quiet_ms: u64) -> bool {
+        let (now, heard) = (self.now_ms(), self.heard_ms.load(Ordering::Relaxed));
+        if heard > 0 && now - heard < quiet_ms {
+            return false;
+        }
+        if self.asked_ms.load(Ordering::Relaxed) <= heard {
+            self.asked_ms.store(now, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// For how many milliseconds it has been asked in vain.
+    pub fn silent_ms(&self) -> u64 {
+        let (asked, heard) = (self.asked_ms.load(Ordering::Relaxed), self.heard_ms.load(Ordering::Relaxed));
+        if asked > heard { self.now_ms() - asked } else { 0 }
+    }
+}

@@ -1,0 +1,207 @@
+//! A shard's command client: keeps it connected, probes the shard, and checks that the subscription is not deaf.
+//!
+//! Invariant: every partition's log end is compared with what this node knows at least every few seconds while commands
+//! are answered, whatever the subscription says; and no channel stays unheard for longer without being asked.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::{HashesInterface, KeysInterface};
+use fred::types::{Expiration, SetOptions, Value};
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::Fatal;
+use super::client::{self, Connected};
+use super::line::Line;
+use super::script;
+use super::shard::{Failure, Shard};
+use crate::broker::log::{Known, Position};
+use crate::broker::wire;
+use crate::drain::Tasks;
+use crate::metrics;
+
+/// How often a shard is probed.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// How often while it is not up.
+const PROBE_DOWN: Duration = Duration::from_millis(250);
+
+/// A channel that was quiet for this long is asked for a sign of life.
+const QUIET_MS: u64 = 3_000;
+
+/// A channel that was asked for this long in vain is deaf.
+const DEAF_MS: u64 = 3_000;
+
+/// Probes that may fail in a row before the command client is made anew.
+const FAILED_PROBES: u32 = 8;
+
+/// Seconds that the number of partitions outlives the last node.
+const PARTITIONS_AGE_S: i64 = 300;
+
+/// How often what has a lifetime in Redis is renewed.
+const RENEW: Duration = Duration::from_secs(60);
+
+/// How often the same trouble is logged.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+impl Shard {
+    /// Keeps the command client connected and probes, until the process stops.
+    pub async fn run_commands(self: Arc<Self>, fatal: watch::Sender<Option<Fatal>>, tasks: Tasks) {
+        let mut trouble = Trouble::default();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let connected = tokio::select! {
+                connected = client::connect(&self.server, false) => connected,
+                () = tasks.stopped() => return,
+            };
+            match connected {
+                Ok(connected) => {
+                    pause = Duration::from_millis(50);
+                    *self.commands.write() = Some(connected.client.clone());
+                    self.probe_until_broken(&connected, &mut trouble, &fatal, &tasks).await;
+                    ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
+                }
+                Err(error) => trouble.log(&self.name, "cannot connect", &error.into()),
+            }
+            self.set_up(false);
+            if tasks.is_stopped() {
+                return;
+            }
+            sleep(pause.mul_f64(rand::random_range(0.75..1.25))).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn probe_until_broken(
+        &self,
+        connected: &Connected,
+        trouble: &mut Trouble,
+        fatal: &watch::Sender<Option<Fatal>>,
+        tasks: &Tasks,
+    ) {
+        let mut renewed: Option<Instant> = None;
+        let mut failed = 0;
+        while failed < FAILED_PROBES {
+            let renew = renewed.is_none_or(|at| at.elapsed() >= RENEW);
+            let result = async {
+                if renew {
+                    self.renew(&connected.client, fatal).await?;
+                }
+                self.probe(&connected.client).await
+            }
+            .await;
+            match result {
+                Ok(heard) => {
+                    failed = 0;
+                    if renew {
+                        renewed = Some(Instant::now());
+                    }
+                    self.set_up(heard && fatal.borrow().is_none());
+                }
+                Err(error) => {
+                    failed += 1;
+                    self.set_up(false);
+                    trouble.log(&self.name, "does not answer", &error);
+                }
+            }
+            tokio::select! {
+                () = sleep(if self.is_up() { PROBE } else { PROBE_DOWN }) => {}
+                () = self.probe_now.notified() => {}
+                () = tasks.stopped() => return self.until_idle().await,
+            }
+        }
+    }
+
+    /// Keeps the client, 2 s at most, for what is still to be sent.
+    async fn until_idle(&self) {
+        for _ in 0..100 {
+            if self.lines.iter().all(|line| line.outgoing.lock().is_empty()) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Checks the number of partitions, and renews what has a lifetime.
+    async fn renew(&self, client: &Client, fatal: &watch::Sender<Option<Fatal>>) -> Result<(), Failure> {
+        let (key, expiry) = (self.names.partitions(), Some(Expiration::EX(PARTITIONS_AGE_S)));
+        let _: Value = client.set(&key, self.partitions.to_string(), expiry, Some(SetOptions::NX), false).await?;
+        let found: Option<String> = client.get(&key).await?;
+        if let Some(found) = found.filter(|found| *found != self.partitions.to_string()) {
+            let problem = Fatal::Partitions { shard: self.name.clone(), found, ours: self.partitions };
+            tracing::error!("{problem}");
+            if !self.was_up.load(Ordering::Relaxed) {
+                fatal.send_replace(Some(problem));
+            }
+            return Err(Failure::Partitions);
+        }
+        let _: Value = client.expire(&key, PARTITIONS_AGE_S, None).await?;
+        let age = script::STATE_AGE_MS as i64;
+        let renewals =
+            self.lines.iter().map(|line| client.pexpire::<Value, _>(self.names.state(line.partition), age, None));
+        join_all(renewals).await.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Looks at the end of every log, and asks quiet channels for a sign of life. Returns whether every channel was
+    /// heard and every partition is being followed.
+    async fn probe(&self, client: &Client) -> Result<bool, Failure> {
+        let asked: Vec<(&Arc<Line>, Known, Option<Position>)> =
+            self.lines.iter().map(|line| (line, *line.known.lock(), *line.confirmed.lock())).collect();
+        let heads = asked.iter().map(|(line, ..)| {
+            client.hmget::<Vec<Value>, _, _>(self.names.state(line.partition), vec!["epoch", "seq", "id"])
+        });
+        let heads: Vec<Vec<Value>> = join_all(heads).await.into_iter().collect::<Result<_, Error>>()?;
+        let mut behind = 0;
+        for ((line, known, confirmed), head) in asked.into_iter().zip(heads) {
+            let head = script::position(&head);
+            behind += lag(known, head);
+            if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
+                line.ask_republish();
+            }
+            line.head(head, known);
+        }
+        ::metrics::gauge!(metrics::REDIS_LAG, "shard" => self.name.clone()).set(behind as f64);
+        self.ask_quiet().await?;
+        let known = |line: &Arc<Line>| *line.known.lock() != Known::Nothing;
+        let deaf = self.lines.iter().any(|line| line.silent_ms() > DEAF_MS);
+        let subscribed = self.subscribed.load(Ordering::Acquire);
+        if deaf && subscribed {
+            tracing::warn!(shard = self.name, "the subscription hears nothing: making it anew");
+            self.deaf.notify_one();
+        }
+        Ok(subscribed && !deaf && self.lines.iter().all(|line| line.is_proven() && known(line)))
+    }
+
+    async fn ask_quiet(&self) -> Result<(), Failure> {
+        let quiet = self.lines.iter().filter(|line| line.should_ask(QUIET_MS));
+        let canary = Bytes::from(wire::encode_canary());
+        let canaries = quiet.map(|line| self.tell(self.names.channel(line.partition), canary.clone()));
+        join_all(canaries).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+    }
+}
+
+fn lag(known: Known, head: Option<Position>) -> u64 {
+    match (known, head) {
+        (Known::Upto(at), Some(head)) if at.epoch == head.epoch => head.seq.saturating_sub(at.seq),
+        _ => 0,
+    }
+}
+
+/// Says the same thing once in a while only.
+#[derive(Default)]
+struct Trouble(Option<Instant>);
+
+impl Trouble {
+    fn log(&mut self, shard: &str, what: &str, error: &Failure) {
+        if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
+            self.0 = Some(Instant::now());
+            tracing::warn!(shard, "Redis {what}: {error}; trying on");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What nodes say to each other through Redis: the message on a partition's channel, and the body it carries, which is
+//! also what the log keeps. Pure functions; the golden bytes in the tests are the contract between versions.
+//!
+//! ```text
+//! message   <format> SP <epoch, hex> SP <number> SP <id> SP <id before> [SP ...] LF <body>
+//! canary    <format> SP "canary"
+//! body      <JSON header> LF <payload bytes>
+//! ```
+//!
+//! Invariant: the five fields of a message's first line stay where they are in every format to come, and so does `v` in
+//! a body's header. So an older node can count a newer one's message, skip it, and still know that nothing is missing.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::log::{Entry, Heard};
+use crate::event::{Channel, Event, Recipients};
+
+/// The message format written by this version.
+pub const FORMAT: u32 = 1;
+
+/// The body version written by this version.
+const VERSION: u32 = 1;
+
+/// Why something could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A newer node wrote it.
+    #[error("written by a newer version")]
+    Newer,
+    /// It is none of ours, or damaged.
+    #[error("malformed")]
+    Malformed,
+}
+
+impl Unreadable {
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Newer => "newer",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// A message as it came over a partition's channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// An entry of the log.
+    Entry(Heard),
+    /// Only a proof that the subscription works.
+    Canary,
+}
+
+/// Who published something, and as which of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// A random number of the publishing process.
+    pub origin: u64,
+    /// Counts up from 1 for each origin and partition.
+    pub counter: u64,
+}
+
+/// What an entry carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// An event.
+    Event(Stamp, Event),
+    /// The publisher had to drop events of these channels, or of any channel of the partition.
+    Lost(Stamp, Option<Vec<Channel>>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    v: u32,
+    /// Origin, 16 hex digits.
+    o: String,
+    /// Counter.
+    n: u64,
+    /// Kind, absent for an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    k: Option<String>,
+    /// Channel of an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    c: Option<String>,
+    /// When it was accepted, Unix time in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    t: Option<u64>,
+    /// Users an event is for, absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    u: Option<Vec<String>>,
+    /// Channels that lost events, absent for all of the partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    l: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// The body of an event, and the event itself with its payload inside that body, so that both cost their bytes once.
+pub fn encode_event(stamp: Stamp, event: Event) -> (Bytes, Event) {
+    let users = match &event.recipients {
+        Recipients::All => None,
+        Recipients::Users(users) => Some(users.iter().map(|u| u.to_string()).collect()),
+    };
+    let header = Header {
+        v: VERSION,
+        o: format!("{:016x}", stamp.origin),
+        n: stamp.counter,
+        k: None,
+        c: Some(event.channel.as_str().to_owned()),
+        t: Some(event.accepted_ms),
+        u: users,
+        l: None,
+    };
+    let body = assemble(&header, &event.payload);
+    let payload = body.slice(body.len() - event.payload.len()..);
+    (body, Event { payload, ..event })
+}
+
+/// The body that declares events lost; `None` means any channel of the partition.
+pub fn encode_lost(stamp: Stamp, channels: Option<&[Channel]>) -> Bytes {
+    let header = Header {
+        v: VERSION,
+        o: format!("{:016x}", stamp.origin),
+        n: stamp.counter,
+        k: Some("lost".to_owned()),
+        c: None,
+        t: None,
+        u: None,
+        l: channels.map(|list| list.iter().map(|c| c.as_str().to_owned()).collect()),
+    };
+    assemble(&header, &[])
+}
+
+fn assemble(header: &Header, payload: &[u8]) -> Bytes {
+    let header = serde_json::to_vec(header).expect("strings and numbers always serialize");
+    let mut body = BytesMut::with_capacity(header.len() + 1 + payload.len());
+    body.put_slice(&header);
+    body.put_u8(b'\n');
+    body.put_slice(payload);
+    body.freeze()
+}
+
+/// Reads a body. The payload is copied, so that keeping it does not keep a connection's read buffer.
+///
+/// # Errors
+/// [`Unreadable`], which the caller counts; the entry itself still has its place in the log.
+pub fn decode_body(body: &[u8]) -> Result<Body, Unreadable> {
+    let end = body.iter().position(|b| *b == b'\n').ok_or(Unreadable::Malformed)?;
+    let (head, payload) = (&body[..end], &body[end + 1..]);
+    let version: Version = serde_json::from_slice(head).map_err(|_| Unreadable::Malformed)?;
+    if version.v > VERSION {
+        return Err(Unreadable::Newer);
+    }
+    let header: Header = serde_json::from_slice(head).map_err(|_| Unreadable::Malformed)?;
+    let stamp = Stamp { origin: hex(&header.o).ok_or(Unreadable::Malformed)?, counter: header.n };
+    match header.k.as_deref() {
+        None => {
+            let channel = Channel::from_text(&header.c.ok_or(Unreadable::Malformed)?);
+            let recipients = header.u.map_or(Recipients::All, Recipients::users);
+            let accepted_ms = header.t.ok_or(Unreadable::Malformed)?;
+            let payload = Bytes::copy_from_slice(payload);
+            Ok(Body::Event(stamp, Event { channel, payload, recipients, accepted_ms }))
+        }
+        Some("lost") => {
+            let channels = header.l.map(|list| list.iter().map(|c| Channel::from_text(c)).collect());
+            Ok(Body::Lost(stamp, channels))
+        }
+        Some(_) => Err(Unreadable::Newer),
+    }
+}
+
+/// The message that only proves a subscription.
+pub fn encode_canary() -> String {
+    format!("{FORMAT} canary")
+}
+
+/// Reads a message. A newer format's first line is read like ours, see the invariant above.
+///
+/// # Errors
+/// [`Unreadable`], which the caller counts; what it carried is found missing by the next message.
+pub fn decode_message(bytes: &Bytes) -> Result<Message, Unreadable> {
+    let end = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    let line = std::str::from_utf8(&bytes[..end]).map_err(|_| Unreadable::Malformed)?;
+    let mut fields = line.split(' ');
+    let format: u32 = fields.next().and_then(|f| f.parse().ok()).ok_or(Unreadable::Malformed)?;
+    let refusal = if format > FORMAT { Unreadable::Newer } else { Unreadable::Malformed };
+    let epoch = fields.next().ok_or(refusal)?;
+    if epoch == "canary" {
+        return Ok(Message::Canary);
+    }
+    let epoch = hex(epoch).ok_or(refusal)?;
+    let seq = fields.next().and_then(|f| f.parse().ok()).ok_or(refusal)?;
+    let id = fields.next().and_then(|f| f.parse().ok()).ok_or(refusal)?;
+    let prev = fields.next().and_then(|f| f.parse().ok()).ok_or(refusal)?;
+    let body = bytes.slice((end + 1).min(bytes.len())..);
+    Ok(Message::Entry(Heard { epoch, entry: Entry { seq, id, prev, body } }))
+}
+
+/// Sixteen hex digits, as origins and epochs are written.
+pub fn hex(text: &str) -> Option<u64> {
+    (text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::broker::log::EntryId;
+
+    const EVENT: &[u8] =
+        b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":7,\"c\":\"repo/x\",\"t\":1700000000123,\"u\":[\"a@x\",\"b@x\"]}\n{\"type\":\"t\"}\n";
+    const LOST: &[u8] = b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":8,\"k\":\"lost\",\"l\":[\"repo/x\"]}\n";
+    const STAMP: Stamp = Stamp { origin: 255, counter: 7 };
+
+    fn event() -> Event {
+        Event {
+            channel: Channel::new("repo", "x"),
+            payload: Bytes::from_static(b"{\"type\":\"t\"}\n"),
+            recipients: Recipients::users(["b@x", "a@x"]),
+            accepted_ms: 1_700_000_000_123,
+        }
+    }
+
+    #[test]
+    fn bodies_are_these_bytes() {
+        let (body, same) = encode_event(STAMP, event());
+        assert_eq!((&body[..], &same), (EVENT, &event()));
+        assert_eq!(decode_body(EVENT), Ok(Body::Event(STAMP, event())));
+        let lost = Stamp { origin: 255, counter: 8 };
+        assert_eq!(&encode_lost(lost, Some(&[Channel::new("repo", "x")]))[..], LOST);
+        assert_eq!(decode_body(LOST), Ok(Body::Lost(lost, Some(vec![Channel::new("repo", "x")]))));
+        assert_eq!(decode_body(&encode_lost(lost, None)), Ok(Body::Lost(lost, None)));
+    }
+
+    #[test]
+    fn messages_are_these_bytes() {
+        let message = Bytes::from_static(b"1 00000000000000aa 12 1700000000000-1 1699999999999-0\nbody\nmore");
+        let entry = Entry {
+            seq: 12,
+            id: EntryId { ms: 1_700_000_000_000, n: 1 },
+            prev: EntryId { ms: 1_699_999_999_999, n: 0 },
+            body: Bytes::from_static(b"body\nmore"),
+        };
+        assert_eq!(decode_message(&message), Ok(Message::Entry(Heard { epoch: 170, entry })));
+        assert_eq!(decode_message(&Bytes::from(encode_canary())), Ok(Message::Canary));
+    }
+
+    #[test]
+    fn a_newer_message_keeps_its_place_and_a_newer_body_is_skipped() {
+        let newer = Bytes::from_static(b"9 00000000000000aa 12 5-1 5-0 else\n{\"v\":9}\n\0");
+        let Ok(Message::Entry(heard)) = decode_message(&newer) else { panic!("unread") };
+        assert_eq!(heard.entry.seq, 12);
+        assert_eq!(decode_body(&heard.entry.body), Err(Unreadable::Newer));
+        assert_eq!(decode_message(&Bytes::from_static(b"9 x")), Err(Unreadable::Newer));
+        assert_eq!(
+            decode_body(b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":1,\"k\":\"new\"}\n"),
+            Err(Unreadable::Newer)
+        );
+        assert_eq!(decode_message(&Bytes::from_static(b"hello")), Err(Unreadable::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_body(&bytes);
+            let _ = decode_message(&Bytes::from(bytes));
+        }
+
+        #[test]
+        fn damaged_bodies_never_panic(at in 0usize..EVENT.len(), with in any::<u8>()) {
+            let mut bytes = EVENT.to_vec();
+            bytes[at] = with;
+            let _ = decode_body(&bytes);
+        }
+
+        #[test]
+        fn events_survive(channel in ".{0,40}", payload in prop::collection::vec(any::<u8>(), 0..100),
+                          users in prop::option::of(prop::collection::vec(".{0,10}", 0..4)),
+                          origin in any::<u64>(), counter in any::<u64>(), accepted_ms in any::<u64>()) {
+            let recipients = users.map_or(Recipients::All, Recipients::users);
+            let event = Event { channel: Channel::from_text(&channel), payload: payload.into(), recipients, accepted_ms };
+            let stamp = Stamp { origin, counter };
+            prop_assert_eq!(decode_body(&encode_event(stamp, event.clone()).0), Ok(Body::Event(stamp, event)));
+        }
+    }
+}

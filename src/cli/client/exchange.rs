@@ -1,0 +1,84 @@
+//! One HTTP/1.1 request on a connection of its own, and the answer: a body, or the stream that a 101 leaves.
+//!
+//! Invariant: nothing outlives the exchange, and no more than a fixed part of an answer is read.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+
+use super::ClientError;
+use super::dial::Server;
+
+/// Of an answer's body so much is read, in bytes; of a longer one, nothing is.
+const BODY: usize = 64 * 1024;
+
+/// What the server said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; empty where it is too long.
+    pub body: String,
+    /// How long it took from the first byte sent on a connected stream.
+    pub took: Duration,
+}
+
+/// An answer, with the stream where protocols were switched.
+pub type Reply = (Answer, Option<TokioIo<Upgraded>>);
+
+/// Connects, sends `request` and reads the answer, all of it in `within`. `Host` and `User-Agent` are added where they
+/// are missing.
+///
+/// # Errors
+/// [`ClientError`], where there is no answer. One with an unwelcome status is an answer.
+pub async fn send(server: &Server, request: Request<String>, within: Duration) -> Result<Reply, ClientError> {
+    let late = |_| ClientError::Timeout(server.authority(), within.as_secs());
+    tokio::time::timeout(within, exchange(server, request)).await.map_err(late)?
+}
+
+async fn exchange(server: &Server, request: Request<String>) -> Result<Reply, ClientError> {
+    let failed = |source| ClientError::Http { authority: server.authority(), source };
+    let mut request = request.map(|body| Full::new(Bytes::from(body)));
+    let host = server.authority();
+    let host = HeaderValue::try_from(&host).map_err(|_| ClientError::Url { url: server.websocket_url() })?;
+    request.headers_mut().entry(HOST).or_insert(host);
+    let agent = HeaderValue::from_static(concat!("foghorn/", env!("CARGO_PKG_VERSION")));
+    request.headers_mut().entry(USER_AGENT).or_insert(agent);
+
+    let stream = TokioIo::new(server.connect().await?);
+    let mut http = http1::Builder::new();
+    let (mut sender, connection) = http.title_case_headers(true).handshake(stream).await.map_err(failed)?;
+    let talk = async {
+        let sent = Instant::now();
+        let response = sender.send_request(request).await.map_err(failed)?;
+        read(response, sent).await.map_err(failed)
+    };
+    // The connection moves the bytes of the talk; it ends by itself only where the talk has failed or is over.
+    tokio::pin!(talk);
+    tokio::select! {
+        reply = &mut talk => reply,
+        _ = connection.with_upgrades() => talk.await,
+    }
+}
+
+async fn read(response: Response<Incoming>, sent: Instant) -> Result<Reply, hyper::Error> {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let took = sent.elapsed();
+    let mut answer = Answer { status: status.as_u16(), headers, body: String::new(), took };
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let stream = hyper::upgrade::on(response).await?;
+        return Ok((answer, Some(TokioIo::new(stream))));
+    }
+    let body = Limited::new(response.into_body(), BODY).collect().await;
+    answer.body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+    Ok((answer, None))
+}

@@ -1,0 +1,231 @@
+//! The lines of configuration that mend a proxy, for each proxy there is an example of in `deploy/` and `haproxy/`.
+//!
+//! Invariant: where the proxy gave itself away, only its own lines are shown; else those of all, each with its name.
+
+use clap::ValueEnum;
+use http::HeaderMap;
+use http::header::{SERVER, VIA};
+
+/// A program that stands between clients and nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Proxy {
+    Haproxy,
+    Nginx,
+    Apache,
+    Caddy,
+}
+
+const ALL: [Proxy; 4] = [Proxy::Haproxy, Proxy::Nginx, Proxy::Apache, Proxy::Caddy];
+
+impl Proxy {
+    /// Which one answered, as far as its answer tells.
+    pub fn guess(headers: &HeaderMap, body: &str) -> Option<Self> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
+        let signature = format!("{} {}", text(SERVER), text(VIA));
+        if signature.contains("nginx") || signature.contains("openresty") {
+            Some(Self::Nginx)
+        } else if signature.contains("apache") {
+            Some(Self::Apache)
+        } else if signature.contains("caddy") {
+            Some(Self::Caddy)
+        } else if body.contains("No server is available to handle this request")
+            || body.contains("<html><body><h1>")
+            || signature.contains("haproxy")
+        {
+            // HAProxy names itself nowhere; its error pages all begin alike.
+            Some(Self::Haproxy)
+        } else {
+            None
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Haproxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Apache => "Apache",
+            Self::Caddy => "Caddy",
+        }
+    }
+}
+
+/// What is missing in the proxy's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// `Connection` and `Upgrade` have to be passed on.
+    Upgrade,
+    /// Requests have to go out as HTTP/1.1, and with those two headers.
+    Http11,
+    /// Another header of the handshake has to be passed on.
+    Header(&'static str),
+    /// The public path has to lead to the nodes.
+    Route,
+    /// The nodes' address is wrong, or they do not run.
+    Address,
+    /// `/notification/events` has to lead to the nodes.
+    Events,
+}
+
+/// The proxy in front, as far as it is known, and where it should lead.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// Which one it is.
+    pub proxy: Option<Proxy>,
+    /// Host and port of a node.
+    pub node: String,
+    /// The public path, `/notification` as a rule.
+    pub path: String,
+}
+
+impl Front {
+    /// The lines to put into the proxy's configuration. `headers` and `body` are of its answer.
+    pub fn mend(&self, want: Want, headers: &HeaderMap, body: &str) -> Vec<String> {
+        match self.proxy.or_else(|| Proxy::guess(headers, body)) {
+            Some(proxy) => self.named(proxy, want),
+            None => ALL.iter().flat_map(|&proxy| self.named(proxy, want)).collect(),
+        }
+    }
+
+    fn named(&self, proxy: Proxy, want: Want) -> Vec<String> {
+        let lines = self.lines(proxy, want).into_iter().map(|line| format!("    {line}"));
+        [format!("in {}:", proxy.name())].into_iter().chain(lines).collect()
+    }
+
+    fn lines(&self, proxy: Proxy, want: Want) -> Vec<String> {
+        match proxy {
+            Proxy::Haproxy => self.haproxy(want),
+            Proxy::Nginx => self.nginx(want),
+            Proxy::Apache => self.apache(want),
+            Proxy::Caddy => self.caddy(want),
+        }
+    }
+
+    fn haproxy(&self, want: Want) -> Vec<String> {
+        let (node, path) = (&self.node, &self.path);
+        match want {
+            Want::Upgrade | Want::Http11 => vec![
+                "mode http    # in the frontend and the backend, without `option httpclose`".into(),
+                "# and take out each `http-request del-header`, `set-header` or `replace-header` of Upgrade or Connection".into(),
+            ],
+            Want::Header(name) => vec![format!("# take out each `http-request del-header` or `set-header` of {name}")],
+            Want::Route => vec![
+                format!("use_backend foghorn if {{ path {path} }} or {{ path_beg {path}/ }}    # in the frontend, before default_backend"),
+                format!("server foghorn1 {node} check    # in `backend foghorn`"),
+            ],
+            Want::Address => vec![format!("server foghorn1 {node} check    # in the backend for {path}: the node's address and port")],
+            Want::Events => vec![
+                format!("use_backend foghorn if {{ path {path}/events }} {{ src ADDRESS-OF-SEAHUB }}    # in the frontend"),
+                "# and no `http-request deny` before it that catches Seahub's address".into(),
+            ],
+        }
+    }
+
+    fn nginx(&self, want: Want) -> Vec<String> {
+        let (node, path) = (&self.node, &self.path);
+        let upgrade = ["proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection \"upgrade\";"];
+        let inside = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| format!("    {line}"));
+            [format!("location {path} {{")].into_iter().chain(lines).chain(["}".to_owned()]).collect()
+        };
+        let pass = format!("proxy_pass http://{node};");
+        match want {
+            Want::Upgrade => inside(&upgrade),
+            Want::Http11 => inside(&["proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
+            Want::Header(name) => {
+                let variable = name.to_lowercase().replace('-', "_");
+                inside(&[&format!("proxy_set_header {name} $http_{variable};")])
+            }
+            Want::Route => inside(&[&pass, "proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
+            Want::Address => inside(&[&pass]),
+            Want::Events => vec![
+                format!("location {path}/events {{"),
+                "    allow ADDRESS-OF-SEAHUB;".into(),
+                "    deny all;".into(),
+                format!("    {pass}"),
+                "}".into(),
+            ],
+        }
+    }
+
+    fn apache(&self, want: Want) -> Vec<String> {
+        let (node, path) = (&self.node, &self.path);
+        let pass = format!("ProxyPass \"{path}\" \"http://{node}{path}\" upgrade=websocket");
+        match want {
+            Want::Upgrade | Want::Http11 => vec![
+                format!("{pass}    # before the ProxyPass of /; needs Apache 2.4.47 and a2enmod proxy proxy_http"),
+                "# and take out each `RequestHeader unset` of Upgrade or Connection, and `SetEnv force-proxy-request-1.0`"
+                    .into(),
+            ],
+            Want::Header(name) => vec![format!("# take out each `RequestHeader unset {name}`")],
+            Want::Route => vec![format!("{pass}    # before the ProxyPass of /")],
+            Want::Address => vec![pass],
+            Want::Events => vec![
+                format!("<Location \"{path}/events\">"),
+                "    Require ip ADDRESS-OF-SEAHUB".into(),
+                "</Location>".into(),
+                pass,
+            ],
+        }
+    }
+
+    fn caddy(&self, want: Want) -> Vec<String> {
+        let (node, path) = (&self.node, &self.path);
+        let pass = format!("reverse_proxy {path}* {node}");
+        match want {
+            Want::Upgrade | Want::Http11 => {
+                vec![format!(
+                    "{pass}    # passes upgrades by itself: take out each `header_up -Upgrade` and `-Connection`"
+                )]
+            }
+            Want::Header(name) => vec![format!("# take out each `header_up -{name}`")],
+            Want::Route | Want::Address => vec![pass],
+            Want::Events => vec![format!(
+                "reverse_proxy {path}/events {node}    # and no `respond 403` that catches Seahub's address"
+            )],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn front(proxy: Option<Proxy>) -> Front {
+        Front { proxy, node: "10.0.0.11:8083".into(), path: "/notification".into() }
+    }
+
+    fn headers(server: &str) -> HeaderMap {
+        HeaderMap::from_iter([(SERVER, server.parse().expect("a value"))])
+    }
+
+    #[test]
+    fn a_proxy_gives_itself_away() {
+        for (server, proxy) in [
+            ("nginx/1.22.1", Some(Proxy::Nginx)),
+            ("openresty", Some(Proxy::Nginx)),
+            ("Apache/2.4.62 (Debian)", Some(Proxy::Apache)),
+            ("Caddy", Some(Proxy::Caddy)),
+            ("gunicorn", None),
+        ] {
+            assert_eq!(Proxy::guess(&headers(server), ""), proxy, "{server}");
+        }
+        let page = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n";
+        assert_eq!(Proxy::guess(&HeaderMap::new(), page), Some(Proxy::Haproxy));
+    }
+
+    #[test]
+    fn one_proxy_where_it_is_known_and_all_where_not() {
+        let nginx = front(None).mend(Want::Upgrade, &headers("nginx"), "");
+        assert!(nginx[0] == "in nginx:" && nginx[1..].iter().all(|line| line.starts_with("    ")), "{nginx:?}");
+        assert!(nginx.iter().any(|line| line.contains("proxy_set_header Upgrade $http_upgrade;")));
+        let told = front(Some(Proxy::Apache)).mend(Want::Route, &headers("nginx"), "");
+        assert!(told[1].contains("ProxyPass \"/notification\" \"http://10.0.0.11:8083/notification\""), "{told:?}");
+        let all = front(None).mend(Want::Address, &HeaderMap::new(), "");
+        for name in ["in HAProxy:", "in nginx:", "in Apache:", "in Caddy:"] {
+            assert!(all.iter().any(|line| line == name), "{name} in {all:?}");
+        }
+        let key = front(Some(Proxy::Nginx)).mend(Want::Header("Sec-WebSocket-Key"), &HeaderMap::new(), "");
+        assert!(key[2].contains("$http_sec_websocket_key"), "{key:?}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Who may see the console and use the API; and the headers that every answer of the ops address carries.
+//!
+//! Invariants: credentials are compared in constant time and never logged; without any, only a loopback address serves,
+//! and then only to pages of its own (no other site, and no other name for 127.0.0.1, can use a browser for it).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ::metrics::counter;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq;
+
+use crate::metrics;
+
+/// Nothing may be loaded but from here, and nobody may put these pages into a frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What is asked for.
+#[derive(Clone)]
+pub struct Guard {
+    /// Password of any user, by HTTP Basic.
+    pub password: Option<String>,
+    /// Bearer token.
+    pub token: Option<String>,
+    /// Whether the ops address can be reached from this machine only.
+    pub loopback: bool,
+}
+
+/// Why a request is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turned {
+    Unprotected,
+    NoCredentials,
+    WrongCredentials,
+    ForeignHost,
+    ForeignPage,
+    NoJson,
+}
+
+impl Turned {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Unprotected => "unprotected",
+            Self::NoCredentials => "no_credentials",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::ForeignHost => "foreign_host",
+            Self::ForeignPage => "foreign_page",
+            Self::NoJson => "no_json",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Unprotected | Self::ForeignHost | Self::ForeignPage => StatusCode::FORBIDDEN,
+            Self::NoCredentials | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::NoJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Unprotected => {
+                "This address can be reached from elsewhere (FOGHORN_OPS_ADDR), so this page needs a password: \
+                 set FOGHORN_OPS_PASSWORD (or FOGHORN_OPS_TOKEN) and restart the node."
+            }
+            Self::NoCredentials => "The password (FOGHORN_OPS_PASSWORD) or bearer token (FOGHORN_OPS_TOKEN) is needed.",
+            Self::WrongCredentials => "The password or the token is wrong.",
+            Self::ForeignHost => "Without a password this answers under 127.0.0.1, [::1] and localhost only.",
+            Self::ForeignPage => "Pages of other sites may not do this.",
+            Self::NoJson => "Send Content-Type: application/json.",
+        }
+    }
+}
+
+impl Guard {
+    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+        if self.password.is_none() && self.token.is_none() {
+            if !self.loopback {
+                return Err(Turned::Unprotected);
+            }
+            if !is_local_name(text(headers, &HOST)) {
+                return Err(Turned::ForeignHost);
+            }
+        } else if !self.knows(text(headers, &AUTHORIZATION))? {
+            return Err(Turned::WrongCredentials);
+        }
+        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()).unwrap_or("none");
+        if method == Method::POST {
+            if !matches!(site, "none" | "same-origin") {
+                return Err(Turned::ForeignPage);
+            }
+            // No form of another page can send this without asking first.
+            if !text(headers, &CONTENT_TYPE).starts_with("application/json") {
+                return Err(Turned::NoJson);
+            }
+        }
+        Ok(())
+    }
+
+    fn knows(&self, authorization: &str) -> Result<bool, Turned> {
+        let (scheme, value) = authorization.split_once(' ').ok_or(Turned::NoCredentials)?;
+        let (wanted, given) = if scheme.eq_ignore_ascii_case("bearer") {
+            (&self.token, value.trim().as_bytes().to_vec())
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let pair = STANDARD.decode(value.trim()).unwrap_or_default();
+            let colon = pair.iter().position(|&byte| byte == b':').ok_or(Turned::WrongCredentials)?;
+            (&self.password, pair[colon + 1..].to_vec())
+        } else {
+            return Err(Turned::NoCredentials);
+        };
+        Ok(wanted.as_ref().is_some_and(|wanted| bool::from(wanted.as_bytes().ct_eq(&given))))
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Whether `host`, with or without a port, can only mean this machine.
+fn is_local_name(host: &str) -> bool {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Lets a request through, or answers it.
+pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    // A page's script says itself that it was refused; asked by the browser, it would wait for a person.
+    let script = text(request.headers(), &HeaderName::from_static("sec-fetch-dest")) == "empty";
+    match guard.judge(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(turned) => {
+            counter!(metrics::OPS_REFUSED, "reason" => turned.label()).increment(1);
+            let body = serde_json::json!({"error": turned.label(), "text": turned.advice()}).to_string() + "\n";
+            let mut answer = (turned.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
+            if turned.status() == StatusCode::UNAUTHORIZED && !script {
+                let ask = HeaderValue::from_static("Basic realm=\"Foghorn\", charset=\"UTF-8\"");
+                answer.headers_mut().insert(WWW_AUTHENTICATE, ask);
+            }
+            answer
+        }
+    }
+}
+
+/// Adds what browsers need to know, where the answer does not say it already.
+pub async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(guard: &Guard, method: Method, headers: &[(&'static str, &str)]) -> Result<(), Turned> {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+        };
+        guard.judge(&method, &headers.iter().map(pair).collect())
+    }
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn the_password_of_any_user_and_the_token_open() {
+        let guard = Guard { password: Some("p:w".into()), token: Some("t".into()), loopback: false };
+        let get = |value: &str| judge(&guard, Method::GET, &[("authorization", value)]);
+        assert_eq!(get(&basic("anyone:p:w")), Ok(()));
+        assert_eq!(get(&basic(":p:w")), Ok(()));
+        assert_eq!(get("bearer t"), Ok(()));
+        for wrong in [basic("p:w"), basic("x:"), basic("t"), "Bearer p:w".into(), "Bearer ".into(), "Basic !".into()] {
+            assert_eq!(get(&wrong), Err(Turned::WrongCredentials), "{wrong}");
+        }
+        for none in ["", "Digest x", "Basic"] {
+            assert_eq!(get(none), Err(Turned::NoCredentials), "{none}");
+        }
+        let only_token = Guard { password: None, ..guard.clone() };
+        assert_eq!(judge(&only_token, Method::GET, &[("authorization", &basic("a:"))]), Err(Turned::WrongCredentials));
+    }
+
+    #[test]
+    fn without_a_password_only_this_machine_under_its_own_name() {
+        let guard = Guard { password: None, token: None, loopback: true };
+        for host in ["127.0.0.1:8084", "localhost", "LOCALHOST:1", "[::1]:8084", "127.1.2.3"] {
+            assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["evil.example:8084", "", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
+            assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Err(Turned::ForeignHost), "{host}");
+        }
+        let elsewhere = Guard { loopback: false, ..guard };
+        assert_eq!(judge(&elsewhere, Method::GET, &[("host", "localhost")]), Err(Turned::Unprotected));
+    }
+
+    #[test]
+    fn other_sites_cannot_post() {
+        let guard = Guard { password: None, token: None, loopback: true };
+        let post = |site, kind| {
+            let headers = [("host", "localhost"), ("sec-fetch-site", site), ("content-type", kind)];
+            judge(&guard, Method::POST, &headers)
+        };
+        assert_eq!(post("same-origin", "application/json"), Ok(()));
+        assert_eq!(post("cross-site", "application/json"), Err(Turned::ForeignPage));
+        assert_eq!(post("same-site", "application/json"), Err(Turned::ForeignPage));
+        assert_eq!(post("same-origin", "text/plain"), Err(Turned::NoJson));
+    }
+}

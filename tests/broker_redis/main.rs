@@ -1,0 +1,312 @@
+//! The broker's promises over real Redis servers: everything once and in order, or declared lost, whatever happens to
+//! Redis. They need `redis-server` and `redis-cli`: run them with `cargo test -- --include-ignored`.
+
+#![allow(clippy::unwrap_used)]
+
+mod blackhole;
+mod node;
+mod servers;
+
+use std::time::Duration;
+
+use std::sync::Arc;
+
+use blackhole::Blackhole;
+use bytes::Bytes;
+use foghorn::broker::Lost;
+use foghorn::broker::cluster::{Later, Peer};
+use foghorn::broker::redis::{Bounds, Fatal};
+use node::{Node, config, until};
+use servers::{Redis, free_port};
+
+const CHANNELS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn nodes_exchange_events_once_and_in_order() {
+    let redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 8)).await, Node::up(config(&redis.url(), 8)).await);
+    for number in 0..300 {
+        CHANNELS.iter().for_each(|channel| drop(one.publish(channel, number)));
+    }
+    for node in [&one, &two] {
+        node.expect(&CHANNELS, 300).await;
+        assert_eq!(node.losses(), 0);
+    }
+    assert_eq!(one.broker.health().waiting, 0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn two_shards_share_the_partitions() {
+    let (left, right) = (Redis::start(&[]), Redis::start(&[]));
+    let urls = format!("{},{}", left.url(), right.url());
+    let (one, two) = (Node::up(config(&urls, 64)).await, Node::up(config(&urls, 64)).await);
+    let names: Vec<String> = (0..40).map(|n| format!("library-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for number in 0..20 {
+        names.iter().for_each(|channel| drop(two.publish(channel, number)));
+    }
+    one.expect(&names, 20).await;
+    two.expect(&names, 20).await;
+    let logs = |redis: &Redis| redis.cli(&["--raw", "KEYS", "*:log"]).lines().count();
+    assert!(logs(&left) > 0 && logs(&right) > 0, "{} and {}", logs(&left), logs(&right));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn prefixes_and_databases_keep_installations_apart() {
+    let redis = Redis::start(&[]);
+    let mut other = config(&redis.url(), 4);
+    other.prefix = "other".to_owned();
+    let third = config(&format!("{}/3", redis.url()), 2);
+    let nodes = [Node::up(config(&redis.url(), 4)).await, Node::up(other).await, Node::up(third).await];
+    for node in &nodes {
+        for number in 0..50 {
+            node.publish_confirmed("a", number).await;
+        }
+    }
+    for node in &nodes {
+        node.expect(&["a"], 50).await;
+        assert_eq!((node.count(), node.losses()), (50, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn another_number_of_partitions_is_refused() {
+    let redis = Redis::start(&[]);
+    let one = Node::up(config(&redis.url(), 8)).await;
+    let two = Node::start(config(&redis.url(), 16));
+    let Fatal::Partitions { found, ours, .. } = two.fatal().await;
+    assert_eq!((found.as_str(), ours), ("8", 16));
+    assert!(one.is_up() && !two.is_up());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_new_node_remembers_what_was_published_lately() {
+    let redis = Redis::start(&[]);
+    let one = Node::up(config(&redis.url(), 4)).await;
+    for number in 0..20 {
+        one.publish_confirmed("a", number).await;
+    }
+    // Older than the time the new node takes to come up, which it would deliver.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let two = Node::up(config(&redis.url(), 4)).await;
+    until("the past has come", || two.ledger.remembered.lock().len() + two.count() >= 20).await;
+    one.publish_confirmed("a", 20).await;
+    until("the news have come", || two.ledger.remembered.lock().len() + two.count() >= 21).await;
+    assert_eq!(two.losses(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn redis_killed_and_started_empty() {
+    let mut redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 4)).await, Node::up(config(&redis.url(), 4)).await);
+    for number in 0..100 {
+        CHANNELS.iter().for_each(|channel| drop(one.publish(channel, number)));
+        if number == 30 {
+            redis.kill();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    one.expect(&CHANNELS, 100).await;
+    until("the loss of Redis is seen", || !one.is_up()).await;
+    redis.start_again();
+    two.expect(&CHANNELS, 100).await;
+    two.wait_up().await;
+    one.wait_up().await;
+    for node in [&one, &two] {
+        until("the loss of the log is declared", || node.losses() >= 1).await;
+        assert_eq!(node.count(), 600, "nothing came twice");
+    }
+    assert_eq!(one.broker.health().waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn redis_stopped_for_two_seconds() {
+    let redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 4)).await, Node::up(config(&redis.url(), 4)).await);
+    for number in 0..200 {
+        match number {
+            50 => redis.signal("STOP"),
+            150 => {
+                one.expect(&CHANNELS, 150).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                redis.signal("CONT");
+            }
+            _ => {}
+        }
+        CHANNELS.iter().for_each(|channel| drop(one.publish(channel, number)));
+    }
+    for node in [&one, &two] {
+        node.expect(&CHANNELS, 200).await;
+        node.wait_up().await;
+        assert_eq!((node.count(), node.losses()), (1_200, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn subscriptions_cut_under_load() {
+    let redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 4)).await, Node::up(config(&redis.url(), 4)).await);
+    for number in 0..300 {
+        CHANNELS.iter().for_each(|channel| drop(one.publish(channel, number)));
+        if number % 60 == 30 {
+            redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+        if number % 100 == 70 {
+            redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        }
+        tokio::time::sleep(Duration::from_millis(4)).await;
+    }
+    for node in [&one, &two] {
+        node.expect_any_order(&CHANNELS, 300).await;
+        assert_eq!((node.count(), node.losses()), (1_800, 0));
+    }
+    two.expect(&CHANNELS, 300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn an_unreachable_redis_does_not_stop_the_start() {
+    let port = free_port();
+    let node = Node::start(config(&format!("redis://127.0.0.1:{port}"), 4));
+    for number in 0..50 {
+        drop(node.publish("a", number));
+    }
+    node.expect(&["a"], 50).await;
+    assert_eq!((node.is_up(), node.broker.health().waiting), (false, 50));
+    let redis = Redis::start_on(port, &[]);
+    node.wait_up().await;
+    until("everything is out", || node.broker.health().waiting == 0).await;
+    let other = Node::up(config(&redis.url(), 4)).await;
+    until("the past has come", || other.ledger.remembered.lock().len() + other.count() == 50).await;
+    assert_eq!((node.count(), node.losses()), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_log_that_was_overrun_is_declared_lost() {
+    let redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 1)).await, Node::up(config(&redis.url(), 1)).await);
+    one.publish_confirmed("a", 0).await;
+    two.expect(&["a"], 1).await;
+    // What another node, unheard, put into the log and what was trimmed of it since.
+    let head = |field| redis.cli(&["--raw", "HGET", "{foghorn:0}:state", field]).trim().to_owned();
+    let (seq, id) = (head("seq").parse::<u64>().unwrap() + 5_000, head("id"));
+    let (ms, _) = id.split_once('-').unwrap();
+    let later = format!("{}-0", ms.parse::<u64>().unwrap() + 1);
+    redis.cli(&["DEL", "{foghorn:0}:log"]);
+    redis.cli(&["HSET", "{foghorn:0}:state", "seq", &seq.to_string(), "id", &later]);
+    for node in [&one, &two] {
+        until("the loss is declared", || node.losses() > 0).await;
+        assert_eq!(node.ledger.lost.lock()[0], Lost::Partition { partition: 0, partitions: 1 });
+    }
+    one.publish_confirmed("a", 1).await;
+    two.expect(&["a"], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_does_not_fit_is_declared_lost_to_the_others() {
+    let mut redis = Redis::start(&[]);
+    let mut small = config(&redis.url(), 1);
+    small.waiting = Bounds { count: 10, ..Bounds::default() };
+    let (one, two) = (Node::up(small).await, Node::up(config(&redis.url(), 1)).await);
+    one.publish_confirmed("a", 0).await;
+    two.expect(&["a"], 1).await;
+    redis.kill();
+    for number in 1..50 {
+        drop(one.publish("a", number));
+    }
+    one.expect(&["a"], 50).await;
+    redis.start_again();
+    let told = |lost: &Lost| matches!(lost, Lost::Channels(list) if list.len() == 1 && list[0].name() == "a");
+    until("the other node is told", || two.ledger.lost.lock().iter().any(told)).await;
+    until("what was kept has come", || two.count() == 11).await;
+    assert!(!one.ledger.lost.lock().iter().any(told), "this node's own clients had them all");
+    assert_eq!(one.broker.health().waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_subscription_that_hears_nothing_is_found_and_healed() {
+    let redis = Redis::start(&[]);
+    let way = Blackhole::start(redis.port).await;
+    let one = Node::up(config(&redis.url(), 4)).await;
+    let two = Node::up(config(&format!("redis://127.0.0.1:{}", way.port), 4)).await;
+    one.publish_confirmed("a", 0).await;
+    two.expect(&["a"], 1).await;
+    // Every connection that now exists stays open and carries nothing more; new ones work.
+    way.swallow_what_is_open();
+    for number in 1..100 {
+        one.publish_confirmed("a", number).await;
+    }
+    for node in [&one, &two] {
+        node.expect(&["a"], 100).await;
+        node.wait_up().await;
+        assert_eq!((node.count(), node.losses()), (100, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_deaf_subscription_beside_working_commands_is_found() {
+    let redis = Redis::start(&[]);
+    let way = Blackhole::start(redis.port).await;
+    let one = Node::up(config(&redis.url(), 4)).await;
+    let two = Node::up(config(&format!("redis://127.0.0.1:{}", way.port), 4)).await;
+    // Only what has said SUBSCRIBE.
+    way.swallow_subscriptions();
+    for number in 0..100 {
+        one.publish_confirmed("a", number).await;
+    }
+    two.expect(&["a"], 100).await;
+    until("the subscription was made anew", || way.subscriptions() >= 2 && two.is_up()).await;
+    assert_eq!((two.count(), two.losses()), (100, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn nodes_see_and_ask_each_other() {
+    struct Named(&'static str);
+    impl Peer for Named {
+        fn id(&self) -> String {
+            self.0.to_owned()
+        }
+        fn view(&self) -> Bytes {
+            format!("view of {}", self.0).into()
+        }
+        fn answer(&self, question: Bytes) -> Later<Option<Bytes>> {
+            let answer = [self.0.as_bytes(), b" heard ", &question].concat();
+            Box::pin(async move { Some(answer.into()) })
+        }
+    }
+    let redis = Redis::start(&[]);
+    let nodes = [Node::up(config(&redis.url(), 2)).await, Node::up(config(&redis.url(), 2)).await];
+    let peers: Vec<Arc<dyn Peer>> = vec![Arc::new(Named("one")), Arc::new(Named("two"))];
+    nodes.iter().zip(&peers).for_each(|(node, peer)| node.broker.join(peer));
+    loop {
+        let seen = nodes[0].broker.nodes();
+        let ids: Vec<&str> = seen.iter().map(|node| node.id.as_str()).collect();
+        if ids == ["one", "two"] {
+            assert_eq!(seen[1].view, "view of two");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut answers = nodes[1].broker.ask(Bytes::from_static(b"what\nis"), 2, Duration::from_secs(20)).await;
+    answers.sort();
+    assert_eq!(answers, ["one heard what\nis", "two heard what\nis"]);
+    let [one, two] = nodes;
+    two.broker.leave().await;
+    two.stop().await;
+    until("the other is gone", || one.broker.nodes().len() == 1).await;
+}

