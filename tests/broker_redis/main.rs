@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod node;
+#[path = "../common/ports.rs"]
+mod ports;
 mod servers;
 
 use std::time::Duration;
