@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod cluster;
 pub mod http;
+pub mod ledger;
 pub mod mariadb;
 pub mod namespace;
 pub mod node;
@@ -16,6 +17,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod schema;
 pub mod socket;
 pub mod token;
 pub mod wire;
