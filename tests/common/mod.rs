@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod cluster;
 pub mod http;
+pub mod ledger;
 pub mod mariadb;
 pub mod namespace;
 pub mod node;

@@ -9,5 +9,7 @@
 mod common;
 mod containers;
 mod haproxy;
+mod linux;
+mod monitoring;
 mod proxies;
 mod support;

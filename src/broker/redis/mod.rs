@@ -224,11 +224,11 @@ impl Inner {
 
 fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
-    let make = |(index, server): (usize, &Server)| {
+    let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(server.clone(), &config.prefix, config.partitions, mine))
+        Arc::new(Shard::new(config, index, mine))
     };
-    config.shards.iter().enumerate().map(make).collect()
+    (0..count).map(make).collect()
 }
 
 /// Keeps the gauges of what waits.

@@ -15,7 +15,7 @@ use fred::types::Value;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
-use super::config::{Layout, Server};
+use super::config::{Config, Layout, Server};
 use super::line::Line;
 use super::script::{self, Names, Published};
 use crate::broker::ShardHealth;
@@ -28,6 +28,9 @@ pub enum Failure {
     /// There is no connection.
     #[error("not connected")]
     Down,
+    /// It is used with another number of partitions.
+    #[error("it is used with another number of partitions")]
+    Partitions,
     /// What the client met.
     #[error("{0}")]
     Redis(#[from] Error),
@@ -38,6 +41,7 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Down => "down",
+            Self::Partitions => "partitions",
             Self::Redis(_) => "redis",
         }
     }
@@ -70,13 +74,14 @@ pub struct Pulse {
 }
 
 impl Shard {
-    /// Not connected yet. `lines` are the partitions that live here.
-    pub fn new(server: Server, prefix: &str, partitions: u32, lines: Vec<Arc<Line>>) -> Self {
+    /// Not connected yet: number `index` of the shards, with the partitions that live there.
+    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>) -> Self {
+        let server = config.shards[index].clone();
         Self {
             name: server.name(),
-            names: Names::new(prefix, server.database, server.layout == Layout::Cluster),
+            names: Names::new(&config.prefix, server.database, server.layout == Layout::Cluster),
             server,
-            partitions,
+            partitions: config.partitions,
             lines,
             commands: RwLock::new(None),
             subscribed: AtomicBool::new(false),
@@ -131,13 +136,7 @@ impl Shard {
 
     /// Says something to all nodes. Where it cannot be said, another shard may do.
     pub async fn say(&self, message: Bytes) {
-        let Ok(client) = self.client() else { return };
-        let said: Result<Value, Error> = if self.server.layout == Layout::Cluster {
-            client.spublish(self.names.control(), message).await
-        } else {
-            client.publish(self.names.control(), message).await
-        };
-        if let Err(error) = said {
+        if let Err(error) = self.tell(self.names.control(), message).await {
             tracing::debug!(shard = self.name, "the nodes cannot be asked: {error}");
         }
     }
@@ -163,6 +162,17 @@ impl Shard {
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
         Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+    }
+
+    /// Says something on a channel.
+    pub(super) async fn tell(&self, channel: String, message: Bytes) -> Result<(), Failure> {
+        let client = self.client()?;
+        let _: Value = if self.server.layout == Layout::Cluster {
+            client.spublish(channel, Value::Bytes(message)).await?
+        } else {
+            client.publish(channel, Value::Bytes(message)).await?
+        };
+        Ok(())
     }
 
     /// A publish took this long.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{EventInterface, PubsubInterface};
-use fred::types::Message;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 
@@ -83,7 +83,11 @@ impl Shard {
                             members.heard(self, &bytes);
                         }
                     }
-                    Ok(message) => hear(by_channel, &message),
+                    Ok(message) => {
+                        if let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) {
+                            hear(line, bytes);
+                        }
+                    }
                     Err(RecvError::Lagged(count)) => {
                         tracing::warn!(shard = self.name, count, "messages came faster than they were taken: reading the logs");
                         self.lines.iter().for_each(|line| line.lag());
@@ -97,8 +101,7 @@ impl Shard {
     }
 }
 
-fn hear(by_channel: &HashMap<String, Arc<Line>>, message: &Message) {
-    let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) else { return };
+fn hear(line: &Line, bytes: Bytes) {
     match wire::decode_message(&bytes) {
         Ok(wire::Message::Canary) => line.canary(),
         _ => line.message(bytes),
