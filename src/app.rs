@@ -94,6 +94,7 @@ pub struct Running {
     /// The keys, which may change while it runs.
     pub keys: Keys,
     node: Node,
+    door: Arc<Door>,
     order: Order,
     register: Arc<Register>,
     life: Life,
@@ -150,19 +151,25 @@ pub async fn start(
     let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
-    Server { router: seafile::router(dialect), door, handshake }.run(client_listener, &front);
+    Server { router: seafile::router(dialect), door: Arc::clone(&door), handshake }.run(client_listener, &front);
     let ops = Arc::new(Ops { life: life.clone(), node: node.clone(), recorder });
     Server { router: ops::router(ops), door: Door::new(door::Limits::default()), handshake }.run(ops_listener, &back);
     become_ready(&back, life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
-    Ok(Running { client_addr, ops_addr, keys, node, order, register, life, front, back, settle, drain })
+    Ok(Running { client_addr, ops_addr, keys, node, door, order, register, life, front, back, settle, drain })
 }
 
 impl Running {
     /// Waits until it turns out that this node cannot work with its Redis at all.
     pub async fn fatal(&self) -> AppError {
         self.node.fatal().await.into()
+    }
+
+    /// Puts into force what of a new configuration can change while the node runs ([`crate::config::settings::LIVE`]).
+    pub fn reload(&self, config: &Config) {
+        self.keys.replace(&config.keys.current.0, config.keys.previous.as_ref().map(|key| key.0.as_str()));
+        self.door.replace(limits(config));
     }
 
     /// Ends the node: not ready, a time for proxies to see it, every connection closed at an even pace, the broker's
