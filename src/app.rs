@@ -2,6 +2,8 @@
 //!
 //! Invariant: the whole life of a node is on this page, and nothing else knows all of its parts.
 
+mod operations;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,18 +17,20 @@ use crate::auth::{self, Keys};
 use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, RedisBroker};
-use crate::config::{Config, DbTls, RedisSettings};
+use crate::config::{self, Config, DbTls, RedisSettings};
 use crate::connection::door::{self, Door};
 use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
 use crate::connection::upgrade::Shared;
 use crate::connection::{Close, pace};
 use crate::dialect::seafile::groups::{self, Groups, Tls};
+use crate::dialect::seafile::message::CHANNEL_KIND;
 use crate::dialect::seafile::order::{self, Directory, Order};
 use crate::dialect::seafile::{self, Seafile};
 use crate::drain::{Life, Phase, Tasks};
 use crate::hub::Hub;
 use crate::listen::Server;
+use crate::listen::tls::{self, TlsError};
 use crate::node::Node;
 use crate::ops::{self, Ops};
 use crate::sink::NodeSink;
@@ -51,6 +55,9 @@ pub enum AppError {
         /// What the system says.
         source: io::Error,
     },
+    /// The certificate of the ops address cannot be used.
+    #[error("FOGHORN_OPS_TLS_CERT, FOGHORN_OPS_TLS_KEY: {0}")]
+    Tls(#[from] TlsError),
     /// The token machinery does not work in this build.
     #[error("tokens cannot be checked: {0}")]
     Tokens(#[from] auth::Refusal),
@@ -67,6 +74,7 @@ impl AppError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Bind { .. } => "bind",
+            Self::Tls(_) => "tls",
             Self::Tokens(_) => "tokens",
             Self::Broker(_) => "broker",
             Self::Fatal(_) => "fatal",
@@ -121,6 +129,8 @@ pub async fn start(
         bind(&config.http.host, config.http.port, "NOTIFICATION_SERVER_HOST, NOTIFICATION_SERVER_PORT").await?;
     let ops_listener = bind(&config.ops_addr.ip().to_string(), config.ops_addr.port(), "FOGHORN_OPS_ADDR").await?;
 
+    let ops_tls = config.ops.tls.as_ref().map(|(cert, key)| tls::Tls::load(cert, key)).transpose()?;
+
     let (life, front, back) = (Life::default(), Tasks::new(), Tasks::new());
     let hub = Hub::new(config.replay, REPLAY_BYTES);
     let sink = NodeSink::new(Arc::clone(&hub), back.clone(), config.resync_window);
@@ -151,9 +161,24 @@ pub async fn start(
     let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
-    Server { router: seafile::router(dialect), door: Arc::clone(&door), handshake }.run(client_listener, &front);
-    let ops = Arc::new(Ops { life: life.clone(), node: node.clone(), recorder });
-    Server { router: ops::router(ops), door: Door::new(door::Limits::default()), handshake }.run(ops_listener, &back);
+    let router = seafile::router(Arc::clone(&dialect));
+    Server { router, door: Arc::clone(&door), handshake }.run(client_listener, &front);
+    let ops = Ops::new(ops::Parts {
+        identity: operations::identity(config, client_addr, ops_addr),
+        life: life.clone(),
+        node: node.clone(),
+        register: Arc::clone(&register),
+        keys: keys.clone(),
+        recorder,
+        post: operations::poster(dialect),
+        library_kind: CHANNEL_KIND,
+        payloads: config.ops.payloads,
+        tasks: back.clone(),
+    });
+    ops.start();
+    let router = ops::router(ops, operations::guard(config, ops_addr));
+    let ops_door = Door::new(door::Limits::default());
+    Server { router, door: ops_door, handshake }.run_with(ops_listener, ops_tls, &back);
     become_ready(&back, life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
@@ -193,6 +218,7 @@ impl Running {
         }
         let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
         let mut clean = wait_until(handed_over, left()).await;
+        self.node.broker().leave().await;
         self.back.stop();
         clean &= self.back.finish(left().max(Duration::from_secs(1))).await;
         tracing::info!(clean, "ended");
@@ -251,23 +277,28 @@ fn seafile_config(config: &Config) -> seafile::Config {
     }
 }
 
+/// Where the ccnet database is, for who looks into it.
+pub(crate) fn groups_config(database: &config::Groups) -> groups::Config {
+    groups::Config {
+        host: database.host.clone(),
+        port: database.port,
+        user: database.user.clone(),
+        password: database.password.0.clone(),
+        database: database.ccnet_db.clone(),
+        tls: match database.tls {
+            DbTls::Off => Tls::Off,
+            DbTls::On => Tls::On,
+            DbTls::Verify => Tls::Verify,
+        },
+        ca: database.ca.clone(),
+    }
+}
+
 fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
-    let directory = config.groups.as_ref().map(|database| {
-        let config = groups::Config {
-            host: database.host.clone(),
-            port: database.port,
-            user: database.user.clone(),
-            password: database.password.0.clone(),
-            database: database.ccnet_db.clone(),
-            tls: match database.tls {
-                DbTls::Off => Tls::Off,
-                DbTls::On => Tls::On,
-                DbTls::Verify => Tls::Verify,
-            },
-            ca: database.ca.clone(),
-        };
-        Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>
-    });
+    let directory = config
+        .groups
+        .as_ref()
+        .map(|database| Arc::new(Groups::new(&groups_config(database), tasks.clone())) as Arc<dyn Directory>);
     if directory.is_none() {
         tracing::warn!("no database is configured (SEAFILE_MYSQL_DB_HOST): events for groups will go to nobody");
     }

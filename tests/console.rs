@@ -6,22 +6,30 @@ mod common;
 mod fake;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use common::browser::Browser;
+use common::cluster::Cluster;
+use common::node::{Node, Plan};
+use common::redis::Redis;
+use common::socket::{End, Socket};
+use common::{http, library, token};
 use fake::{Fake, PASSWORD};
 use serde_json::json;
 
-/// A browser that sees the console of a made-up cluster and has given the password.
-async fn console() -> (Browser, Arc<Fake>) {
-    let (fake, address) = Fake::start().await;
+/// A plan whose console wants the password.
+fn guarded() -> Plan {
+    Plan::new().env("FOGHORN_OPS_PASSWORD", "secret")
+}
+
+/// A browser that has given the password and sees the console at `port`.
+async fn console(port: u16) -> Browser {
     let mut browser = Browser::start().await;
     browser.call("Network.enable", json!({})).await;
     password(&mut browser, true).await;
     browser.resize(1280, 900).await;
-    browser.open(&format!("http://{address}/console")).await;
+    browser.open(&format!("http://127.0.0.1:{port}/console")).await;
     browser.until("document.getElementById('state').textContent === 'Live'").await;
-    (browser, fake)
+    browser
 }
 
 async fn password(browser: &mut Browser, given: bool) {
@@ -33,146 +41,248 @@ fn text(id: &str) -> String {
     format!("document.getElementById('{id}').innerText")
 }
 
+/// Waits until the text of `id` has `part` in it.
+async fn shows(browser: &mut Browser, id: &str, part: &str) {
+    browser.until(&format!("{}.includes({})", text(id), json!(part))).await;
+}
+
+/// Waits for an administrator's goodbye.
+async fn dismissed(mut socket: Socket) {
+    assert_eq!(socket.ended().await, End::Closed(1008, "disconnected by an administrator".into()));
+}
+
 #[tokio::test]
-#[ignore = "needs chromium"]
+#[ignore = "needs chromium, redis"]
 async fn the_cluster_is_seen_live() {
-    let (mut browser, _fake) = console().await;
-    browser.until(&format!("{}.includes('foghorn-1 (this one)')", text("nodes"))).await;
-    for shown in ["foghorn-2", "settling", "1 of 2 up", "5d1c9a20", "10.0.0.13:8083"] {
-        browser.until(&format!("{}.includes('{shown}')", text("nodes"))).await;
+    let redis = [Redis::start().await, Redis::start().await];
+    let mut nodes = Vec::new();
+    for name in ["north", "south"] {
+        nodes.push(guarded().env("FOGHORN_NODE_NAME", name).redis([&*redis[0].url(), &redis[1].url()]).start().await);
     }
-    browser.until(&format!("{}.includes('does not reach the shard')", text("warnings"))).await;
+    let mut browser = console(nodes[0].ops()).await;
+    shows(&mut browser, "nodes", "north (this one)").await;
+    for shown in ["south", "running", "2 of 2 up", "64 partitions"] {
+        shows(&mut browser, "nodes", shown).await;
+    }
     // Figures move: in the tiles, in the lines, in what a screen reader is told.
-    let tiles = browser.evaluate(&text("totals")).await;
-    let charts = "[...document.querySelectorAll('.plot')].map(p => p.ariaLabel + [...p.querySelectorAll('path')].map(l => l.getAttribute('d')))";
+    let charts = "[...document.querySelectorAll('.plot')].map(p => p.ariaLabel)";
     let before = browser.evaluate(charts).await;
     assert_eq!(before.as_array().map(Vec::len), Some(4), "{before}");
-    browser.until(&format!("{} !== {tiles}", text("totals"))).await;
-    for n in 0..4 {
-        browser.until(&format!("{charts}[{n}] !== {}", before[n])).await;
-        browser.until(&format!("{charts}[{n}].match(/L/)")).await;
+    let library = library();
+    let mut sockets = vec![nodes[0].subscriber(&library, "a@x").await, nodes[1].subscriber(&library, "b@x").await];
+    for n in 0..200 {
+        nodes[n % 2].post_update(&library, &n.to_string()).await;
     }
+    for socket in &mut sockets {
+        socket.expect_update(&library, "0").await;
+    }
+    browser.until(&format!("/Connections, now: Connections 2/.test({charts}[0])")).await;
+    for n in 1..4 {
+        browser.until(&format!("{charts}[{n}] !== {}", before[n])).await;
+    }
+    let drawn =
+        "[...document.querySelectorAll('.plot')].every(p => p.querySelector('path').getAttribute('d').includes('L'))";
+    browser.until(drawn).await;
+    shows(&mut browser, "totals", "Connections\n2").await;
+    // A lost shard is seen.
+    let [_kept, mut lost] = redis;
+    lost.kill();
+    shows(&mut browser, "nodes", "1 of 2 up").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[tokio::test]
-#[ignore = "needs chromium"]
-async fn a_library_is_looked_up_and_a_client_disconnected() {
-    let (mut browser, fake) = console().await;
-    browser.fill("#lookup-value", "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c").await;
+#[ignore = "needs chromium, redis"]
+async fn clients_are_looked_up_and_disconnected() {
+    let cluster = Cluster::start(2, 1, guarded).await;
+    let library = library();
+    let one = cluster.nodes[0].subscriber(&library, "a@x").await;
+    let others =
+        [cluster.nodes[1].subscriber(&library, "b@x").await, cluster.nodes[0].subscriber("another", "b@x").await];
+    let mut browser = console(cluster.nodes[0].ops()).await;
+    browser.fill("#lookup-value", &library).await;
     browser.click("#lookup-form button").await;
-    browser.until(&format!("{}.includes('4 clients on 2 nodes')", text("lookup-answer"))).await;
-    browser.until(&format!("{}.includes('in 2 h')", text("lookup-result"))).await;
-
+    shows(&mut browser, "lookup-answer", "2 clients on 2 nodes").await;
+    browser.until(&format!("/in [45] min/.test({})", text("lookup-result"))).await;
+    for shown in ["a@x", "b@x", &library] {
+        shows(&mut browser, "lookup-result", shown).await;
+    }
     // Asked first, and left alone where the answer is no.
-    browser.click("#lookup-result button").await;
+    let button = "#lookup-result button";
+    browser.evaluate("[...document.querySelectorAll('#lookup-result tr')].find(r => r.innerText.includes('a@x')).querySelector('button').id = 'a'").await;
+    browser.click("#a").await;
     browser.until("document.getElementById('confirm').open").await;
     browser.press("Escape").await;
     browser.until("!document.getElementById('confirm').open").await;
-    assert!(fake.posted.lock().unwrap().is_empty());
-
-    browser.click("#lookup-result button").await;
+    browser.click("#a").await;
     browser.click("#confirm button[value=yes]").await;
-    browser
-        .until(&format!("{}.includes('1 client was disconnected. 3 clients on 2 nodes')", text("lookup-answer")))
-        .await;
-    let posted = fake.posted.lock().unwrap().clone();
-    assert_eq!(posted, [("/api/v1/disconnect".into(), json!({"node": "foghorn-1", "id": 1}))]);
+    shows(&mut browser, "lookup-answer", "1 client was disconnected.").await;
+    dismissed(one).await;
 
     browser.evaluate("document.getElementById('lookup-by').value = 'user'").await;
-    browser.fill("#lookup-value", "a@example.com").await;
+    browser.fill("#lookup-value", "b@x").await;
     browser.press("Enter").await;
+    shows(&mut browser, "lookup-result", "another").await;
+    assert_eq!(browser.evaluate(&format!("document.querySelectorAll('{button}').length")).await, 3);
     browser.click("#disconnect-user").await;
     browser.click("#confirm button[value=yes]").await;
-    browser.until(&format!("{}.includes('2 clients on 2 nodes')", text("lookup-answer"))).await;
-    assert_eq!(fake.posted.lock().unwrap()[1].1, json!({"user": "a@example.com"}));
-
+    shows(&mut browser, "lookup-answer", "2 clients were disconnected.").await;
+    for socket in others {
+        dismissed(socket).await;
+    }
     browser.fill("#lookup-value", "nobody").await;
     browser.press("Enter").await;
-    browser.until(&format!("{} === 'Nobody holds it.'", text("lookup-answer"))).await;
+    shows(&mut browser, "lookup-answer", "Nobody holds it.").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn events_are_seen_as_they_happen() {
-    let (mut browser, _fake) = console().await;
+    let node = guarded().env("FOGHORN_OPS_PAYLOADS", "true").start().await;
+    let (library, other) = (library(), library());
+    let mut browser = console(node.ops()).await;
     browser.click("#tail-go").await;
-    browser.until(&format!("{}.includes('repo-update') && {0}.includes('to 2 users')", text("tail-events"))).await;
+    shows(&mut browser, "tail-answer", "Listening").await;
+    node.post_update(&library, "<b>1</b>").await;
+    let permission = json!({"repo_id": other, "path": "/", "type": "user", "user": "a@x", "change_event": "add"});
+    node.post("folder-perm-changed", &permission).await.expect(200);
+    shows(&mut browser, "tail-events", &format!("repo-update repo/{library} to all, 0 subscribers")).await;
+    shows(&mut browser, "tail-events", &format!("folder-perm-changed repo/{other} to 1 user")).await;
     assert_eq!(browser.evaluate("document.querySelectorAll('#tail-events pre').length").await, 0);
-    browser.fill("#tail-library", "lib-7").await;
+    browser.fill("#tail-library", &library).await;
     browser.click("#tail-payload").await;
-    // Contents are text, whatever is in them.
-    browser.until(&format!("{}.includes('repo/lib-7') && {0}.includes('<b>3</b>')", text("tail-events"))).await;
-    assert_eq!(browser.evaluate("document.querySelectorAll('#tail-events pre b').length").await, 0);
-    browser.click("#tail-go").await;
-    browser.until(&format!("{} === 'Stopped.'", text("tail-answer"))).await;
+    shows(&mut browser, "tail-answer", "Listening").await;
     browser.click("#tail-clear").await;
-    browser.until("document.getElementById('tail-events').childElementCount === 0").await;
+    node.post("folder-perm-changed", &permission).await.expect(200);
+    node.post_update(&library, "<b>2</b>").await;
+    // Contents are text, whatever is in them.
+    shows(&mut browser, "tail-events", "<b>2</b>").await;
+    assert_eq!(browser.evaluate("document.querySelectorAll('#tail-events pre b').length").await, 0);
+    assert_eq!(browser.evaluate("document.querySelectorAll('#tail-events li').length").await, 1);
+    browser.click("#tail-go").await;
+    shows(&mut browser, "tail-answer", "Stopped.").await;
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn contents_are_hidden_unless_allowed() {
+    let node = guarded().start().await;
+    let mut browser = console(node.ops()).await;
+    shows(&mut browser, "tail", "FOGHORN_OPS_PAYLOADS is not set").await;
+    assert_eq!(browser.evaluate("document.getElementById('tail-payload').disabled").await, true);
+    // The page is not what hides them.
+    let headers = [("Authorization", PASSWORD)];
+    http::request(node.ops(), "GET", "/api/v1/tail?payload=1", &headers, None).await.expect(403);
 }
 
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn a_test_event_is_sent() {
-    let (mut browser, fake) = console().await;
-    browser.fill("#send-library", "lib-7").await;
+    let node = guarded().start().await;
+    let library = library();
+    let mut socket = node.subscriber(&library, "a@x").await;
+    let mut browser = console(node.ops()).await;
+    browser.fill("#send-library", &library).await;
     browser.fill("#send-content", "{\"commit_id\":").await;
     browser.click("#send-form button").await;
-    browser.until(&format!("{}.includes('not JSON')", text("send-answer"))).await;
+    shows(&mut browser, "send-answer", "not JSON").await;
     browser.fill("#send-content", "{\"commit_id\": \"0123\"}").await;
     browser.click("#send-form button").await;
-    browser.until(&format!("{}.includes('Accepted')", text("send-answer"))).await;
-    let sent = json!({"type": "repo-update", "library": "lib-7", "content": {"commit_id": "0123"}});
-    assert_eq!(fake.posted.lock().unwrap().clone(), [("/api/v1/events".into(), sent)]);
-    assert_eq!(browser.complaints(), Vec::<String>::new());
+    shows(&mut browser, "send-answer", "Accepted").await;
+    socket.expect_update(&library, "0123").await;
+    browser.fill("#send-content", "[]").await;
+    browser.click("#send-form button").await;
+    shows(&mut browser, "send-answer", "Refused (400)").await;
+    assert!(socket.pending().await.is_empty());
 }
 
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn a_token_is_explained_and_forgotten() {
-    let (mut browser, _fake) = console().await;
-    browser.fill("#token-value", "good").await;
+    let node = guarded().start().await;
+    let mut browser = console(node.ops()).await;
+    let (good, old) =
+        (token::subscription("lib-7", "a@x"), token::subscription_until("lib-7", "a@x", token::now() - 7_300));
+    browser.fill("#token-value", &good).await;
     browser.click("#token-form button").await;
-    browser.until(&format!("{}.includes('The token is good. It is good for another 2 h')", text("token-answer"))).await;
-    browser.until(&format!("{}.includes('a@example.com')", text("token-result"))).await;
+    shows(&mut browser, "token-answer", "It is good for subscribing to its library.").await;
+    shows(&mut browser, "token-answer", "It runs out in ").await;
+    shows(&mut browser, "token-result", "\"repo_id\": \"lib-7\"").await;
     assert_eq!(browser.evaluate("document.getElementById('token-value').value").await, "");
-    browser.fill("#token-value", "another").await;
+    browser.fill("#token-value", &old).await;
     browser.click("#token-form button").await;
-    browser.until(&format!("{}.includes('Not good: signature')", text("token-answer"))).await;
+    shows(&mut browser, "token-answer", "It ran out 2 h 1 min ago.").await;
+    for secret in [good, old, "secret".into()] {
+        assert!(
+            !node.log().contains(&secret)
+                && !browser.evaluate("document.body.innerHTML").await.to_string().contains(&secret)
+        );
+    }
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn nothing_is_done_without_the_password() {
-    let (mut browser, fake) = console().await;
-    browser.fill("#lookup-value", "lib-7").await;
+    let node = guarded().start().await;
+    let library = library();
+    let mut socket = node.subscriber(&library, "a@x").await;
+    for part in ["", "/console.js", "/console.css"] {
+        http::get(node.ops(), &format!("/console{part}")).await.expect(401);
+    }
+    let mut browser = console(node.ops()).await;
+    browser.fill("#lookup-value", &library).await;
     browser.click("#lookup-form button").await;
-    browser.until(&format!("{}.includes('on 2 nodes')", text("lookup-answer"))).await;
+    shows(&mut browser, "lookup-answer", "1 client on 1 node").await;
     password(&mut browser, false).await;
-    let refused = |id: &str| format!("{}.includes('password is needed')", text(id));
-    browser.until(&refused("state")).await;
+    let refused = "password is needed";
+    shows(&mut browser, "state", refused).await;
     browser.click("#lookup-result button").await;
     browser.click("#confirm button[value=yes]").await;
-    browser.until(&refused("lookup-answer")).await;
+    shows(&mut browser, "lookup-answer", refused).await;
     browser.click("#lookup-form button").await;
-    browser.until(&refused("lookup-answer")).await;
-    browser.fill("#send-library", "lib-7").await;
+    shows(&mut browser, "lookup-answer", refused).await;
+    browser.fill("#send-library", &library).await;
     browser.click("#send-form button").await;
-    browser.until(&refused("send-answer")).await;
-    browser.fill("#token-value", "good").await;
+    shows(&mut browser, "send-answer", refused).await;
+    browser.fill("#token-value", "any").await;
     browser.click("#token-form button").await;
-    browser.until(&refused("token-answer")).await;
+    shows(&mut browser, "token-answer", refused).await;
     browser.click("#tail-go").await;
-    browser.until(&format!("{}.includes('does not let this page listen')", text("tail-answer"))).await;
-    assert!(fake.posted.lock().unwrap().is_empty());
+    shows(&mut browser, "tail-answer", "does not let this page listen").await;
+    assert!(socket.pending().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_page_is_well_guarded() {
+    let node = Node::start().await;
+    let page = http::get(node.ops(), "/console").await.expect(200);
+    let policy = &page.headers["content-security-policy"];
+    for rule in
+        ["default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'"]
+    {
+        assert!(policy.contains(rule), "{rule} in {policy}");
+    }
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
+    assert_eq!(page.headers["referrer-policy"], "no-referrer");
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    // A page of another site cannot make a visitor's browser act here, not even without a password.
+    for (site, kind) in [("cross-site", "application/json"), ("same-origin", "text/plain")] {
+        let headers = [("Sec-Fetch-Site", site), ("Content-Type", kind)];
+        let answer =
+            http::request(node.ops(), "POST", "/api/v1/disconnect", &headers, Some(b"{\"user\":\"a@x\"}")).await;
+        assert!([403, 415].contains(&answer.status), "{answer:?}");
+    }
+    // Clients' own port has none of it.
+    http::get(node.port(), "/console").await.expect(404);
 }
 
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn keys_are_enough_and_themes_change() {
-    let (mut browser, _fake) = console().await;
+    let mut browser = console(Fake::start().await.port()).await;
     browser.press("Tab").await;
     assert_eq!(browser.evaluate("document.activeElement.className").await, "skip");
     browser.press("Tab").await;
@@ -201,7 +311,7 @@ async fn keys_are_enough_and_themes_change() {
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn it_can_be_read_in_both_themes_at_any_width() {
-    let (mut browser, _fake) = console().await;
+    let mut browser = console(Fake::start().await.port()).await;
     browser.fill("#lookup-value", "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c").await;
     browser.click("#lookup-form button").await;
     browser.fill("#token-value", "good").await;

@@ -94,6 +94,10 @@ pub struct ShardHealth {
     pub name: String,
     /// Whether it answers and this node hears it.
     pub up: bool,
+    /// How long it last took to answer; `None` where it has not, or is away.
+    pub round_trip: Option<Duration>,
+    /// How far this machine's clock is ahead of its clock.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// How the broker is, as readiness and the node list see it.
@@ -147,16 +151,24 @@ impl Broker {
     pub fn join(&self, peer: &Arc<dyn Peer>) {
         match self {
             Self::Memory(broker) => broker.join(peer),
-            Self::Redis(_) => {}
+            Self::Redis(broker) => broker.join(peer),
         }
     }
 
-    /// All nodes of the cluster, this one included, as far as they can be seen `within` this time.
-    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
-        let _ = within;
+    /// Takes this node out of the others' view, before it ends.
+    pub async fn leave(&self) {
+        match self {
+            // Whoever looks there sees those that live.
+            Self::Memory(_) => {}
+            Self::Redis(broker) => broker.leave().await,
+        }
+    }
+
+    /// All nodes of the cluster, this one included, as they were last seen.
+    pub fn nodes(&self) -> Vec<Seen> {
         match self {
             Self::Memory(broker) => broker.nodes(),
-            Self::Redis(_) => Vec::new(),
+            Self::Redis(broker) => broker.nodes(),
         }
     }
 
@@ -165,7 +177,7 @@ impl Broker {
     pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
         match self {
             Self::Memory(broker) => broker.ask(question, expected, within).await,
-            Self::Redis(_) => Vec::new(),
+            Self::Redis(broker) => broker.ask(question, expected, within).await,
         }
     }
 }

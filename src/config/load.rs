@@ -29,6 +29,11 @@ impl Report {
         if self.faults.is_empty() { Ok(self.config) } else { Err(ConfigError::Faults(self.faults)) }
     }
 
+    /// What could be read, with defaults in the place of what is wrong: for looking, never for serving.
+    pub fn so_far(&self) -> &Config {
+        &self.config
+    }
+
     /// What works and yet may be a mistake.
     pub fn notices(&self) -> &[String] {
         &self.config.notices

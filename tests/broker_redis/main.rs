@@ -3,12 +3,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod blackhole;
 mod node;
 mod servers;
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
+use blackhole::Blackhole;
+use bytes::Bytes;
 use foghorn::broker::Lost;
+use foghorn::broker::cluster::{Later, Peer};
 use foghorn::broker::redis::{Bounds, Fatal};
 use node::{Node, config, until};
 use servers::{Redis, free_port};
@@ -227,4 +233,80 @@ async fn what_does_not_fit_is_declared_lost_to_the_others() {
     until("what was kept has come", || two.count() == 11).await;
     assert!(!one.ledger.lost.lock().iter().any(told), "this node's own clients had them all");
     assert_eq!(one.broker.health().waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_subscription_that_hears_nothing_is_found_and_healed() {
+    let redis = Redis::start(&[]);
+    let way = Blackhole::start(redis.port).await;
+    let one = Node::up(config(&redis.url(), 4)).await;
+    let two = Node::up(config(&format!("redis://127.0.0.1:{}", way.port), 4)).await;
+    one.publish_confirmed("a", 0).await;
+    two.expect(&["a"], 1).await;
+    // Every connection that now exists stays open and carries nothing more; new ones work.
+    way.swallow_what_is_open();
+    for number in 1..100 {
+        one.publish_confirmed("a", number).await;
+    }
+    for node in [&one, &two] {
+        node.expect(&["a"], 100).await;
+        node.wait_up().await;
+        assert_eq!((node.count(), node.losses()), (100, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_deaf_subscription_beside_working_commands_is_found() {
+    let redis = Redis::start(&[]);
+    let way = Blackhole::start(redis.port).await;
+    let one = Node::up(config(&redis.url(), 4)).await;
+    let two = Node::up(config(&format!("redis://127.0.0.1:{}", way.port), 4)).await;
+    // Only what has said SUBSCRIBE.
+    way.swallow_subscriptions();
+    for number in 0..100 {
+        one.publish_confirmed("a", number).await;
+    }
+    two.expect(&["a"], 100).await;
+    until("the subscription was made anew", || way.subscriptions() >= 2 && two.is_up()).await;
+    assert_eq!((two.count(), two.losses()), (100, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn nodes_see_and_ask_each_other() {
+    struct Named(&'static str);
+    impl Peer for Named {
+        fn id(&self) -> String {
+            self.0.to_owned()
+        }
+        fn view(&self) -> Bytes {
+            format!("view of {}", self.0).into()
+        }
+        fn answer(&self, question: Bytes) -> Later<Option<Bytes>> {
+            let answer = [self.0.as_bytes(), b" heard ", &question].concat();
+            Box::pin(async move { Some(answer.into()) })
+        }
+    }
+    let redis = Redis::start(&[]);
+    let nodes = [Node::up(config(&redis.url(), 2)).await, Node::up(config(&redis.url(), 2)).await];
+    let peers: Vec<Arc<dyn Peer>> = vec![Arc::new(Named("one")), Arc::new(Named("two"))];
+    nodes.iter().zip(&peers).for_each(|(node, peer)| node.broker.join(peer));
+    loop {
+        let seen = nodes[0].broker.nodes();
+        let ids: Vec<&str> = seen.iter().map(|node| node.id.as_str()).collect();
+        if ids == ["one", "two"] {
+            assert_eq!(seen[1].view, "view of two");
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut answers = nodes[1].broker.ask(Bytes::from_static(b"what\nis"), 2, Duration::from_secs(20)).await;
+    answers.sort();
+    assert_eq!(answers, ["one heard what\nis", "two heard what\nis"]);
+    let [one, two] = nodes;
+    two.broker.leave().await;
+    two.stop().await;
+    until("the other is gone", || one.broker.nodes().len() == 1).await;
 }

@@ -17,6 +17,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod schema;
 pub mod socket;
 pub mod token;
 pub mod wire;

@@ -3,8 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -23,13 +23,11 @@ pub const PASSWORD: &str = "Basic YWRtaW46c2VjcmV0";
 #[derive(Default)]
 pub struct Fake {
     asked: AtomicU64,
-    /// What was posted: path and body.
-    pub posted: Mutex<Vec<(String, Value)>>,
 }
 
 impl Fake {
     /// Serves it for as long as the test runs; gives its address.
-    pub async fn start() -> (Arc<Self>, SocketAddr) {
+    pub async fn start() -> SocketAddr {
         let fake = Arc::new(Self::default());
         let api = Router::new()
             .route("/api/v1/overview", get(overview))
@@ -44,7 +42,7 @@ impl Fake {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, api).await });
-        (fake, address)
+        address
     }
 }
 
@@ -77,22 +75,19 @@ async fn overview(State(fake): State<Arc<Fake>>) -> Json<Value> {
         "latency": {"p50": 0.0006 + 0.0001 * swing(3), "p90": 0.002 + 0.0002 * swing(4), "p99": 0.008 + 0.001 * swing(5)},
         "shards": [{"name": "redis-a:6379", "up": true, "round_trip_seconds": 0.0004 + 0.00003 * swing(6)},
             {"name": "redis-b:6379", "up": turn % 20 < 15, "round_trip_seconds": 0.0007 + 0.00004 * swing(5)}],
-        "warnings": [{"code": "shard_down", "text": "foghorn-2 does not reach the shard redis-b:6379."}],
+        "payloads": true, "warnings": [{"code": "shard_down", "text": "foghorn-2 does not reach the shard redis-b:6379."}],
     }))
 }
 
-async fn lookup(State(fake): State<Arc<Fake>>, Query(query): Query<Vec<(String, String)>>) -> Json<Value> {
+async fn lookup() -> Json<Value> {
     let now = foghorn::event::now_ms();
-    let gone = fake.posted.lock().expect("no panic").iter().filter(|(path, _)| path.ends_with("/disconnect")).count();
     let client = |id: usize| {
         json!({"id": id, "address": format!("192.0.2.{id}"), "kind": "desktop", "user": "a@example.com",
             "library": "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c", "connected_ms": now - 3_700_000, "expires_ms": now + 7_200_000})
     };
-    let clients: Vec<_> = (1 + gone..4).map(client).collect();
-    if query.iter().any(|(_, value)| value == "nobody") {
-        return Json(json!({"nodes": [], "total": 0, "truncated": false}));
-    }
-    let nodes = json!([{"node": "foghorn-1", "clients": clients}, {"node": "foghorn-2", "clients": [client(9)]}]);
+    let clients: Vec<_> = (1..4).map(client).collect();
+    let nodes = json!([{"node": "foghorn-1", "clients": clients, "total": clients.len()},
+        {"node": "foghorn-2", "clients": [client(9)], "total": 1}]);
     Json(json!({"nodes": nodes, "total": clients.len() + 1, "truncated": false}))
 }
 
@@ -104,29 +99,32 @@ async fn tail(Query(query): Query<Vec<(String, String)>>) -> Response {
         let mut event = json!({"at_ms": foghorn::event::now_ms(), "channel": format!("repo/{library}"), "type": kind,
             "recipients": if n % 3 == 2 { json!(2) } else { json!("all") }, "subscribers": n % 5, "bytes": 140 + n});
         if payload {
-            event["payload"] = json!(format!("{{\"type\":\"{kind}\",\"content\":{{\"note\":\"<b>{n}</b>\"}}}}"));
+            event["payload"] = json!({"type": kind, "content": {"note": format!("<b>{n}</b>")}});
         }
         async move {
             tokio::time::sleep(Duration::from_millis(if n == 0 { 0 } else { 150 })).await;
-            Some((Ok::<_, Infallible>(format!("data: {event}\n\n")), n + 1))
+            Some((Ok::<_, Infallible>(format!("event: event\ndata: {event}\n\n")), n + 1))
         }
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 
-async fn take(State(fake): State<Arc<Fake>>, request: Request) -> Response {
+async fn take(request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let answer = match path.as_str() {
-        "/api/v1/token" if body["token"] == "good" => json!({"valid": true, "header": {"alg": "HS256", "typ": "JWT"},
+        "/api/v1/token" if body["token"] == "good" => {
+            json!({"valid": true, "text": "It is good for subscribing to its library. It names a user: not for posting events.", "header": {"alg": "HS256", "typ": "JWT"},
             "claims": {"exp": 4_102_444_800_u64, "repo_id": "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c", "username": "a@example.com"},
-            "uses": {"subscribe": true, "events": false}, "expires_in_seconds": 7_265}),
-        "/api/v1/token" => json!({"valid": false, "cause": "signature", "header": null, "claims": null,
-            "uses": {"subscribe": false, "events": false}, "expires_in_seconds": null}),
+            "uses": {"subscribe": true, "events": false}, "expires_in_seconds": 7_265})
+        }
+        "/api/v1/token" => {
+            json!({"valid": false, "cause": "malformed", "text": "No: it is not a JWT.", "header": null, "claims": null,
+            "uses": {"subscribe": false, "events": false}, "expires_in_seconds": null})
+        }
         "/api/v1/disconnect" => json!({"disconnected": 1}),
         _ => json!({"accepted": true}),
     };
-    fake.posted.lock().expect("no panic").push((path, body));
     Json(answer).into_response()
 }

@@ -9,7 +9,9 @@
 
 mod client;
 mod config;
+mod examine;
 mod line;
+mod members;
 mod outgoing;
 mod probe;
 mod publisher;
@@ -22,17 +24,21 @@ mod waiting;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use examine::{ExamineError, Examined, examine};
 use line::Line;
+use members::Members;
 use outgoing::Outgoing;
 use receiver::Receiver;
 use shard::Shard;
 use waiting::Waiting;
 
+use super::cluster::{Peer, Seen};
 use super::follow::Follower;
-use super::{Health, Receipt, ShardHealth, Sink, partition};
+use super::{Health, Receipt, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::Event;
 use crate::metrics;
@@ -102,6 +108,7 @@ struct Inner {
     lines: Vec<Arc<Line>>,
     shards: Vec<Arc<Shard>>,
     waiting: Arc<Waiting>,
+    members: Arc<Members>,
     fatal: watch::Sender<Option<Fatal>>,
 }
 
@@ -124,7 +131,13 @@ impl RedisBroker {
             .unzip();
         let shards = shards(&config, &lines);
         let waiting = Arc::new(Waiting::new(config.waiting));
-        let broker = Self(Arc::new(Inner { lines, shards, waiting, fatal: watch::Sender::new(None) }));
+        let broker = Self(Arc::new(Inner {
+            lines,
+            shards,
+            waiting,
+            members: Members::new(tasks.clone()),
+            fatal: watch::Sender::new(None),
+        }));
         for (line, ends) in broker.0.lines.iter().zip(ends) {
             let (line, shard) = (Arc::clone(line), Arc::clone(broker.0.shard_of(line.partition)));
             let follower = Follower::new(config.replay, loss_origin);
@@ -134,10 +147,12 @@ impl RedisBroker {
             let waiting = Arc::clone(&broker.0.waiting);
             tasks.spawn("redis-publisher", publisher::run(line, shard, waiting, tasks.clone()));
         }
+        let members = || Arc::clone(&broker.0.members);
         for shard in &broker.0.shards {
             let fatal = broker.0.fatal.clone();
             tasks.spawn("redis-commands", Arc::clone(shard).run_commands(fatal, tasks.clone()));
-            tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(tasks.clone()));
+            tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(members(), tasks.clone()));
+            tasks.spawn("redis-lease", Arc::clone(shard).run_lease(members(), tasks.clone()));
         }
         tasks.spawn("redis-gauges", gauges(Arc::clone(&broker.0), tasks.clone()));
         Ok(broker)
@@ -163,8 +178,28 @@ impl RedisBroker {
             kind: "redis",
             partitions: self.0.lines.len() as u32,
             waiting: self.0.waiting.count(),
-            shards: shards.map(|shard| ShardHealth { name: shard.name().to_owned(), up: shard.is_up() }).collect(),
+            shards: shards.map(|shard| shard.health()).collect(),
         }
+    }
+
+    /// Makes a node known to the others.
+    pub fn join(&self, peer: &Arc<dyn Peer>) {
+        self.0.members.join(peer);
+    }
+
+    /// The node is about to end: the others need not wait for its lease to run out.
+    pub async fn leave(&self) {
+        self.0.members.leave(&self.0.shards).await;
+    }
+
+    /// All nodes whose leases hold.
+    pub fn nodes(&self) -> Vec<Seen> {
+        self.0.members.nodes()
+    }
+
+    /// Asks all of them.
+    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+        self.0.members.ask(&self.0.shards, question, expected, within).await
     }
 
     /// Waits until it turns out that this node cannot work with its Redis at all; the node must then stop.
@@ -189,11 +224,11 @@ impl Inner {
 
 fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
-    let make = |(index, server): (usize, &Server)| {
+    let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(server.clone(), &config.prefix, config.partitions, mine))
+        Arc::new(Shard::new(config, index, mine))
     };
-    config.shards.iter().enumerate().map(make).collect()
+    (0..count).map(make).collect()
 }
 
 /// Keeps the gauges of what waits.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::clients::Client;
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{HashesInterface, KeysInterface, PubsubInterface};
+use fred::error::Error;
+use fred::interfaces::{HashesInterface, KeysInterface};
 use fred::types::{Expiration, SetOptions, Value};
 use futures_util::future::join_all;
 use tokio::sync::watch;
@@ -17,10 +18,9 @@ use tokio::time::{Instant, sleep};
 
 use super::Fatal;
 use super::client::{self, Connected};
-use super::config::Layout;
 use super::line::Line;
 use super::script;
-use super::shard::Shard;
+use super::shard::{Failure, Shard};
 use crate::broker::log::{Known, Position};
 use crate::broker::wire;
 use crate::drain::Tasks;
@@ -67,7 +67,7 @@ impl Shard {
                     self.probe_until_broken(&connected, &mut trouble, &fatal, &tasks).await;
                     ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
                 }
-                Err(error) => trouble.log(&self.name, "cannot connect", &error),
+                Err(error) => trouble.log(&self.name, "cannot connect", &error.into()),
             }
             self.set_up(false);
             if tasks.is_stopped() {
@@ -113,13 +113,13 @@ impl Shard {
             tokio::select! {
                 () = sleep(if self.is_up() { PROBE } else { PROBE_DOWN }) => {}
                 () = self.probe_now.notified() => {}
-                () = tasks.stopped() => return self.until_idle(tasks).await,
+                () = tasks.stopped() => return self.until_idle().await,
             }
         }
     }
 
-    /// Keeps the client for publishers that still have something to send.
-    async fn until_idle(&self, _tasks: &Tasks) {
+    /// Keeps the client, 2 s at most, for what is still to be sent.
+    async fn until_idle(&self) {
         for _ in 0..100 {
             if self.lines.iter().all(|line| line.outgoing.lock().is_empty()) {
                 return;
@@ -129,7 +129,7 @@ impl Shard {
     }
 
     /// Checks the number of partitions, and renews what has a lifetime.
-    async fn renew(&self, client: &Client, fatal: &watch::Sender<Option<Fatal>>) -> Result<(), Error> {
+    async fn renew(&self, client: &Client, fatal: &watch::Sender<Option<Fatal>>) -> Result<(), Failure> {
         let (key, expiry) = (self.names.partitions(), Some(Expiration::EX(PARTITIONS_AGE_S)));
         let _: Value = client.set(&key, self.partitions.to_string(), expiry, Some(SetOptions::NX), false).await?;
         let found: Option<String> = client.get(&key).await?;
@@ -139,18 +139,18 @@ impl Shard {
             if !self.was_up.load(Ordering::Relaxed) {
                 fatal.send_replace(Some(problem));
             }
-            return Err(Error::new(ErrorKind::Unknown, "another number of partitions"));
+            return Err(Failure::Partitions);
         }
         let _: Value = client.expire(&key, PARTITIONS_AGE_S, None).await?;
         let age = script::STATE_AGE_MS as i64;
         let renewals =
             self.lines.iter().map(|line| client.pexpire::<Value, _>(self.names.state(line.partition), age, None));
-        join_all(renewals).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+        join_all(renewals).await.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Looks at the end of every log, and asks quiet channels for a sign of life. Returns whether every channel was
     /// heard and every partition is being followed.
-    async fn probe(&self, client: &Client) -> Result<bool, Error> {
+    async fn probe(&self, client: &Client) -> Result<bool, Failure> {
         let asked: Vec<(&Arc<Line>, Known, Option<Position>)> =
             self.lines.iter().map(|line| (line, *line.known.lock(), *line.confirmed.lock())).collect();
         let heads = asked.iter().map(|(line, ..)| {
@@ -167,7 +167,7 @@ impl Shard {
             line.head(head, known);
         }
         ::metrics::gauge!(metrics::REDIS_LAG, "shard" => self.name.clone()).set(behind as f64);
-        self.ask_quiet(client).await?;
+        self.ask_quiet().await?;
         let known = |line: &Arc<Line>| *line.known.lock() != Known::Nothing;
         let deaf = self.lines.iter().any(|line| line.silent_ms() > DEAF_MS);
         let subscribed = self.subscribed.load(Ordering::Acquire);
@@ -178,17 +178,10 @@ impl Shard {
         Ok(subscribed && !deaf && self.lines.iter().all(|line| line.is_proven() && known(line)))
     }
 
-    async fn ask_quiet(&self, client: &Client) -> Result<(), Error> {
+    async fn ask_quiet(&self) -> Result<(), Failure> {
         let quiet = self.lines.iter().filter(|line| line.should_ask(QUIET_MS));
-        let cluster = self.server.layout == Layout::Cluster;
-        let canaries = quiet.map(|line| async move {
-            let (channel, canary) = (self.names.channel(line.partition), wire::encode_canary());
-            if cluster {
-                client.spublish::<Value, _, _>(channel, canary).await
-            } else {
-                client.publish::<Value, _, _>(channel, canary).await
-            }
-        });
+        let canary = Bytes::from(wire::encode_canary());
+        let canaries = quiet.map(|line| self.tell(self.names.channel(line.partition), canary.clone()));
         join_all(canaries).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 }
@@ -205,7 +198,7 @@ fn lag(known: Known, head: Option<Position>) -> u64 {
 struct Trouble(Option<Instant>);
 
 impl Trouble {
-    fn log(&mut self, shard: &str, what: &str, error: &Error) {
+    fn log(&mut self, shard: &str, what: &str, error: &Failure) {
         if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
             self.0 = Some(Instant::now());
             tracing::warn!(shard, "Redis {what}: {error}; trying on");

@@ -11,6 +11,7 @@ use fred::interfaces::LuaInterface;
 use fred::types::Value;
 use sha1::{Digest, Sha1};
 
+use super::members::LEASE_MS;
 use crate::broker::log::{Cursor, Entry, EntryId, LOG_AGE_MS, LOG_ENTRIES, Page, Position};
 use crate::broker::wire;
 
@@ -70,6 +71,30 @@ return {head[1] or '', head[2] or '', head[3] or '', string.format('%.0f', now[1
     )
 });
 
+/// Renews a node's lease and reads all that hold. Arguments: the node's id, how long leases last, what it says.
+static LEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local now = redis.call('TIME')
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', ms) .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local leases = {string.format('%.0f', ms)}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local at = tonumber(string.match(all[i + 1], '^(%d+) '))
+  if at and ms - at <= tonumber(ARGV[2]) then
+    leases[#leases + 1] = all[i]
+    leases[#leases + 1] = all[i + 1]
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return leases
+",
+    )
+});
+
 struct Script {
     text: &'static str,
     sha: String,
@@ -120,6 +145,16 @@ impl Names {
     /// The key with the number of partitions.
     pub fn partitions(&self) -> String {
         format!("{}:partitions", self.prefix)
+    }
+
+    /// The hash with the nodes' leases.
+    pub fn nodes(&self) -> String {
+        format!("{{{}:nodes}}", self.prefix)
+    }
+
+    /// The channel on which nodes ask each other.
+    pub fn control(&self) -> String {
+        format!("{{{}:nodes}}{}", self.prefix, self.channel_suffix)
     }
 
     fn keys(&self, partition: u32) -> Vec<String> {
@@ -184,6 +219,35 @@ pub async fn read(client: &Client, names: &Names, partition: u32, cursor: Cursor
     // Whatever is not ours leaves a hole in the numbers, which is seen.
     let entries = entries.into_iter().filter_map(entry).collect();
     Ok(Page { head: position(&answer), now_ms, entries, more })
+}
+
+/// A node's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The node's id.
+    pub id: String,
+    /// What it says of itself.
+    pub view: Bytes,
+    /// When it was renewed, by Redis' clock, in Unix milliseconds.
+    pub at_ms: u64,
+}
+
+/// Renews the lease of the node `id`. Returns Redis' clock in Unix milliseconds, and all leases that hold.
+///
+/// # Errors
+/// Whatever the client met.
+pub async fn lease(client: &Client, names: &Names, id: &str, view: Bytes) -> Result<(u64, Vec<Lease>), Error> {
+    let args = vec![id.into(), LEASE_MS.to_string().into(), Value::Bytes(view)];
+    let mut answer = LEASE.call(client, vec![names.nodes()], args).await?.into_array().into_iter();
+    let now_ms = answer.next().as_ref().and_then(text).and_then(|ms| ms.parse().ok()).ok_or_else(odd)?;
+    let mut leases = Vec::new();
+    while let (Some(id), Some(value)) = (answer.next(), answer.next()) {
+        let (Some(id), Some(value)) = (text(&id), bytes(&value)) else { continue };
+        let Some(blank) = value.iter().position(|byte| *byte == b' ') else { continue };
+        let at_ms = std::str::from_utf8(&value[..blank]).ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+        leases.push(Lease { id, view: value.slice(blank + 1..), at_ms });
+    }
+    Ok((now_ms, leases))
 }
 
 /// Reads `epoch, number, id` as a script or `HMGET` answers them.

@@ -10,12 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::Error;
-use parking_lot::RwLock;
+use fred::interfaces::{HashesInterface, PubsubInterface};
+use fred::types::Value;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
-use super::config::{Layout, Server};
+use super::config::{Config, Layout, Server};
 use super::line::Line;
 use super::script::{self, Names, Published};
+use crate::broker::ShardHealth;
 use crate::broker::log::{Cursor, Page, Position};
 use crate::metrics;
 
@@ -25,6 +28,9 @@ pub enum Failure {
     /// There is no connection.
     #[error("not connected")]
     Down,
+    /// It is used with another number of partitions.
+    #[error("it is used with another number of partitions")]
+    Partitions,
     /// What the client met.
     #[error("{0}")]
     Redis(#[from] Error),
@@ -35,6 +41,7 @@ impl Failure {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Down => "down",
+            Self::Partitions => "partitions",
             Self::Redis(_) => "redis",
         }
     }
@@ -54,16 +61,27 @@ pub struct Shard {
     pub(super) was_up: AtomicBool,
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
+    pub(super) pulse: Mutex<Option<Pulse>>,
+}
+
+/// What the last renewal of this node's lease showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// How long it took.
+    pub round_trip: Duration,
+    /// How far this machine's clock is ahead of the shard's.
+    pub clock_offset_ms: i64,
 }
 
 impl Shard {
-    /// Not connected yet. `lines` are the partitions that live here.
-    pub fn new(server: Server, prefix: &str, partitions: u32, lines: Vec<Arc<Line>>) -> Self {
+    /// Not connected yet: number `index` of the shards, with the partitions that live there.
+    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>) -> Self {
+        let server = config.shards[index].clone();
         Self {
             name: server.name(),
-            names: Names::new(prefix, server.database, server.layout == Layout::Cluster),
+            names: Names::new(&config.prefix, server.database, server.layout == Layout::Cluster),
             server,
-            partitions,
+            partitions: config.partitions,
             lines,
             commands: RwLock::new(None),
             subscribed: AtomicBool::new(false),
@@ -71,6 +89,7 @@ impl Shard {
             was_up: AtomicBool::new(false),
             probe_now: Notify::new(),
             deaf: Notify::new(),
+            pulse: Mutex::new(None),
         }
     }
 
@@ -84,6 +103,17 @@ impl Shard {
         *self.up.borrow()
     }
 
+    /// How it is now.
+    pub fn health(&self) -> ShardHealth {
+        let pulse = self.pulse();
+        ShardHealth {
+            name: self.name.clone(),
+            up: self.is_up(),
+            round_trip: pulse.map(|pulse| pulse.round_trip),
+            clock_offset_ms: pulse.map(|pulse| pulse.clock_offset_ms),
+        }
+    }
+
     /// Waits until it comes up; if it is up, until it was down and came up again.
     pub async fn came_up(&self) {
         let mut watch = self.up.subscribe();
@@ -95,8 +125,28 @@ impl Shard {
         std::future::pending().await
     }
 
-    fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
         self.commands.read().clone().ok_or(Failure::Down)
+    }
+
+    /// What the last renewal of the lease showed; `None` while the shard is away.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.pulse.lock().filter(|_| self.is_up())
+    }
+
+    /// Says something to all nodes. Where it cannot be said, another shard may do.
+    pub async fn say(&self, message: Bytes) {
+        if let Err(error) = self.tell(self.names.control(), message).await {
+            tracing::debug!(shard = self.name, "the nodes cannot be asked: {error}");
+        }
+    }
+
+    /// Ends the lease of the node `id`.
+    pub async fn withdraw(&self, id: &str) {
+        let Ok(client) = self.client() else { return };
+        if let Err(error) = client.hdel::<Value, _, _>(self.names.nodes(), id).await {
+            tracing::debug!(shard = self.name, "a lease is left to run out: {error}");
+        }
     }
 
     /// See [`script::publish`].
@@ -112,6 +162,17 @@ impl Shard {
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
         Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+    }
+
+    /// Says something on a channel.
+    pub(super) async fn tell(&self, channel: String, message: Bytes) -> Result<(), Failure> {
+        let client = self.client()?;
+        let _: Value = if self.server.layout == Layout::Cluster {
+            client.spublish(channel, Value::Bytes(message)).await?
+        } else {
+            client.publish(channel, Value::Bytes(message)).await?
+        };
+        Ok(())
     }
 
     /// A publish took this long.

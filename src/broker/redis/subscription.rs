@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::{EventInterface, PubsubInterface};
-use fred::types::Message;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep};
 
 use super::config::Layout;
 use super::line::Line;
+use super::members::Members;
 use super::shard::Shard;
 use super::{client, script};
 use crate::broker::wire;
@@ -25,14 +26,14 @@ use crate::metrics;
 
 impl Shard {
     /// Keeps the subscription, until the process stops.
-    pub async fn run_subscription(self: Arc<Self>, tasks: Tasks) {
+    pub async fn run_subscription(self: Arc<Self>, members: Arc<Members>, tasks: Tasks) {
         let by_channel: HashMap<String, Arc<Line>> =
             self.lines.iter().map(|line| (self.names.channel(line.partition), Arc::clone(line))).collect();
         let mut pause = Duration::from_millis(50);
         loop {
             let started = Instant::now();
             let result = tokio::select! {
-                result = self.subscription(&by_channel) => result,
+                result = self.subscription(&by_channel, &members) => result,
                 () = tasks.stopped() => return,
             };
             self.subscribed.store(false, Ordering::Release);
@@ -54,16 +55,21 @@ impl Shard {
     }
 
     /// One subscription's life: until its connection ends or it is found to be deaf.
-    async fn subscription(&self, by_channel: &HashMap<String, Arc<Line>>) -> Result<(), Error> {
+    async fn subscription(
+        self: &Arc<Self>,
+        by_channel: &HashMap<String, Arc<Line>>,
+        members: &Arc<Members>,
+    ) -> Result<(), Error> {
         let mut connected = client::connect(&self.server, true).await?;
         let mut messages = connected.client.message_rx();
         self.lines.iter().for_each(|line| line.unproven());
-        let channels: Vec<String> = by_channel.keys().cloned().collect();
+        let control = self.names.control();
+        let channels: Vec<String> = by_channel.keys().chain([&control]).cloned().collect();
         if self.server.layout == Layout::Cluster {
             for channel in channels {
                 connected.client.ssubscribe(channel).await?;
             }
-        } else if !channels.is_empty() {
+        } else {
             connected.client.subscribe(channels).await?;
         }
         self.subscribed.store(true, Ordering::Release);
@@ -72,7 +78,16 @@ impl Shard {
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
-                    Ok(message) => hear(by_channel, &message),
+                    Ok(message) if *message.channel == *control => {
+                        if let Some(bytes) = script::bytes(&message.value) {
+                            members.heard(self, &bytes);
+                        }
+                    }
+                    Ok(message) => {
+                        if let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) {
+                            hear(line, bytes);
+                        }
+                    }
                     Err(RecvError::Lagged(count)) => {
                         tracing::warn!(shard = self.name, count, "messages came faster than they were taken: reading the logs");
                         self.lines.iter().for_each(|line| line.lag());
@@ -86,8 +101,7 @@ impl Shard {
     }
 }
 
-fn hear(by_channel: &HashMap<String, Arc<Line>>, message: &Message) {
-    let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) else { return };
+fn hear(line: &Line, bytes: Bytes) {
     match wire::decode_message(&bytes) {
         Ok(wire::Message::Canary) => line.canary(),
         _ => line.message(bytes),

@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Mint;
 use crate::cli::client::dial::Server;
-use crate::cli::client::exchange::Answer;
-use crate::cli::client::{ClientError, PATIENCE, post};
+use crate::cli::client::{PATIENCE, exchange, post};
 
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
@@ -122,7 +121,7 @@ async fn publish(State(stage): State<Arc<Stage>>, Json(posting): Json<Posting>) 
     }
 }
 
-async fn send(stage: &Stage, node: usize, event: String) -> Result<Answer, ClientError> {
+async fn send(stage: &Stage, node: usize, event: String) -> Result<exchange::Answer, crate::cli::client::ClientError> {
     let server = Server::parse(&format!("http://{}", stage.nodes[node]))?;
     post::event(&server, &stage.mint.events(TTL), event, PATIENCE).await
 }

@@ -7,7 +7,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 150;
 /** A young chart shows this much time at least, in milliseconds. */
 const YOUNG = 30_000;
-const EDGE = { left: 46, right: 10, top: 10, bottom: 20 };
+const EDGE = { left: 50, right: 10, top: 10, bottom: 20 };
 
 function svg(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);

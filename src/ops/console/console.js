@@ -50,6 +50,7 @@ cluster.start((overview, error) => {
   $('node').textContent = overview.node;
   $('version').textContent = overview.version;
   document.title = `${overview.node} · Foghorn console`;
+  tail.allow(overview.payloads);
   state('Live', 'good');
 });
 lookup.start();

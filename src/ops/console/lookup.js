@@ -32,7 +32,7 @@ function show(by, value, found) {
   const more = found.truncated ? ' (not all are shown)' : '';
   answer($('lookup-answer'), found.total === 0 ? 'Nobody holds it.' : `${clients} on ${on}${more}`);
   const parts = holders.flatMap((node) => [
-    el('h3', {}, node.node, el('span', { className: 'quiet' }, ` ${count(node.clients.length)}`)),
+    el('h3', {}, node.node, el('span', { className: 'quiet' }, ` ${count(node.total)}`)),
     el('div', { className: 'wide', role: 'region', tabIndex: 0, 'aria-label': `Clients of ${node.node}` },
       table(`Clients of ${node.node}`, COLUMNS, node.clients.map((client) => row(node.node, client)))),
   ]);

@@ -27,6 +27,12 @@ export function start() {
   });
 }
 
+/** Whether this node lets contents be seen. */
+export function allow(payloads) {
+  $('tail-payload').disabled = !payloads;
+  $('tail-hidden').hidden = payloads;
+}
+
 function listen() {
   stop('');
   const filters = new URLSearchParams();
@@ -40,7 +46,8 @@ function listen() {
     if (source.readyState === EventSource.CLOSED) stop('The node does not let this page listen. Load it again, and give the password.', 'bad');
     else answer($('tail-answer'), 'The connection was lost; trying again…', 'bad');
   };
-  source.onmessage = (message) => take(JSON.parse(message.data));
+  source.addEventListener('event', (message) => take(JSON.parse(message.data)));
+  source.addEventListener('missed', (message) => take(JSON.parse(message.data)));
   answer($('tail-answer'), 'Connecting…');
   $('tail-go').textContent = 'Stop';
 }
@@ -72,18 +79,15 @@ function flush() {
 }
 
 function item(event) {
+  if (event.missed) return el('li', { className: 'quiet' }, `${count(event.missed)} more, too fast for this page`);
   const subscribers = event.subscribers === 1 ? '1 subscriber' : `${count(event.subscribers)} subscribers`;
-  const whom = event.recipients === 'all' ? `to all, ${subscribers}` : `to ${count(event.recipients)} users, ${subscribers}`;
+  const users = event.recipients === 'all' ? 'all' : event.recipients === 1 ? '1 user' : `${count(event.recipients)} users`;
+  const whom = `to ${users}, ${subscribers}`;
   const line = el('li', {},
     el('time', { dateTime: new Date(event.at_ms).toISOString() }, clock(event.at_ms)), ' ',
     event.type ? el('b', {}, event.type) : null, event.type ? ' ' : null,
     el('code', {}, event.channel), ' ',
     el('span', { className: 'quiet' }, `${whom}, ${count(event.bytes)} bytes`));
-  if (event.payload !== undefined && event.payload !== null) {
-    const text = typeof event.payload === 'string' ? event.payload : JSON.stringify(event.payload);
-    line.append(el('pre', {}, text));
-  } else if ($('tail-payload').checked) {
-    line.append(' ', el('span', { className: 'quiet' }, '(content hidden: FOGHORN_OPS_PAYLOADS is not true)'));
-  }
+  if (event.payload !== undefined && event.payload !== null) line.append(el('pre', {}, JSON.stringify(event.payload)));
   return line;
 }

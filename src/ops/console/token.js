@@ -17,26 +17,20 @@ export function start() {
 }
 
 function explain(about) {
-  const good = about.valid;
   const left = about.expires_in_seconds;
-  const ends = left === null || left === undefined ? '' : left > 0 ? ` It is good for another ${span(left * 1000)}.` : ` It ran out ${span(left * 1000)} ago.`;
-  answer($('token-answer'), (good ? 'The token is good.' : `Not good: ${about.text ?? about.cause ?? 'refused'}.`) + ends, good ? 'good' : 'bad');
-  const uses = about.uses ?? {};
+  const ends = left === null ? '' : left > 0 ? ` It runs out in ${span(left * 1000)}.` : ` It ran out ${span(left * 1000)} ago.`;
+  answer($('token-answer'), about.text + ends, about.valid ? 'good' : 'bad');
   const rows = [
-    ['For subscribing', use(uses.subscribe)],
-    ['For posting events', use(uses.events)],
+    ['Subscribing', yes(about.uses.subscribe)],
+    ['Posting events', yes(about.uses.events)],
     ['Header', json(about.header)],
-    ['Claims', json(about.claims)],
+    [about.valid ? 'Claims' : 'Claims (not to be believed)', json(about.claims)],
   ];
   $('token-result').replaceChildren(el('dl', { className: 'facts' },
     ...rows.flatMap(([title, value]) => [el('dt', {}, title), el('dd', {}, value)])));
 }
 
-function use(value) {
-  if (value === true) return 'yes';
-  if (value === false || value === null || value === undefined) return 'no';
-  return typeof value === 'string' ? value : json(value);
-}
+const yes = (good) => (good ? 'good for it' : 'not good for it');
 
 function json(value) {
   return value === null || value === undefined ? '–' : el('pre', {}, JSON.stringify(value, null, 2));

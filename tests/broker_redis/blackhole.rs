@@ -1,0 +1,72 @@
+//! A TCP proxy whose connections can go deaf: they stay open and carry nothing more, as behind a firewall that forgot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+#[derive(Default)]
+struct Pipe {
+    deaf: AtomicBool,
+    subscribed: AtomicBool,
+}
+
+/// The proxy.
+pub struct Blackhole {
+    pub port: u16,
+    pipes: Arc<Mutex<Vec<Arc<Pipe>>>>,
+    subscriptions: Arc<AtomicUsize>,
+}
+
+impl Blackhole {
+    pub async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (pipes, subscriptions) = (Arc::<Mutex<Vec<Arc<Pipe>>>>::default(), Arc::<AtomicUsize>::default());
+        let (list, count) = (Arc::clone(&pipes), Arc::clone(&subscriptions));
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let pipe = Arc::<Pipe>::default();
+                list.lock().push(Arc::clone(&pipe));
+                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+                tokio::spawn(carry(near_in, far_out, Arc::clone(&pipe), Some(Arc::clone(&count))));
+                tokio::spawn(carry(far_in, near_out, pipe, None));
+            }
+        });
+        Self { port, pipes, subscriptions }
+    }
+
+    pub fn swallow_what_is_open(&self) {
+        self.pipes.lock().iter().for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
+    }
+
+    pub fn swallow_subscriptions(&self) {
+        let pipes = self.pipes.lock();
+        let subscribed = pipes.iter().filter(|pipe| pipe.subscribed.load(Ordering::SeqCst));
+        subscribed.for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
+    }
+
+    /// How many connections have subscribed so far.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.load(Ordering::SeqCst)
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, pipe: Arc<Pipe>, count: Option<Arc<AtomicUsize>>) {
+    let mut buffer = vec![0; 16_384];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if let Some(count) = &count
+            && buffer[..read].windows(9).any(|window| window.eq_ignore_ascii_case(b"subscribe"))
+            && !pipe.subscribed.swap(true, Ordering::SeqCst)
+        {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        if !pipe.deaf.load(Ordering::SeqCst) && to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
