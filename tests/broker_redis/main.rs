@@ -8,6 +8,7 @@ mod cluster;
 mod node;
 mod sentinel;
 mod servers;
+mod tls;
 
 use std::time::Duration;
 
