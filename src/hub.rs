@@ -37,10 +37,19 @@ pub type Position = u64;
 /// One subscription.
 #[derive(Clone)]
 pub struct Subscriber {
+    /// The outbox's number; here too, so that looking for it does not touch every outbox.
+    id: u64,
     /// Whose it is; empty for nobody.
     pub user: Arc<str>,
     /// Where its messages go.
     pub outbox: Arc<Outbox>,
+}
+
+impl Subscriber {
+    /// The subscription of `outbox` on behalf of `user`.
+    pub fn new(user: Arc<str>, outbox: Arc<Outbox>) -> Self {
+        Self { id: outbox.id(), user, outbox }
+    }
 }
 
 struct Recent {
@@ -122,18 +131,12 @@ impl Hub {
         &self.shards[(self.hasher.hash_one(channel) >> 32) as usize % SHARDS]
     }
 
-    /// Subscribes; where this outbox is subscribed already, only the user changes. A new subscriber is first given the
-    /// channel's recent events, those after `seen` where it had some before.
+    /// Subscribes an outbox that is not subscribed to the channel yet. It is first given the channel's recent events, those
+    /// after `seen` where it had some before.
     pub fn subscribe(&self, channel: &Channel, new: Subscriber, seen: Option<Position>) {
         let mut shard = self.shard(channel).lock();
         let known = shard.channels.len();
         let entry = shard.channels.entry(channel.clone()).or_default();
-        if let Some(at) = entry.list.iter().position(|s| s.outbox.id() == new.outbox.id()) {
-            if entry.list[at].user != new.user {
-                Arc::make_mut(&mut entry.list)[at].user = new.user;
-            }
-            return;
-        }
         let frames = entry.recent_for(&new.user, seen, self.replay);
         if !frames.is_empty() {
             self.meters.replayed.increment(frames.len() as u64);
@@ -147,13 +150,24 @@ impl Hub {
         self.meters.channels.increment((shard.channels.len() - known) as f64);
     }
 
+    /// The subscription of the outbox `id`, if there is one, belongs to `user` from now on.
+    pub fn change_user(&self, channel: &Channel, id: u64, user: Arc<str>) {
+        let mut shard = self.shard(channel).lock();
+        let Some(entry) = shard.channels.get_mut(channel) else { return };
+        if let Some(at) = entry.position(id)
+            && entry.list[at].user != user
+        {
+            Arc::make_mut(&mut entry.list)[at].user = user;
+        }
+    }
+
     /// Ends the subscription of the outbox `id`. Returns up to where it has been given the channel's events; `None`
     /// where there was no subscription.
     pub fn unsubscribe(&self, channel: &Channel, id: u64) -> Option<Position> {
         let mut shard = self.shard(channel).lock();
         let position = shard.position;
         let entry = shard.channels.get_mut(channel)?;
-        let at = entry.list.iter().position(|s| s.outbox.id() == id)?;
+        let at = entry.position(id)?;
         let list = Arc::make_mut(&mut entry.list);
         list.swap_remove(at);
         if list.capacity() > 4 * list.len().max(4) {
@@ -273,6 +287,10 @@ impl Hub {
 }
 
 impl Subscribers {
+    fn position(&self, id: u64) -> Option<usize> {
+        self.list.iter().position(|subscriber| subscriber.id == id)
+    }
+
     fn is_idle(&self) -> bool {
         self.list.is_empty() && self.recent.is_empty()
     }
@@ -319,7 +337,7 @@ mod tests {
     }
 
     fn subscriber(outbox: &Arc<Outbox>, user: &str) -> Subscriber {
-        Subscriber { user: user.into(), outbox: Arc::clone(outbox) }
+        Subscriber::new(user.into(), Arc::clone(outbox))
     }
 
     /// What has come so far, up to and including the message `last`.
@@ -342,7 +360,8 @@ mod tests {
         hub.deliver(event(2, Recipients::users(["bob"]))).await;
         hub.deliver(event(3, Recipients::users(["ann"]))).await;
         hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
-        hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
+        hub.change_user(&channel, 1, "bob".into());
+        hub.change_user(&channel, 1, "ann".into());
         hub.deliver(event(4, Recipients::All)).await;
         assert_eq!(until(&mut far, 4).await, [1, 3, 4]);
         let left = hub.unsubscribe(&channel, 1).unwrap();
