@@ -23,7 +23,7 @@ PROGRAMS=(
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
 )
 # Files that packages without a program of their own bring.
-FILES=(/usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 
 CARGO_DENY=0.20.2
 
