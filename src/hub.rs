@@ -322,13 +322,17 @@ mod tests {
     const BOUNDS: Bounds = Bounds { messages: 100, bytes: 1 << 20 };
 
     async fn client(id: u64) -> (Arc<Outbox>, TcpStream) {
+        bounded(id, BOUNDS).await
+    }
+
+    async fn bounded(id: u64, bounds: Bounds) -> (Arc<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (reader, writer) = near.unwrap().0.into_split();
         reader.as_ref().writable().await.unwrap();
         // Kept, or the socket would be shut down in one direction.
         std::mem::forget(reader);
-        (Outbox::new(id, Client::Other, BOUNDS, writer), far.unwrap())
+        (Outbox::new(id, Client::Other, bounds, writer), far.unwrap())
     }
 
     fn event(n: u32, recipients: Recipients) -> Event {
@@ -349,6 +353,23 @@ mod tests {
             got.push(std::str::from_utf8(&frame[2..]).unwrap().parse().unwrap());
         }
         got
+    }
+
+    #[tokio::test]
+    async fn an_event_reaches_more_receivers_than_the_reference_can_count() {
+        const RECEIVERS: usize = 65_536 + 64;
+        let (hub, channel) = (Hub::new(Duration::ZERO, 0), Channel::new("repo", "a"));
+        let bounds = Bounds { messages: RECEIVERS, bytes: 1 << 20 };
+        let (outbox, mut far) = bounded(1, bounds).await;
+        // No process may open so many sockets everywhere: one outbox stands for all of them.
+        let list = Arc::new(vec![subscriber(&outbox, "ann"); RECEIVERS]);
+        hub.shard(&channel).lock().channels.entry(channel).or_default().list = list;
+        hub.deliver(event(1, Recipients::All)).await;
+        let mut frames = vec![0; 6 * RECEIVERS];
+        let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
+        let (read, flushed) = tokio::join!(far.read_exact(&mut frames), flush);
+        assert!(read.is_ok() && flushed.is_ok());
+        assert!(frames.chunks(6).all(|frame| frame == b"\x81\x040001"));
     }
 
     #[tokio::test]
