@@ -19,7 +19,7 @@ PROGRAMS=(
     haproxy:haproxy nginx:nginx apache2:apache2-bin
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
     chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
-    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose
+    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
 )
 # Files that packages without a program of their own bring.
