@@ -19,9 +19,12 @@ PROGRAMS=(
     haproxy:haproxy nginx:nginx apache2:apache2-bin
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
     chromium:chromium ip:iproute2 unshare:util-linux
+    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose
+    systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
 )
 # Files that packages without a program of their own bring.
-FILES=(/usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+FILES=(/usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
+    /usr/lib/python3.11/ensurepip/__init__.py:python3-venv)
 
 export DEBIAN_FRONTEND=noninteractive
 export PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"

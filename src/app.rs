@@ -2,6 +2,8 @@
 //!
 //! Invariant: the whole life of a node is on this page, and nothing else knows all of its parts.
 
+mod operations;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,18 +16,21 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use crate::auth::{self, Keys};
 use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
-use crate::config::{Config, DbTls};
+use crate::broker::redis::{self, RedisBroker};
+use crate::config::{self, Config, DbTls, RedisSettings};
 use crate::connection::door::{self, Door};
 use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
 use crate::connection::upgrade::Shared;
 use crate::connection::{Close, pace};
 use crate::dialect::seafile::groups::{self, Groups, Tls};
+use crate::dialect::seafile::message::CHANNEL_KIND;
 use crate::dialect::seafile::order::{self, Directory, Order};
 use crate::dialect::seafile::{self, Seafile};
 use crate::drain::{Life, Phase, Tasks};
 use crate::hub::Hub;
 use crate::listen::Server;
+use crate::listen::tls::{self, TlsError};
 use crate::node::Node;
 use crate::ops::{self, Ops};
 use crate::sink::NodeSink;
@@ -50,9 +55,18 @@ pub enum AppError {
         /// What the system says.
         source: io::Error,
     },
+    /// The certificate of the ops address cannot be used.
+    #[error("FOGHORN_OPS_TLS_CERT, FOGHORN_OPS_TLS_KEY: {0}")]
+    Tls(#[from] TlsError),
     /// The token machinery does not work in this build.
     #[error("tokens cannot be checked: {0}")]
     Tokens(#[from] auth::Refusal),
+    /// The broker's settings do not fit together.
+    #[error(transparent)]
+    Broker(#[from] redis::ConfigFault),
+    /// This node cannot work with its Redis at all.
+    #[error(transparent)]
+    Fatal(#[from] redis::Fatal),
 }
 
 impl AppError {
@@ -60,7 +74,10 @@ impl AppError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::Bind { .. } => "bind",
+            Self::Tls(_) => "tls",
             Self::Tokens(_) => "tokens",
+            Self::Broker(_) => "broker",
+            Self::Fatal(_) => "fatal",
         }
     }
 }
@@ -111,12 +128,17 @@ pub async fn start(
         bind(&config.http.host, config.http.port, "NOTIFICATION_SERVER_HOST, NOTIFICATION_SERVER_PORT").await?;
     let ops_listener = bind(&config.ops_addr.ip().to_string(), config.ops_addr.port(), "FOGHORN_OPS_ADDR").await?;
 
+    let ops_tls = config.ops.tls.as_ref().map(|(cert, key)| tls::Tls::load(cert, key)).transpose()?;
+
     let (life, front, back) = (Life::default(), Tasks::new(), Tasks::new());
     let hub = Hub::new(config.replay, REPLAY_BYTES);
     let sink = NodeSink::new(Arc::clone(&hub), back.clone(), config.resync_window);
     let broker = match shared {
         Some(memory) => attach(memory, sink),
-        None => attach(MemoryBroker::start(config.partitions, &back), sink),
+        None => match &config.redis {
+            Some(settings) => Broker::Redis(RedisBroker::start(redis_config(config, settings), sink, &back)?),
+            None => attach(MemoryBroker::start(config.partitions, &back), sink),
+        },
     };
     let node = Node::new(Arc::clone(&hub), broker, config.replay);
     upkeep(&back, hub, recorder.clone());
@@ -138,16 +160,35 @@ pub async fn start(
     let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
-    Server { router: seafile::router(dialect), door, handshake }.run(client_listener, &front);
-    let ops = Arc::new(Ops { life: life.clone(), node: node.clone(), recorder });
-    Server { router: ops::router(ops), door: Door::new(door::Limits::default()), handshake }.run(ops_listener, &back);
-    life.advance(Phase::Running);
+    Server { router: seafile::router(Arc::clone(&dialect)), door, handshake }.run(client_listener, &front);
+    let ops = Ops::new(ops::Parts {
+        identity: operations::identity(config, client_addr, ops_addr),
+        life: life.clone(),
+        node: node.clone(),
+        register: Arc::clone(&register),
+        keys: keys.clone(),
+        recorder,
+        post: operations::poster(dialect),
+        library_kind: CHANNEL_KIND,
+        payloads: config.ops.payloads,
+        tasks: back.clone(),
+    });
+    ops.start();
+    let router = ops::router(ops, operations::guard(config, ops_addr));
+    let door = Door::new(door::Limits::default());
+    Server { router, door, handshake }.run_with(ops_listener, ops_tls, &back);
+    become_ready(&back, life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
     Ok(Running { client_addr, ops_addr, keys, node, order, register, life, front, back, settle, drain })
 }
 
 impl Running {
+    /// Waits until it turns out that this node cannot work with its Redis at all.
+    pub async fn fatal(&self) -> AppError {
+        self.node.fatal().await.into()
+    }
+
     /// Ends the node: not ready, a time for proxies to see it, every connection closed at an even pace, the broker's
     /// queue handed over. Returns whether all of it was done by the deadline.
     pub async fn drain(self) -> bool {
@@ -169,6 +210,7 @@ impl Running {
         }
         let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
         let mut clean = wait_until(handed_over, left()).await;
+        self.node.broker().leave().await;
         self.back.stop();
         clean &= self.back.finish(left().max(Duration::from_secs(1))).await;
         tracing::info!(clean, "ended");
@@ -208,6 +250,17 @@ fn limits(config: &Config) -> door::Limits {
     }
 }
 
+fn redis_config(config: &Config, settings: &RedisSettings) -> redis::Config {
+    let waiting = &config.waiting;
+    redis::Config {
+        shards: settings.shards.clone(),
+        prefix: settings.prefix.clone(),
+        partitions: config.partitions,
+        replay: config.replay,
+        waiting: redis::Bounds { count: waiting.events, bytes: waiting.bytes, age: waiting.age },
+    }
+}
+
 fn seafile_config(config: &Config) -> seafile::Config {
     seafile::Config {
         max_event: config.limits.event_bytes,
@@ -216,27 +269,44 @@ fn seafile_config(config: &Config) -> seafile::Config {
     }
 }
 
+/// Where the ccnet database is, for who looks into it.
+pub(crate) fn groups_config(database: &config::Groups) -> groups::Config {
+    groups::Config {
+        host: database.host.clone(),
+        port: database.port,
+        user: database.user.clone(),
+        password: database.password.0.clone(),
+        database: database.ccnet_db.clone(),
+        tls: match database.tls {
+            DbTls::Off => Tls::Off,
+            DbTls::On => Tls::On,
+            DbTls::Verify => Tls::Verify,
+        },
+        ca: database.ca.clone(),
+    }
+}
+
 fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
-    let directory = config.groups.as_ref().map(|database| {
-        let config = groups::Config {
-            host: database.host.clone(),
-            port: database.port,
-            user: database.user.clone(),
-            password: database.password.0.clone(),
-            database: database.ccnet_db.clone(),
-            tls: match database.tls {
-                DbTls::Off => Tls::Off,
-                DbTls::On => Tls::On,
-                DbTls::Verify => Tls::Verify,
-            },
-            ca: database.ca.clone(),
-        };
-        Arc::new(Groups::new(&config, tasks.clone())) as Arc<dyn Directory>
-    });
+    let directory = config
+        .groups
+        .as_ref()
+        .map(|database| Arc::new(Groups::new(&groups_config(database), tasks.clone())) as Arc<dyn Directory>);
     if directory.is_none() {
         tracing::warn!("no database is configured (SEAFILE_MYSQL_DB_HOST): events for groups will go to nobody");
     }
     Order::new(move |event| node.publish(event), directory, order::Limits::default(), tasks.clone())
+}
+
+/// The node is ready once it has heard from all its shards; until then it serves, but proxies should prefer others.
+fn become_ready(tasks: &Tasks, life: Life, node: Node) {
+    let inner = tasks.clone();
+    tasks.spawn("readiness", async move {
+        let all_up = wait_until(|| node.health().shards.iter().all(|shard| shard.up), Duration::MAX);
+        tokio::select! {
+            _ = all_up => life.advance(Phase::Running),
+            () = inner.stopped() => {}
+        }
+    });
 }
 
 /// What has to be done every now and then.

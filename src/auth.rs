@@ -3,6 +3,8 @@
 //! Invariant: a token is good only if a key signed it (HS256, HS384 or HS512), its `exp` is later than now, to the
 //! second, and every claim we know is of its right JSON type under its exact name. No key is ever printed.
 
+pub mod explain;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

@@ -105,9 +105,13 @@ impl Server {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_buf_size(32 * 1024);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        let ended = tokio::time::timeout(self.handshake, connection.as_mut()).await;
-        if ended.is_ok() || knocking.lock().is_some() {
-            return;
+        tokio::select! {
+            ended = tokio::time::timeout(self.handshake, connection.as_mut()) => {
+                if ended.is_ok() || knocking.lock().is_some() {
+                    return;
+                }
+            }
+            () = tasks.stopped() => {}
         }
         tokio::select! {
             // How an HTTP connection ends is the peer's business; requests have been answered and counted.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use crate::broker::Receipt;
-use crate::broker::{Broker, Health};
+use crate::broker::{Broker, Health, redis};
 use crate::connection::outbox::Outbox;
 use crate::event::{Channel, Event};
 use crate::hub::{Hub, Position, Subscriber};
@@ -52,6 +52,11 @@ impl Node {
     /// How the broker is.
     pub fn health(&self) -> Health {
         self.broker.health()
+    }
+
+    /// Waits until it turns out that the broker cannot work at all; see [`Broker::fatal`].
+    pub async fn fatal(&self) -> redis::Fatal {
+        self.broker.fatal().await
     }
 
     /// A connection that may subscribe.

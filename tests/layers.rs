@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dialect::seafile::message", SESSION),
     ("dialect::seafile::session", SESSION),
     ("dialect::seafile", &["event", "auth", "connection", "node", "drain", "metrics"]),
-    ("ops", &["node", "drain", "metrics"]),
+    ("ops", &["event", "auth", "broker", "connection", "hub", "node", "drain", "metrics"]),
     // Each setting ends in the configuration struct of the module it is for.
     ("config", &["*"]),
     ("app", &["*"]),

@@ -236,6 +236,14 @@ impl Crew {
         Ok(all)
     }
 
+    /// No more clients hang up at random from here.
+    ///
+    /// # Errors
+    /// When a worker is gone.
+    pub fn calm(&mut self) -> Result<(), Failed> {
+        self.tell_all(&Order::Calm)
+    }
+
     /// Balances the books.
     ///
     /// # Errors

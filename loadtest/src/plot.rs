@@ -53,9 +53,13 @@ impl Axis {
         self.from + (v.log10() - self.lo) / (self.hi - self.lo) * (self.to - self.from)
     }
 
-    /// 1, 2 and 5 of each decade, or only the 1 where there are many.
+    /// 1, 2 and 5 of each decade; only the 1 where there are many decades, all digits where there is less than one.
     fn ticks(&self) -> Vec<f64> {
-        let steps: &[f64] = if self.hi - self.lo > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let steps: &[f64] = match self.hi - self.lo {
+            d if d > 3.0 => &[1.0],
+            d if d > 0.7 => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        };
         let decades = self.lo.floor() as i32..=self.hi.ceil() as i32;
         let all = decades.flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
         all.filter(|v| (self.lo..=self.hi).contains(&v.log10())).collect()

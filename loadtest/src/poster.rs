@@ -136,6 +136,8 @@ impl Line {
                 Ok(0) => return Err("no answer: closed".into()),
                 Ok(n) => self.inbox.extend_from_slice(&some[..n]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // What a socket's time limit looks like.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err("no answer in time".into()),
                 Err(e) => return Err(format!("no answer: {}", e.kind())),
             }
         }

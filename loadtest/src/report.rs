@@ -230,7 +230,7 @@ fn machine() -> Value {
 /// Three digits that mean something.
 fn digits(x: f64) -> String {
     match x.abs() {
-        0.0 => "0".into(),
+        a if a.fract() == 0.0 && a < 1000.0 => format!("{x}"),
         a if a >= 1000.0 => thousands(x.round() as u64),
         a if a >= 100.0 => format!("{x:.0}"),
         a if a >= 10.0 => format!("{x:.1}"),
@@ -287,7 +287,7 @@ mod tests {
         let s = r.ratio("time to the last, ms", 10_000, "server").unwrap();
         assert_eq!((s.median, s.min, s.max), (3.0, 2.0, 4.0));
         let t = r.table();
-        assert!(t.contains("10,000 subscribers") && t.contains("3.00 (2.00–4.00)"), "{t}");
+        assert!(t.contains("10,000 subscribers") && t.contains("3 (2–4)"), "{t}");
     }
 
     #[test]

@@ -94,6 +94,10 @@ pub struct ShardHealth {
     pub name: String,
     /// Whether it answers and this node hears it.
     pub up: bool,
+    /// How long it last took to answer; `None` where it has not, or is away.
+    pub round_trip: Option<Duration>,
+    /// How far this machine's clock is ahead of its clock.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// How the broker is, as readiness and the node list see it.
@@ -135,6 +139,14 @@ impl Broker {
         }
     }
 
+    /// Waits until it turns out that this node cannot work with its broker at all: for ever, as a rule.
+    pub async fn fatal(&self) -> redis::Fatal {
+        match self {
+            Self::Memory(_) => std::future::pending().await,
+            Self::Redis(broker) => broker.fatal().await,
+        }
+    }
+
     /// Makes `peer` known to the cluster, for as long as it lives.
     pub fn join(&self, peer: &Arc<dyn Peer>) {
         match self {
@@ -143,11 +155,20 @@ impl Broker {
         }
     }
 
-    /// All nodes of the cluster, this one included, as far as they can be seen `within` this time.
-    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
+    /// Takes this node out of the others' view, before it ends.
+    pub async fn leave(&self) {
+        match self {
+            // Whoever looks there sees those that live.
+            Self::Memory(_) => {}
+            Self::Redis(broker) => broker.leave().await,
+        }
+    }
+
+    /// All nodes of the cluster, this one included, as they were last seen.
+    pub fn nodes(&self) -> Vec<Seen> {
         match self {
             Self::Memory(broker) => broker.nodes(),
-            Self::Redis(broker) => broker.nodes(within).await,
+            Self::Redis(broker) => broker.nodes(),
         }
     }
 

@@ -31,6 +31,31 @@ mod tests {
         assert_eq!(fnv1a64(b"foobar"), 0x8594_4171_f739_67e8);
     }
 
+    /// Computed by another implementation of both functions. A change here splits clusters of mixed versions.
+    #[test]
+    fn golden_vectors_of_partitions() {
+        for (name, hash, of_64, of_7, of_1024) in [
+            ("", 0xf53f_cff2_b1f1_7096, 46, 3, 615),
+            ("a", 0xacdf_5064_5d42_f3b5, 8, 6, 8),
+            ("7f3a1c52-0000-4000-8000-000000000001", 0x2d0d_491f_d804_012b, 57, 1, 841),
+            ("7f3a1c52-0000-4000-8000-000000000002", 0x2d0d_4a1f_d804_02de, 40, 0, 998),
+            ("中文", 0xa48f_1a3b_6dc5_fdee, 50, 3, 861),
+        ] {
+            let channel = Channel::new("repo", name);
+            assert_eq!(fnv1a64(channel.as_str().as_bytes()), hash, "{name}");
+            assert_eq!((of(&channel, 64), of(&channel, 7), of(&channel, 1024)), (of_64, of_7, of_1024), "{name}");
+        }
+    }
+
+    #[test]
+    fn golden_vectors_of_shards() {
+        let of_sixteen = |shards| (0..16).map(|partition| shard(partition, shards)).collect::<Vec<_>>();
+        assert_eq!(of_sixteen(1), [0; 16]);
+        assert_eq!(of_sixteen(2), [0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0]);
+        assert_eq!(of_sixteen(3), [0, 0, 0, 2, 1, 1, 2, 0, 0, 2, 2, 2, 1, 0, 0, 0]);
+        assert_eq!(of_sixteen(5), [0, 0, 3, 3, 1, 4, 2, 0, 4, 2, 2, 2, 1, 0, 0, 4]);
+    }
+
     #[test]
     fn growing_moves_channels_to_the_new_partition_only() {
         for n in 1..64 {

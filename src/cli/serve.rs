@@ -64,7 +64,13 @@ async fn serve(config: Config, logging: &Logging, sources: &Sources) -> Result<b
     let mut signals = Signals::listen()?;
     let recorder = ops::install_recorder()?;
     let running = app::start(&config, None, recorder).await?;
-    signals.ended_or(|| reload(&config, sources, &running, logging)).await;
+    tokio::select! {
+        () = signals.ended_or(|| reload(&config, sources, &running, logging)) => {}
+        fatal = running.fatal() => {
+            running.stop().await;
+            return Err(fatal.into());
+        }
+    }
     let clean = tokio::select! {
         clean = running.drain() => clean,
         () = signals.ended_or(|| {}) => {

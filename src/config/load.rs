@@ -2,14 +2,13 @@
 //!
 //! Invariant: the settings are read in the order of the table, each once, whatever is wrong with those before it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-
-use url::Url;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings as s;
 use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
+use crate::broker::redis::Server;
 
 /// Everything that reading the configuration brought to light.
 #[derive(Debug)]
@@ -28,6 +27,11 @@ impl Report {
     /// Every fault.
     pub fn into_config(self) -> Result<Config, ConfigError> {
         if self.faults.is_empty() { Ok(self.config) } else { Err(ConfigError::Faults(self.faults)) }
+    }
+
+    /// What could be read, with defaults in the place of what is wrong: for looking, never for serving.
+    pub fn so_far(&self) -> &Config {
+        &self.config
     }
 
     /// What works and yet may be a mistake.
@@ -155,13 +159,13 @@ fn groups(r: &mut Reader) -> Option<Groups> {
 }
 
 fn redis(r: &mut Reader) -> Option<RedisSettings> {
-    let urls = r.value(&s::REDIS_URLS);
+    let shards = r.value(&s::REDIS_URLS);
     let host = r.optional(&s::REDIS_HOST);
     let port = r.value(&s::REDIS_PORT);
     let password = r.optional(&s::REDIS_PASSWORD);
     let prefix = r.value(&s::REDIS_PREFIX);
-    if !urls.is_empty() {
-        return Some(RedisSettings { urls, prefix });
+    if !shards.is_empty() {
+        return Some(RedisSettings { shards, prefix });
     }
     let Some(host) = host else {
         if password.is_some() && !r.is_set(&s::REDIS_HOST.row) {
@@ -169,20 +173,8 @@ fn redis(r: &mut Reader) -> Option<RedisSettings> {
         }
         return None;
     };
-    match redis_url(&host, port, password.as_deref()) {
-        Some(url) => Some(RedisSettings { urls: vec![url], prefix }),
-        None => {
-            r.fault(s::REDIS_HOST.row.name, format!("should be {}", s::REDIS_HOST.row.shape));
-            None
-        }
-    }
-}
-
-fn redis_url(host: &str, port: u16, password: Option<&str>) -> Option<String> {
-    let host = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host.to_owned() };
-    let mut url = Url::parse(&format!("redis://{host}:{port}")).ok()?;
-    url.set_password(password).ok()?;
-    Some(url.into())
+    let server = Server { password, ..Server::single(&host, port) };
+    Some(RedisSettings { shards: vec![server], prefix })
 }
 
 fn limits(r: &mut Reader) -> Limits {

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::broker::redis::Server;
+
 pub use load::{Report, key, load, ops_addr};
 pub use reader::{Entry, Fault, Source, Sources};
 
@@ -151,19 +153,12 @@ pub struct Groups {
 }
 
 /// Where Redis is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// One URL a shard, passwords inside.
-    pub urls: Vec<String>,
+    pub shards: Vec<Server>,
     /// What keys and channels begin with.
     pub prefix: String,
-}
-
-impl fmt::Debug for RedisSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls = parse::mask_urls(&self.urls.join(","));
-        f.debug_struct("RedisSettings").field("urls", &urls).field("prefix", &self.prefix).finish()
-    }
 }
 
 /// What may wait for a Redis that is away.

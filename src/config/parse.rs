@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{DbTls, LogFormat, LogLevel};
+use crate::broker::redis::{Server, parse_urls};
 
 /// A value that is not understood, with a hint where the mistake is a known one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,21 +200,12 @@ pub fn label(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// Redis URLs. What is wrong is told without the URL itself, which may hold a password.
-pub fn redis_urls(text: &str) -> Result<Vec<String>, Wrong> {
-    pieces(text).enumerate().map(|(index, piece)| redis_url(index + 1, piece)).collect()
-}
-
-fn redis_url(number: usize, piece: &str) -> Result<String, Wrong> {
-    let url = Url::parse(piece).map_err(|error| Wrong::because(format!("URL {number} is not understood: {error}.")))?;
-    let (base, kind) = url.scheme().split_once('-').unwrap_or((url.scheme(), ""));
-    if !matches!(base, "redis" | "rediss") || !matches!(kind, "" | "sentinel" | "cluster") {
-        return Err(Wrong::because(format!("URL {number} begins with {}://.", url.scheme())));
+/// One Redis deployment after the other; hosts of one may be separated by commas too.
+pub fn redis_urls(text: &str) -> Result<Vec<Server>, Wrong> {
+    if text.is_empty() {
+        return Ok(Vec::new());
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(Wrong::because(format!("URL {number} names no host.")));
-    }
-    Ok(piece.to_owned())
+    parse_urls(text).map_err(|fault| Wrong::because(format!("{fault}.")))
 }
 
 /// The URLs of a list with every password in them masked; a piece that is no URL is masked whole.
@@ -287,7 +279,7 @@ mod tests {
 
     #[test]
     fn redis_urls_are_checked_and_shown_without_passwords() {
-        assert!(redis_urls("redis://:pa:ss@h:1/0, rediss-cluster://h,redis-sentinel://s:26379?node=t:1").is_ok());
+        assert!(redis_urls("redis://:pa:ss@h:1/0, rediss-cluster://h,redis-sentinel://s:26379,t:1/main").is_ok());
         for bad in ["http://h", "redis-ring://h", "h:6379", "redis://"] {
             assert!(redis_urls(bad).is_err(), "{bad}");
         }

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 use super::parse::{self, Wrong};
 use super::{DbTls, LogFormat, LogLevel};
+use crate::broker::redis::Server;
 
 /// What of a setting's value may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +187,7 @@ settings! {
             "Certificates that vouch for the database's, instead of the public authorities; goes with `FOGHORN_DB_TLS=verify`.";
     }
     "Cluster" {
-        REDIS_URLS: Vec<String> = "FOGHORN_REDIS_URLS" [mask Urls]
+        REDIS_URLS: Vec<Server> = "FOGHORN_REDIS_URLS" [mask Urls]
             "", parse::redis_urls, "URLs, comma-separated, such as redis://:password@10.0.0.5:6379/0",
             "One URL for each Redis deployment (shard): `redis://`, `rediss://` (TLS), `redis-sentinel://`, `redis-cluster://`. The same on all nodes, in the same order. Neither this nor `REDIS_HOST`: the node stands alone.";
         REDIS_HOST: String = "REDIS_HOST"

@@ -57,11 +57,13 @@ fn all_faults_are_told_at_once_and_secrets_are_not() {
 fn seafiles_redis_is_used_where_no_urls_are_given() {
     let seafile = [("JWT_PRIVATE_KEY", "k"), ("REDIS_HOST", "::1"), ("REDIS_PASSWORD", "p@ss:/w")];
     let redis = load_env(&seafile).into_config().unwrap().redis.unwrap();
-    assert_eq!(redis.urls, ["redis://:p%40ss%3A%2Fw@[::1]:6379"]);
+    assert_eq!(redis.shards[0].password.as_deref(), Some("p@ss:/w"));
+    assert_eq!(redis.shards[0].hosts, [("::1".to_owned(), 6379)]);
     assert!(!format!("{redis:?}").contains("p%40ss"));
     let mut own = seafile.to_vec();
     own.push(("FOGHORN_REDIS_URLS", "redis://a, redis-cluster://b"));
-    assert_eq!(load_env(&own).into_config().unwrap().redis.unwrap().urls, ["redis://a", "redis-cluster://b"]);
+    let shards = load_env(&own).into_config().unwrap().redis.unwrap().shards;
+    assert_eq!(shards.iter().map(|s| s.hosts[0].0.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
 #[test]

@@ -76,8 +76,8 @@ impl Hub {
         self.shards.iter().map(|shard| shard.lock().channels.len()).sum()
     }
 
-    /// Every event from now on, as it is delivered here.
-    pub fn tap(&self) -> broadcast::Receiver<Delivered> {
-        self.tap.subscribe()
+    /// Every event from now on, as it is delivered here; `None` where `onlookers` have asked for that already.
+    pub fn tap(&self, onlookers: usize) -> Option<broadcast::Receiver<Delivered>> {
+        (self.tap.receiver_count() < onlookers).then(|| self.tap.subscribe())
     }
 }

@@ -137,13 +137,15 @@ fn is_local_name(host: &str) -> bool {
 
 /// Lets a request through, or answers it.
 pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    // A page's script says itself that it was refused; asked by the browser, it would wait for a person.
+    let script = text(request.headers(), &HeaderName::from_static("sec-fetch-dest")) == "empty";
     match guard.judge(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(turned) => {
             counter!(metrics::OPS_REFUSED, "reason" => turned.label()).increment(1);
             let body = serde_json::json!({"error": turned.label(), "text": turned.advice()}).to_string() + "\n";
             let mut answer = (turned.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
-            if turned.status() == StatusCode::UNAUTHORIZED {
+            if turned.status() == StatusCode::UNAUTHORIZED && !script {
                 let ask = HeaderValue::from_static("Basic realm=\"Foghorn\", charset=\"UTF-8\"");
                 answer.headers_mut().insert(WWW_AUTHENTICATE, ask);
             }

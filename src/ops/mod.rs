@@ -1,29 +1,159 @@
 //! What operators and orchestrators ask a node, on an address of its own.
 //!
-//! Invariant: nothing here is reachable from the clients' port, and nothing here waits for Redis or a database.
+//! * [`guard`]: who may ask what.
+//! * [`cluster`], [`view`], [`warnings`], [`alone`]: this node among the others.
+//! * [`api`], [`ask`], [`tail`]: the JSON API.
+//! * [`rates`]: how much and how fast.
+//!
+//! Invariant: nothing here is reachable from the clients' port; `/livez`, `/readyz` and `/metrics` wait for nobody.
 
-use std::sync::Arc;
+pub mod alone;
+pub mod api;
+pub mod ask;
+pub mod cluster;
+pub mod console;
+pub mod guard;
+pub mod rates;
+pub mod tail;
+pub mod view;
+pub mod warnings;
 
-use axum::Router;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Router, middleware};
+use bytes::Bytes;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::drain::{Life, Phase};
+use self::guard::Guard;
+use self::rates::Sampler;
+use self::view::NodeView;
+use crate::auth::Keys;
+use crate::broker::cluster::Later;
+use crate::connection::sweep::Register;
+use crate::drain::{Life, Phase, Tasks};
+use crate::event::now_ms;
 use crate::metrics::{self, Kind};
 use crate::node::Node;
 
-/// What the answers are made from.
-pub struct Ops {
-    /// The node's place in its life.
+/// Takes the JSON text of an event as a backend would post it. The error says why it can go to nobody.
+pub type Poster = Box<dyn Fn(Bytes) -> Later<Result<(), String>> + Send + Sync>;
+
+/// What stays the same about a node as long as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What it is called.
+    pub name: String,
+    /// Unique to this start of it.
+    pub id: String,
+    /// Where clients and backends connect.
+    pub address: String,
+    /// Where operators, and other nodes that wonder, connect.
+    pub ops_url: String,
+    /// When it started, Unix milliseconds.
+    pub started_ms: u64,
+    /// Equal where nodes are configured alike.
+    pub configuration: String,
+}
+
+/// What [`Ops`] is made from.
+pub struct Parts {
+    /// Who the node is.
+    pub identity: Identity,
+    /// Its place in its life.
     pub life: Life,
     /// The node.
     pub node: Node,
+    /// Its connections.
+    pub register: Arc<Register>,
+    /// Its keys.
+    pub keys: Keys,
     /// The process's metrics.
     pub recorder: PrometheusHandle,
+    /// How an operator's event gets in.
+    pub post: Poster,
+    /// The kind of channel that a library is.
+    pub library_kind: &'static str,
+    /// Whether the live tail may show what is in events.
+    pub payloads: bool,
+    /// Who runs what goes on by itself here.
+    pub tasks: Tasks,
+}
+
+/// What the answers are made from.
+pub struct Ops {
+    identity: Identity,
+    life: Life,
+    node: Node,
+    register: Arc<Register>,
+    keys: Keys,
+    recorder: PrometheusHandle,
+    post: Poster,
+    library_kind: &'static str,
+    payloads: bool,
+    tasks: Tasks,
+    sampler: Sampler,
+    /// The nodes as they were last seen.
+    others: Mutex<Vec<NodeView>>,
+    /// Whether this node alone has lost a shard.
+    alone: AtomicBool,
+    me: Weak<Self>,
+}
+
+impl Ops {
+    /// Nothing is asked or seen yet; see [`Ops::start`].
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            identity: parts.identity,
+            life: parts.life,
+            node: parts.node,
+            register: parts.register,
+            keys: parts.keys,
+            recorder: parts.recorder,
+            post: parts.post,
+            library_kind: parts.library_kind,
+            payloads: parts.payloads,
+            tasks: parts.tasks,
+            sampler: Sampler::default(),
+            others: Mutex::default(),
+            alone: AtomicBool::new(false),
+            me: me.clone(),
+        })
+    }
+
+    fn phase(&self) -> &'static str {
+        match self.life.phase() {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Settling => "settling",
+            Phase::Closing => "closing",
+        }
+    }
+
+    /// Whether the node should be sent clients, and each thing that was looked at.
+    fn readiness(&self) -> (bool, Value) {
+        let (running, health) = (self.life.phase() == Phase::Running, self.node.health());
+        let shards: serde_json::Map<_, _> = health.shards.iter().map(|s| (s.name.clone(), s.up.into())).collect();
+        // A node whose shards all nodes have lost stays ready: sending its clients elsewhere would not help them.
+        let alone = self.alone.load(Ordering::Relaxed) && health.shards.iter().any(|shard| !shard.up);
+        let checks = json!({
+            "ready": running && !alone,
+            "node": self.identity.name,
+            "phase": self.phase(),
+            "checks": {"running": running, "not_alone_without_shards": !alone},
+            "broker": health.kind,
+            "partitions": health.partitions,
+            "waiting": health.waiting,
+            "shards": shards,
+        });
+        (running && !alone, checks)
+    }
 }
 
 /// Installs the process's recorder of metrics, with the buckets that [`metrics`] fixes. Once a process.
@@ -46,35 +176,21 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// The routes of the ops address.
-pub fn router(ops: Arc<Ops>) -> Router {
+/// The routes of the ops address: those that probes and Prometheus use are open, all others guarded.
+pub fn router(ops: Arc<Ops>, guard: Guard) -> Router {
+    let check = middleware::from_fn_with_state(Arc::new(guard), guard::check);
+    let guarded = api::router().merge(console::router()).route_layer(check);
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
+        .merge(guarded)
+        .layer(middleware::from_fn(guard::headers))
         .with_state(ops)
 }
 
-/// Whether the node should be sent clients, and each thing that was looked at.
-fn readiness(ops: &Ops) -> (bool, Value) {
-    let (phase, health) = (ops.life.phase(), ops.node.health());
-    let shards: serde_json::Map<String, Value> = health.shards.iter().map(|s| (s.name.clone(), s.up.into())).collect();
-    // A node that has served and lost its shards stays ready: most likely all nodes have, and sending the clients
-    // elsewhere would not help them.
-    let ready = phase == Phase::Running;
-    let checks = json!({
-        "ready": ready,
-        "phase": format!("{phase:?}").to_lowercase(),
-        "broker": health.kind,
-        "partitions": health.partitions,
-        "waiting": health.waiting,
-        "shards": shards,
-    });
-    (ready, checks)
-}
-
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {
-    let (ready, checks) = readiness(&ops);
+    let (ready, checks) = ops.readiness();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{checks}\n")).into_response()
 }
@@ -83,4 +199,9 @@ async fn scrape(State(ops): State<Arc<Ops>>) -> Response {
     let mut text = ops.recorder.render();
     metrics::process::render(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// What this start of a node is called apart from all others.
+pub fn new_id() -> String {
+    format!("{:012x}-{:08x}", now_ms(), rand::random::<u32>())
 }

@@ -9,9 +9,9 @@ use super::process::{self, Process, need};
 
 /// A running server.
 pub struct MariaDb {
+    process: Process,
     folder: TempDir,
     port: u16,
-    process: Process,
 }
 
 /// Group 7 with two members, as the conversations expect it.
@@ -37,7 +37,7 @@ impl MariaDb {
         process::run("mariadb-install-db", install);
         let port = free_port();
         let process = Self::spawn(&folder, port);
-        let mut server = Self { folder, port, process };
+        let mut server = Self { process, folder, port };
         server.process.listening(port).await;
         server.sql(GROUP_SEVEN);
         server
@@ -47,7 +47,7 @@ impl MariaDb {
         let at = folder.path().display();
         let mut command = process::command(&need("mariadbd", "mariadb-server-core"));
         command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
-        command.args(["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0"]);
+        command.args(["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=2"]);
         command.arg(format!("--datadir={at}/data")).arg(format!("--socket={at}/socket")).arg(format!("--port={port}"));
         command.arg(format!("--pid-file={at}/pid")).arg(format!("--tmpdir={at}"));
         Process::start("mariadbd", command, &folder.path().join("output"))

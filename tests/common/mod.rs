@@ -7,7 +7,9 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub mod browser;
+pub mod cluster;
 pub mod http;
+pub mod ledger;
 pub mod mariadb;
 pub mod namespace;
 pub mod node;
@@ -15,6 +17,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod schema;
 pub mod socket;
 pub mod token;
 pub mod wire;

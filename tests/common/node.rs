@@ -22,8 +22,9 @@ pub struct Plan {
 
 /// A running node.
 pub struct Node {
-    plan: Plan,
+    // Before the plan and its folder: the log is shown when the process is dropped.
     process: Process,
+    plan: Plan,
 }
 
 /// Just the environment every process needs.
@@ -107,7 +108,7 @@ impl Plan {
     /// Starts the node without waiting for anything.
     pub fn launch(self) -> Node {
         let process = self.spawn();
-        Node { plan: self, process }
+        Node { process, plan: self }
     }
 
     /// Starts the node and waits until it is ready.

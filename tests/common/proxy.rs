@@ -8,9 +8,9 @@ use super::process::{self, Process, need};
 
 /// A running proxy.
 pub struct Proxy {
-    folder: TempDir,
     /// Its process.
     pub process: Process,
+    folder: TempDir,
 }
 
 fn folder() -> TempDir {
@@ -64,7 +64,7 @@ impl Proxy {
 
     async fn start(name: &str, command: std::process::Command, folder: TempDir, port: u16) -> Self {
         let process = Process::start(name, command, &folder.path().join("output"));
-        let mut proxy = Self { folder, process };
+        let mut proxy = Self { process, folder };
         proxy.process.listening(port).await;
         proxy
     }

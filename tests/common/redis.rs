@@ -9,10 +9,10 @@ use super::process::{self, Process, need};
 
 /// A running server.
 pub struct Redis {
+    process: Process,
     folder: TempDir,
     port: u16,
     args: Vec<String>,
-    process: Process,
 }
 
 impl Redis {
@@ -27,7 +27,7 @@ impl Redis {
         let port = free_port();
         let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
         let process = Self::spawn(&folder, port, &args);
-        let mut redis = Self { folder, port, args, process };
+        let mut redis = Self { process, folder, port, args };
         redis.process.listening(port).await;
         redis
     }

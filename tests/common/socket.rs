@@ -190,7 +190,7 @@ pub struct Socket {
     held: VecDeque<Value>,
     parts: Vec<u8>,
     end: Option<End>,
-    /// Whether pings are answered.
+    /// Whether pings and closes are answered.
     pub pong: bool,
 }
 
@@ -263,8 +263,10 @@ impl Socket {
         loop {
             if let Some((frame, size)) = parse_frame(&self.buffer) {
                 self.buffer.drain(..size);
-                if frame.opcode == PING && self.pong {
-                    self.send(PONG, &frame.payload).await;
+                match frame.opcode {
+                    PING if self.pong => self.send(PONG, &frame.payload).await,
+                    CLOSE if self.pong => self.send(CLOSE, &frame.payload).await,
+                    _ => {}
                 }
                 return Some(frame);
             }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -32,6 +32,8 @@ struct State {
     to_client: Flow,
     /// Connections of an older round are cut.
     round: usize,
+    /// Connections numbered below this that have subscribed to something in Redis hear nothing any more.
+    deaf_below: usize,
 }
 
 /// The proxy.
@@ -40,6 +42,7 @@ pub struct Wire {
     target: u16,
     state: watch::Sender<State>,
     open: Arc<AtomicUsize>,
+    carried: Arc<AtomicUsize>,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -51,8 +54,8 @@ impl Wire {
 
     /// Forwards `port` to `target`.
     pub async fn between(port: u16, target: u16) -> Self {
-        let state = watch::Sender::new(State { to_server: Flow::Pass, to_client: Flow::Pass, round: 0 });
-        let mut wire = Self { port, target, state, open: Arc::default(), listener: None };
+        let state = watch::Sender::new(State { to_server: Flow::Pass, to_client: Flow::Pass, round: 0, deaf_below: 0 });
+        let mut wire = Self { port, target, state, open: Arc::default(), carried: Arc::default(), listener: None };
         wire.accept().await;
         wire
     }
@@ -82,6 +85,13 @@ impl Wire {
         self.flow(Flow::Pass, Flow::Pass);
     }
 
+    /// Swallows what Redis says on the connections that are open now and have subscribed to something. Others, and those
+    /// to come, are not touched.
+    pub fn deafen(&self) {
+        let next = self.carried.load(Ordering::Acquire);
+        self.state.send_modify(|state| state.deaf_below = next);
+    }
+
     /// Cuts all connections; new ones are taken.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.round += 1);
@@ -102,9 +112,11 @@ impl Wire {
         }
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port is ours");
         let (target, state, open) = (self.target, self.state.clone(), Arc::clone(&self.open));
+        let carried = Arc::clone(&self.carried);
         self.listener = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target, state.subscribe(), Arc::clone(&open)));
+                let number = carried.fetch_add(1, Ordering::AcqRel);
+                tokio::spawn(carry(client, target, state.subscribe(), Arc::clone(&open), number));
             }
         }));
     }
@@ -119,14 +131,33 @@ impl Drop for Wire {
     }
 }
 
-async fn carry(client: TcpStream, target: u16, mut state: watch::Receiver<State>, open: Arc<AtomicUsize>) {
+async fn carry(
+    client: TcpStream,
+    target: u16,
+    mut state: watch::Receiver<State>,
+    open: Arc<AtomicUsize>,
+    number: usize,
+) {
     let round = state.borrow().round;
     let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     open.fetch_add(1, Ordering::AcqRel);
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let up = pump(from_client, to_server, state.clone(), |state| state.to_server);
-    let down = pump(from_server, to_client, state.clone(), |state| state.to_client);
+    let subscribed = AtomicBool::new(false);
+    let note = |bytes: &[u8]| {
+        if bytes.windows(9).any(|word| word == b"SUBSCRIBE") {
+            subscribed.store(true, Ordering::Release);
+        }
+    };
+    let deaf = |state: &State| number < state.deaf_below && subscribed.load(Ordering::Acquire);
+    let up = pump(from_client, to_server, state.clone(), |state| state.to_server, note);
+    let down = pump(
+        from_server,
+        to_client,
+        state.clone(),
+        |state| if deaf(state) { Flow::Swallow } else { state.to_client },
+        |_| {},
+    );
     tokio::select! {
         _ = async { tokio::join!(up, down) } => {}
         _ = state.wait_for(|state| state.round != round) => {}
@@ -138,11 +169,13 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
-    flow: fn(&State) -> Flow,
+    flow: impl Fn(&State) -> Flow,
+    note: impl Fn(&[u8]),
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let size = from.read(&mut buffer).await?;
+        note(&buffer[..size]);
         let gone = || io::Error::from(io::ErrorKind::NotConnected);
         // Which flow holds is asked after the bytes have come: a change counts for whatever has not been passed on.
         let now = flow(&*state.wait_for(|state| flow(state) != Flow::Hold).await.map_err(|_| gone())?);

@@ -9,5 +9,8 @@
 mod common;
 mod containers;
 mod haproxy;
+mod helm;
+mod linux;
+mod monitoring;
 mod proxies;
 mod support;

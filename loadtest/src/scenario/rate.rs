@@ -60,6 +60,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     at_rate(&source, f64::from(rate) / 2.0, Duration::from_secs(1), &Watch::default());
     source.after_seq = 1 << 30;
     sleep(Duration::from_millis(500));
+    let generator = crew.report()?.tally.cpu_s;
     crew.mark(0)?;
     let before = procfs::usage(&system.pids);
     let posted = at_rate(&source, rate.into(), Duration::from_secs(o.seconds.into()), &Watch::default());
@@ -80,13 +81,23 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     r.add("deliveries/s", size, name, sum.tally.received as f64 / f64::from(o.seconds));
     r.add("lost", size, name, owed.saturating_sub(sum.tally.received) as f64);
     r.add("not accepted", size, name, posted.refused.values().sum::<u64>() as f64);
-    if !system.pids.is_empty() {
-        r.add("CPU per delivery, µs", size, name, used.cpu_s * 1e6 / sum.tally.received.max(1) as f64);
+    if !system.pids.is_empty() && sum.tally.received > 0 {
+        let per_delivery = 1e6 / sum.tally.received as f64;
+        r.add("CPU per delivery, µs", size, name, used.cpu_s * per_delivery);
+        r.add(
+            "CPU per delivery of the generator's clients, µs",
+            size,
+            name,
+            (sum.tally.cpu_s - generator) * per_delivery,
+        );
         r.add("CPU, % of a core", size, name, used.cpu_s * 100.0 / f64::from(o.seconds));
     }
     r.add_times("from posted to received", size, name, &sum.latency);
     r.add_times("post answered", size, name, &posted.answer);
     note_faults(r, name, &sum);
+    if sum.tally.received < owed {
+        r.note(format!("{name}: of {owed} deliveries owed {} came", sum.tally.received));
+    }
     for (why, n) in &posted.refused {
         r.note(format!("{name}: {n} posts failed: {why}"));
     }

@@ -86,6 +86,7 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
     let before = procfs::usage(&system.pids);
     let (posted, faults) = post_and_hurt(o, &source)?;
     progress::step("posting is over; letting things settle");
+    crew.calm()?;
     sleep(Duration::from_secs(o.settle.into()));
     let sum = crew.drain(u64::MAX, Duration::from_secs(u64::from(o.settle) + 60))?;
     let accepted = posted.accepted.iter().map(|t| t.iter().map(|ns| ns / 1000).collect()).collect();

@@ -61,6 +61,8 @@ pub enum Order {
     Report,
     /// Subscribe to and unsubscribe from so many libraries nobody else has, on all connections together.
     Churn(u64),
+    /// No more hanging up at random.
+    Calm,
     /// Balance the book against these accepted events.
     Settle(Settle),
 }

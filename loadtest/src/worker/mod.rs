@@ -158,7 +158,9 @@ impl Worker {
             for t in (tick + 1..=now).rev().take(TICKS as usize) {
                 (((t % TICKS) as u32)..self.plan.clients).step_by(TICKS as usize).for_each(|i| self.visit(i));
             }
-            self.hang_up_some(tick, now);
+            if self.said_ready {
+                self.hang_up_some(tick, now);
+            }
             tick = now;
             if !self.said_ready && now > spoken + 5 {
                 spoken = now;
@@ -226,6 +228,7 @@ impl Worker {
             }
             Order::Report => say(&Word::Report(Box::new(self.report()))),
             Order::Churn(pairs) => self.churn_begin(pairs),
+            Order::Calm => self.plan.hang_up_rate = 0,
             Order::Settle(s) => {
                 let mut l = self.book.settle(&s);
                 (l.duplicates, l.reordered) = (self.tally.duplicates, self.tally.reordered);

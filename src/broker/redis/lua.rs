@@ -87,38 +87,26 @@ return {tag, value}
     )
 });
 
-/// Says that nodes are there. Arguments: milliseconds after which the whole list is forgotten; pairs of node and view.
-pub static BEAT: LazyLock<Script> = LazyLock::new(|| {
+/// Renews a node's lease and reads all that hold. Arguments: the node's id, how long leases last, what it says.
+pub static LEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"local tag = table.remove(ARGV, 1)
 local now = redis.call('TIME')
-local ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
-for i = 2, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ms .. '\n' .. ARGV[i + 1])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return {tag, ms}
-",
-    )
-});
-
-/// Lists the nodes that were there lately, and takes the others off the list. Argument: milliseconds that are lately.
-pub static NODES: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"local tag = table.remove(ARGV, 1)
-local now = redis.call('TIME')
-local oldest = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[1])
-local all, found = redis.call('HGETALL', KEYS[1]), {}
+local ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', ms) .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local leases = {string.format('%.0f', ms)}
+local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local ms = tonumber(string.match(all[i + 1], '^%d+') or '0')
-  if ms < oldest then
-    redis.call('HDEL', KEYS[1], all[i])
+  local at = tonumber(string.match(all[i + 1], '^(%d+) '))
+  if at and ms - at <= tonumber(ARGV[2]) then
+    leases[#leases + 1] = all[i]
+    leases[#leases + 1] = all[i + 1]
   else
-    found[#found + 1] = all[i]
-    found[#found + 1] = all[i + 1]
+    redis.call('HDEL', KEYS[1], all[i])
   end
 end
-return {tag, found}
+return {tag, leases}
 ",
     )
 });

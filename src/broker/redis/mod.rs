@@ -9,8 +9,10 @@
 
 mod client;
 mod config;
+mod examine;
 mod line;
 mod lua;
+mod members;
 mod outgoing;
 mod probe;
 mod publisher;
@@ -18,7 +20,6 @@ mod receiver;
 mod script;
 mod shard;
 mod subscription;
-mod talk;
 mod waiting;
 
 use std::sync::Arc;
@@ -28,16 +29,17 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use examine::{ExamineError, Examined, examine};
 use line::Line;
+use members::Members;
 use outgoing::Outgoing;
 use receiver::Receiver;
 use shard::Shard;
-use talk::Talk;
 use waiting::Waiting;
 
 use super::cluster::{Peer, Seen};
 use super::follow::Follower;
-use super::{Health, Receipt, ShardHealth, Sink, partition};
+use super::{Health, Receipt, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::Event;
 use crate::metrics;
@@ -106,8 +108,8 @@ impl Config {
 struct Inner {
     lines: Vec<Arc<Line>>,
     shards: Vec<Arc<Shard>>,
-    talk: Arc<Talk>,
     waiting: Arc<Waiting>,
+    members: Arc<Members>,
     fatal: watch::Sender<Option<Fatal>>,
 }
 
@@ -128,11 +130,15 @@ impl RedisBroker {
             .map(|number| Line::new(number, Outgoing::new(origin, loss_origin), start))
             .map(|(line, ends)| (Arc::new(line), ends))
             .unzip();
-        let (talk, questions) = Talk::new(origin);
-        let talk = Arc::new(talk);
-        let shards = shards(&config, &lines, &talk);
+        let shards = shards(&config, &lines);
         let waiting = Arc::new(Waiting::new(config.waiting));
-        let broker = Self(Arc::new(Inner { lines, shards, talk, waiting, fatal: watch::Sender::new(None) }));
+        let broker = Self(Arc::new(Inner {
+            lines,
+            shards,
+            waiting,
+            members: Members::new(tasks.clone()),
+            fatal: watch::Sender::new(None),
+        }));
         for (line, ends) in broker.0.lines.iter().zip(ends) {
             let (line, shard) = (Arc::clone(line), Arc::clone(broker.0.shard_of(line.partition)));
             let follower = Follower::new(config.replay, loss_origin);
@@ -142,13 +148,13 @@ impl RedisBroker {
             let waiting = Arc::clone(&broker.0.waiting);
             tasks.spawn("redis-publisher", publisher::run(line, shard, waiting, tasks.clone()));
         }
+        let members = || Arc::clone(&broker.0.members);
         for shard in &broker.0.shards {
             let fatal = broker.0.fatal.clone();
             tasks.spawn("redis-commands", Arc::clone(shard).run_commands(fatal, tasks.clone()));
-            tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(tasks.clone()));
+            tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(members(), tasks.clone()));
+            tasks.spawn("redis-lease", Arc::clone(shard).run_lease(members(), tasks.clone()));
         }
-        let (talk, shards) = (Arc::clone(&broker.0.talk), broker.0.shards.clone());
-        tasks.spawn("redis-talk", talk::run(talk, shards, questions, tasks.clone()));
         tasks.spawn("redis-gauges", gauges(Arc::clone(&broker.0), tasks.clone()));
         Ok(broker)
     }
@@ -173,23 +179,28 @@ impl RedisBroker {
             kind: "redis",
             partitions: self.0.lines.len() as u32,
             waiting: self.0.waiting.count(),
-            shards: shards.map(|shard| ShardHealth { name: shard.name().to_owned(), up: shard.is_up() }).collect(),
+            shards: shards.map(|shard| shard.health()).collect(),
         }
     }
 
-    /// Makes `peer` known to the cluster, for as long as it lives.
+    /// Makes a node known to the others.
     pub fn join(&self, peer: &Arc<dyn Peer>) {
-        self.0.talk.join(peer);
+        self.0.members.join(peer);
     }
 
-    /// All nodes of the cluster, this one included.
-    pub async fn nodes(&self, within: Duration) -> Vec<Seen> {
-        self.0.talk.nodes(&self.0.shards, within).await
+    /// The node is about to end: the others need not wait for its lease to run out.
+    pub async fn leave(&self) {
+        self.0.members.leave(&self.0.shards).await;
     }
 
-    /// Asks all nodes, this one included, until there are `expected` answers or the time is over.
+    /// All nodes whose leases hold.
+    pub fn nodes(&self) -> Vec<Seen> {
+        self.0.members.nodes()
+    }
+
+    /// Asks all of them.
     pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
-        self.0.talk.ask(&self.0.shards, question, expected, within).await
+        self.0.members.ask(&self.0.shards, question, expected, within).await
     }
 
     /// Waits until it turns out that this node cannot work with its Redis at all; the node must then stop.
@@ -212,11 +223,11 @@ impl Inner {
     }
 }
 
-fn shards(config: &Config, lines: &[Arc<Line>], talk: &Arc<Talk>) -> Vec<Arc<Shard>> {
+fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
     let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(config, index, mine, Arc::clone(talk)))
+        Arc::new(Shard::new(config, index, mine))
     };
     (0..count).map(make).collect()
 }

@@ -115,7 +115,7 @@ impl Shard {
     /// Keeps the client, 2 s at most, for what is still to be sent.
     async fn until_idle(&self) {
         for _ in 0..100 {
-            if self.talk.has_left() && self.lines.iter().all(|line| line.outgoing.lock().is_empty()) {
+            if self.lines.iter().all(|line| line.outgoing.lock().is_empty()) {
                 return;
             }
             sleep(Duration::from_millis(20)).await;

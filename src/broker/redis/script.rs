@@ -7,8 +7,8 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::types::Value;
 
-use super::lua::{BEAT, HEAD, NODES, PUBLISH, READ, RENEW};
-use crate::broker::cluster::Seen;
+use super::lua::{HEAD, LEASE, PUBLISH, READ, RENEW};
+use super::members::LEASE_MS;
 use crate::broker::log::{Cursor, Entry, EntryId, LOG_AGE_MS, LOG_ENTRIES, Page, Position};
 use crate::broker::wire;
 
@@ -17,9 +17,6 @@ pub const STATE_AGE_MS: u64 = 86_400_000;
 
 /// Seconds that the number of partitions outlives the last node.
 const PARTITIONS_AGE_S: u64 = 300;
-
-/// How long a node that says nothing is taken to be there, in milliseconds.
-const NODE_AGE_MS: u64 = 10_000;
 
 /// Entries read from a log at a time.
 const PAGE: usize = 50;
@@ -55,19 +52,14 @@ impl Names {
         format!("{}:partitions", self.prefix)
     }
 
-    /// The hash of the nodes that are there.
+    /// The hash with the nodes' leases.
     pub fn nodes(&self) -> String {
-        format!("{}:nodes", self.prefix)
+        format!("{{{}:nodes}}", self.prefix)
     }
 
     /// The channel on which nodes ask each other.
-    pub fn questions(&self) -> String {
-        format!("{{{}:ask}}{}", self.prefix, self.channel_suffix)
-    }
-
-    /// The channel on which a node gets its answers.
-    pub fn answers(&self, node: u64) -> String {
-        format!("{{{}:answer:{node:016x}}}{}", self.prefix, self.channel_suffix)
+    pub fn control(&self) -> String {
+        format!("{{{}:nodes}}{}", self.prefix, self.channel_suffix)
     }
 
     fn keys(&self, partition: u32) -> Vec<String> {
@@ -152,31 +144,33 @@ pub async fn read(client: &Client, names: &Names, partition: u32, cursor: Cursor
     Ok(Page { head: position(&answer), now_ms, entries, more })
 }
 
-/// Says that these nodes are there, and what they say of themselves.
-///
-/// # Errors
-/// Whatever the client met.
-pub async fn beat(client: &Client, names: &Names, views: &[(String, Bytes)]) -> Result<(), Error> {
-    let mut args: Vec<Value> = vec![(4 * NODE_AGE_MS).to_string().into()];
-    for (id, view) in views {
-        args.extend([id.as_str().into(), Value::Bytes(view.clone())]);
-    }
-    BEAT.call(client, vec![names.nodes()], args).await.map(drop)
+/// A node's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The node's id.
+    pub id: String,
+    /// What it says of itself.
+    pub view: Bytes,
+    /// When it was renewed, by Redis' clock, in Unix milliseconds.
+    pub at_ms: u64,
 }
 
-/// The nodes that were there lately.
+/// Renews the lease of the node `id`. Returns Redis' clock in Unix milliseconds, and all leases that hold.
 ///
 /// # Errors
 /// Whatever the client met.
-pub async fn nodes(client: &Client, names: &Names) -> Result<Vec<Seen>, Error> {
-    let answer = NODES.call(client, vec![names.nodes()], vec![NODE_AGE_MS.to_string().into()]).await?.into_array();
-    let seen = |pair: &[Value]| {
-        let (id, value) = (text(&pair[0])?, bytes(&pair[1])?);
-        let end = value.iter().position(|b| *b == b'\n')?;
-        let seen_ms = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
-        Some(Seen { id, view: Bytes::copy_from_slice(&value[end + 1..]), seen_ms })
-    };
-    Ok(answer.chunks_exact(2).filter_map(seen).collect())
+pub async fn lease(client: &Client, names: &Names, id: &str, view: Bytes) -> Result<(u64, Vec<Lease>), Error> {
+    let args = vec![id.into(), LEASE_MS.to_string().into(), Value::Bytes(view)];
+    let mut answer = LEASE.call(client, vec![names.nodes()], args).await?.into_array().into_iter();
+    let now_ms = answer.next().as_ref().and_then(text).and_then(|ms| ms.parse().ok()).ok_or_else(odd)?;
+    let mut leases = Vec::new();
+    while let (Some(id), Some(value)) = (answer.next(), answer.next()) {
+        let (Some(id), Some(value)) = (text(&id), bytes(&value)) else { continue };
+        let Some(blank) = value.iter().position(|byte| *byte == b' ') else { continue };
+        let at_ms = std::str::from_utf8(&value[..blank]).ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+        leases.push(Lease { id, view: value.slice(blank + 1..), at_ms });
+    }
+    Ok((now_ms, leases))
 }
 
 /// Reads `epoch, number, id` as the scripts answer them.

@@ -12,7 +12,7 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::{HashesInterface, PubsubInterface};
 use fred::types::Value;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -20,8 +20,7 @@ use super::config::{Config, Layout, Server};
 use super::line::Line;
 use super::lua::is_mixed_up;
 use super::script::{self, Names, Published};
-use super::talk::Talk;
-use crate::broker::cluster::Seen;
+use crate::broker::ShardHealth;
 use crate::broker::log::{Cursor, Page, Position};
 use crate::metrics;
 
@@ -56,9 +55,6 @@ pub struct Shard {
     pub(super) name: String,
     pub(super) names: Names,
     pub(super) partitions: u32,
-    /// Its place among the shards.
-    pub(super) index: usize,
-    pub(super) talk: Arc<Talk>,
     pub(super) lines: Vec<Arc<Line>>,
     pub(super) commands: RwLock<Option<Client>>,
     pub(super) subscribed: AtomicBool,
@@ -68,19 +64,27 @@ pub struct Shard {
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
     pub(super) mixed_up: Notify,
+    pub(super) pulse: Mutex<Option<Pulse>>,
+}
+
+/// What the last renewal of this node's lease showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// How long it took.
+    pub round_trip: Duration,
+    /// How far this machine's clock is ahead of the shard's.
+    pub clock_offset_ms: i64,
 }
 
 impl Shard {
     /// Not connected yet: number `index` of the shards, with the partitions that live there.
-    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>, talk: Arc<Talk>) -> Self {
+    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>) -> Self {
         let server = config.shards[index].clone();
         Self {
             name: server.name(),
             names: Names::new(&config.prefix, server.database, server.layout == Layout::Cluster),
             server,
             partitions: config.partitions,
-            index,
-            talk,
             lines,
             commands: RwLock::new(None),
             subscribed: AtomicBool::new(false),
@@ -89,6 +93,7 @@ impl Shard {
             probe_now: Notify::new(),
             deaf: Notify::new(),
             mixed_up: Notify::new(),
+            pulse: Mutex::new(None),
         }
     }
 
@@ -102,6 +107,17 @@ impl Shard {
         *self.up.borrow()
     }
 
+    /// How it is now.
+    pub fn health(&self) -> ShardHealth {
+        let pulse = self.pulse();
+        ShardHealth {
+            name: self.name.clone(),
+            up: self.is_up(),
+            round_trip: pulse.map(|pulse| pulse.round_trip),
+            clock_offset_ms: pulse.map(|pulse| pulse.clock_offset_ms),
+        }
+    }
+
     /// Waits until it comes up; if it is up, until it was down and came up again.
     pub async fn came_up(&self) {
         let mut watch = self.up.subscribe();
@@ -113,7 +129,7 @@ impl Shard {
         std::future::pending().await
     }
 
-    fn client(&self) -> Result<Client, Failure> {
+    pub(super) fn client(&self) -> Result<Client, Failure> {
         self.commands.read().clone().ok_or(Failure::Down)
     }
 
@@ -124,6 +140,26 @@ impl Shard {
             self.mixed_up.notify_one();
         }
         Ok(result?)
+    }
+
+    /// What the last renewal of the lease showed; `None` while the shard is away.
+    pub fn pulse(&self) -> Option<Pulse> {
+        self.pulse.lock().filter(|_| self.is_up())
+    }
+
+    /// Says something to all nodes. Where it cannot be said, another shard may do.
+    pub async fn say(&self, message: Bytes) {
+        if let Err(error) = self.tell(self.names.control(), message).await {
+            tracing::debug!(shard = self.name, "the nodes cannot be asked: {error}");
+        }
+    }
+
+    /// Ends the lease of the node `id`.
+    pub async fn withdraw(&self, id: &str) {
+        let Ok(client) = self.client() else { return };
+        if let Err(error) = client.hdel::<Value, _, _>(self.names.nodes(), id).await {
+            tracing::debug!(shard = self.name, "a lease is left to run out: {error}");
+        }
     }
 
     /// See [`script::publish`].
@@ -141,32 +177,8 @@ impl Shard {
         self.trusted(script::read(&self.client()?, &self.names, partition, cursor).await)
     }
 
-    /// The names it uses.
-    pub fn names(&self) -> &Names {
-        &self.names
-    }
-
-    /// See [`script::nodes`].
-    pub async fn nodes(&self) -> Result<Vec<Seen>, Failure> {
-        self.trusted(script::nodes(&self.client()?, &self.names).await)
-    }
-
-    /// See [`script::beat`].
-    pub async fn beat(&self, views: &[(String, Bytes)]) -> Result<(), Failure> {
-        self.trusted(script::beat(&self.client()?, &self.names, views).await)
-    }
-
-    /// Takes nodes off the list.
-    pub async fn leave(&self, ids: &[String]) -> Result<(), Failure> {
-        let client = self.client()?;
-        for id in ids {
-            let _: Value = client.hdel(self.names.nodes(), id.as_str()).await?;
-        }
-        Ok(())
-    }
-
     /// Says something on a channel.
-    pub async fn tell(&self, channel: String, message: Bytes) -> Result<(), Failure> {
+    pub(super) async fn tell(&self, channel: String, message: Bytes) -> Result<(), Failure> {
         let client = self.client()?;
         let _: Value = if self.server.layout == Layout::Cluster {
             client.spublish(channel, Value::Bytes(message)).await?

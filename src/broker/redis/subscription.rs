@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::config::Layout;
 use super::line::Line;
+use super::members::Members;
 use super::shard::{Shard, Trouble};
 use super::{client, script};
 use crate::broker::wire;
@@ -32,14 +33,14 @@ const STABLE: Duration = Duration::from_secs(5);
 
 impl Shard {
     /// Keeps the subscription, until the process stops.
-    pub async fn run_subscription(self: Arc<Self>, tasks: Tasks) {
+    pub async fn run_subscription(self: Arc<Self>, members: Arc<Members>, tasks: Tasks) {
         let by_channel: HashMap<String, Arc<Line>> =
             self.lines.iter().map(|line| (self.names.channel(line.partition), Arc::clone(line))).collect();
         let (mut pause, mut trouble) = (PAUSE_MIN, Trouble::default());
         loop {
             let started = Instant::now();
             let result = tokio::select! {
-                result = self.subscription(&by_channel) => result,
+                result = self.subscription(&by_channel, &members) => result,
                 () = tasks.stopped() => return,
             };
             if let Err(error) = result {
@@ -62,12 +63,16 @@ impl Shard {
     }
 
     /// One subscription's life: until its connection ends or it is found to be deaf.
-    async fn subscription(&self, by_channel: &HashMap<String, Arc<Line>>) -> Result<(), Error> {
+    async fn subscription(
+        self: &Arc<Self>,
+        by_channel: &HashMap<String, Arc<Line>>,
+        members: &Arc<Members>,
+    ) -> Result<(), Error> {
         let mut connected = client::connect(&self.server, true).await?;
         let mut messages = connected.client.message_rx();
         self.lines.iter().for_each(|line| line.unproven());
-        let (questions, answers) = (self.names.questions(), self.names.answers(self.talk.node()));
-        let channels = by_channel.keys().chain([&questions, &answers]).cloned().collect::<Vec<String>>();
+        let control = self.names.control();
+        let channels: Vec<String> = by_channel.keys().chain([&control]).cloned().collect();
         if self.server.layout == Layout::Cluster {
             for channel in channels {
                 connected.client.ssubscribe(channel).await?;
@@ -81,14 +86,16 @@ impl Shard {
             tokio::select! {
                 biased;
                 message = messages.recv() => match message {
-                    Ok(message) => match (by_channel.get(&*message.channel), script::bytes(&message.value)) {
-                        (Some(line), Some(bytes)) => hear(line, bytes),
-                        (None, Some(bytes)) if *message.channel == *questions => {
-                            self.talk.heard_question(self.index, &bytes);
+                    Ok(message) if *message.channel == *control => {
+                        if let Some(bytes) = script::bytes(&message.value) {
+                            members.heard(self, &bytes);
                         }
-                        (None, Some(bytes)) if *message.channel == *answers => self.talk.heard_answer(&bytes),
-                        _ => {}
-                    },
+                    }
+                    Ok(message) => {
+                        if let (Some(line), Some(bytes)) = (by_channel.get(&*message.channel), script::bytes(&message.value)) {
+                            hear(line, bytes);
+                        }
+                    }
                     Err(RecvError::Lagged(count)) => {
                         tracing::warn!(shard = self.name, count, "messages came faster than they were taken: reading the logs");
                         self.lines.iter().for_each(|line| line.lag());

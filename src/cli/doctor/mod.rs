@@ -4,12 +4,14 @@
 //! * [`reach`]: `/ping`, and the clocks.
 //! * [`handshake`]: the WebSocket through the proxy.
 //! * [`trip`]: tokens and events, end to end.
+//! * [`stores`]: Redis and the database, where they are configured.
 //! * [`mend`]: the lines for each proxy; [`report`]: how it is told.
 
 mod handshake;
 mod mend;
 mod reach;
 mod report;
+mod stores;
 mod trip;
 
 use std::process::ExitCode;
@@ -29,6 +31,7 @@ Examples:
   JWT_PRIVATE_KEY=… foghorn doctor --url https://cloud.example.com/notification --inner http://10.0.0.11:8083
   foghorn doctor -c /opt/seafile/conf --url https://cloud.example.com --json
 
+Redis and the database are checked where the environment, or seafile.conf, says where they are.
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder; without it,
 tokens and events are not tried. Events go to a library made up for this run: no user's client hears of them.
 Exit code: 0 where nothing failed, 1 otherwise.";
@@ -86,7 +89,12 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let mut told = Told { report: Report::default(), live: !arguments.json };
-    runtime.block_on(examine(&sides, sources, &mut told));
+    runtime.block_on(async {
+        for check in stores::check(sources).await {
+            told.add(check);
+        }
+        examine(&sides, sources, &mut told).await;
+    });
     let report = told.report;
     print(&if arguments.json { report.json() } else { report.summary() });
     if report.healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -122,11 +130,16 @@ impl Told {
 }
 
 async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
-    let mut streams = Vec::new();
+    let (mut streams, mut answering) = (Vec::new(), Vec::new());
     for side in sides {
-        for check in reach::ping(side).await {
+        let (checks, answers) = reach::ping(side).await;
+        for check in checks {
             told.add(check);
         }
+        if !answers {
+            continue;
+        }
+        answering.push(side);
         let (checks, stream) = handshake::check(side).await;
         for check in checks {
             told.add(check);
@@ -151,7 +164,7 @@ async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
             listeners.push(listener);
         }
     }
-    for side in sides {
+    for side in answering {
         for check in trip::event(side, &mint, &library, &mut listeners).await {
             told.add(check);
         }

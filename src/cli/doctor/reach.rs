@@ -19,20 +19,20 @@ const APART: i64 = 5;
 /// From this difference on, in seconds, the tokens of seaf-server (good for five minutes) are hardly of use.
 const FAR_APART: i64 = 120;
 
-/// Asks `/ping` and compares clocks.
-pub async fn ping(side: &Side) -> Vec<Check> {
+/// Asks `/ping` and compares clocks. Without any answer, nothing else is worth asking there: the second value says so.
+pub async fn ping(side: &Side) -> (Vec<Check>, bool) {
     let place = side.place;
     let request = match Request::get(side.server.ping_path()).header("User-Agent", side.agent()).body(String::new()) {
         Ok(request) => request,
-        Err(error) => return vec![Check::fail(place, "ping", error.to_string(), Vec::new())],
+        Err(error) => return (vec![Check::fail(place, "ping", error.to_string(), Vec::new())], false),
     };
     let asked = now_ms();
     match exchange::send(&side.server, request, super::PATIENCE).await {
         Ok((answer, _)) => {
             let (middle, ping) = (asked.midpoint(now_ms()), judge(side, &answer));
-            [Some(ping), clock(side, &answer, middle)].into_iter().flatten().collect()
+            ([Some(ping), clock(side, &answer, middle)].into_iter().flatten().collect(), true)
         }
-        Err(error) => vec![Check::fail(place, "ping", error.to_string(), unreachable(side, &error))],
+        Err(error) => (vec![Check::fail(place, "ping", error.to_string(), unreachable(side, &error))], false),
     }
 }
 

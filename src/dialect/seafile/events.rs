@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::message::CHANNEL_KIND;
 use super::order::Accepted;
-use super::posted::{Audience, BackendEvent, Posted};
+use super::posted::{Audience, BackendEvent, BadBody, Posted};
 use super::{DIALECT, Seafile};
 use crate::event::{Channel, Event, Recipients, now_ms};
 use crate::metrics;
@@ -40,18 +40,29 @@ pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Resp
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    match BackendEvent::parse(&body) {
-        Ok(Posted::Deliver(event)) => accept(&seafile, event).await,
+    match take(&seafile, &body).await {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(bad) => refuse(StatusCode::INTERNAL_SERVER_ERROR, bad.label(), format!("{bad}\n")),
+    }
+}
+
+/// Takes an event whose sender may post it. `Some` says why it goes to nobody.
+pub(super) async fn take(seafile: &Seafile, body: &[u8]) -> Result<Option<String>, BadBody> {
+    match BackendEvent::parse(body) {
+        Ok(Posted::Deliver(event)) => {
+            accept(seafile, event).await;
+            Ok(None)
+        }
         Ok(Posted::Nowhere { reason, detail }) => {
             counter!(metrics::EVENTS_UNDELIVERABLE, "dialect" => DIALECT.name, "reason" => reason.label()).increment(1);
             tracing::debug!(reason = reason.label(), detail, "an event goes to nobody");
+            Ok(Some(format!("the event goes to nobody: {detail}")))
         }
         Err(bad) => {
             tracing::debug!(%bad, "an event was refused");
-            return refuse(StatusCode::INTERNAL_SERVER_ERROR, bad.label(), format!("{bad}\n"));
+            Err(bad)
         }
     }
-    StatusCode::OK.into_response()
 }
 
 async fn read(seafile: &Seafile, body: Body) -> Result<bytes::Bytes, Response> {

@@ -178,6 +178,23 @@ impl Inner {
     }
 }
 
+/// Looks whether members could be looked up at all: the number of rows in the table, over a connection of its own.
+///
+/// # Errors
+/// What went wrong, after 12 s at most.
+pub async fn examine(config: &Config) -> Result<u64, GroupError> {
+    let look = async {
+        let connected = Conn::new(options(config)).await;
+        let mut conn = connected.map_err(|error| GroupError::Connect(error.to_string()))?;
+        let counted = conn.query_first("SELECT COUNT(group_id) FROM GroupUser WHERE user_name IS NOT NULL").await;
+        let rows = counted.map_err(|error| GroupError::Query(error.to_string()))?;
+        // It has said what was asked; how it says goodbye does not matter.
+        let _ = conn.disconnect().await;
+        Ok(rows.unwrap_or(0))
+    };
+    timeout_at(Instant::now() + ONE_TRY, look).await.unwrap_or(Err(GroupError::Timeout))
+}
+
 async fn query(conn: &mut Conn, group: i64) -> Result<MemberList, mysql_async::Error> {
     let rows: Vec<Row> = conn.exec("SELECT user_name FROM GroupUser WHERE group_id = ?", (group,)).await?;
     let name = |mut row: Row| row.take_opt::<Option<String>, _>(0)?.ok()?;

@@ -67,6 +67,20 @@ impl Seafile {
     }
 }
 
+impl Seafile {
+    /// Takes an event from an operator, as if a backend had posted it.
+    ///
+    /// # Errors
+    /// Why it goes to nobody.
+    pub async fn post(&self, body: &[u8]) -> Result<(), String> {
+        match events::take(self, body).await {
+            Ok(None) => Ok(()),
+            Ok(Some(nowhere)) => Err(nowhere),
+            Err(bad) => Err(bad.to_string()),
+        }
+    }
+}
+
 /// The dialect's endpoints.
 pub fn router(seafile: Arc<Seafile>) -> Router {
     let mut router = Router::new();

@@ -1,0 +1,69 @@
+//! What the ops address is told about the node it belongs to.
+//!
+//! Invariant: nothing secret is in a node's identity, which every node of the cluster sees.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::dialect::seafile::Seafile;
+use crate::event::now_ms;
+use crate::ops::guard::Guard;
+use crate::ops::{self, Identity, Poster};
+
+/// Who this node is, on these addresses.
+pub(super) fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
+    let host = host_name();
+    let own = own_address(config);
+    let name = config.node_name.clone().unwrap_or_else(|| format!("{host}:{}", client.port()));
+    let scheme = if config.ops.tls.is_some() { "https" } else { "http" };
+    Identity {
+        name,
+        id: ops::new_id(),
+        address: reachable(client, own).to_string(),
+        ops_url: format!("{scheme}://{}", reachable(ops, own)),
+        started_ms: now_ms(),
+        configuration: config.fingerprint(),
+    }
+}
+
+/// Who may use the ops address.
+pub(super) fn guard(config: &Config, ops: SocketAddr) -> Guard {
+    let text = |secret: &Option<crate::config::Secret>| secret.as_ref().map(|secret| secret.0.clone());
+    Guard {
+        password: text(&config.ops.password),
+        token: text(&config.ops.token),
+        loopback: ops.ip().to_canonical().is_loopback(),
+    }
+}
+
+/// How an operator's event gets in.
+pub(super) fn poster(seafile: Arc<Seafile>) -> Poster {
+    Box::new(move |body| {
+        let seafile = Arc::clone(&seafile);
+        Box::pin(async move { seafile.post(&body).await })
+    })
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+/// An address bound to all interfaces is known to others by one of them.
+fn reachable(bound: SocketAddr, own: Option<IpAddr>) -> SocketAddr {
+    match own {
+        Some(own) if bound.ip().is_unspecified() => SocketAddr::new(own, bound.port()),
+        _ => bound,
+    }
+}
+
+/// The address under which this machine goes to its first Redis, which is where other nodes are as well.
+fn own_address(config: &Config) -> Option<IpAddr> {
+    let (host, port) = config.redis.as_ref()?.shards.first()?.hosts.first()?.clone();
+    let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
+    let socket = UdpSocket::bind(any).ok()?;
+    // Sends nothing: it only looks up the route.
+    socket.connect((host, port)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}

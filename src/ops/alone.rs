@@ -1,0 +1,146 @@
+//! Whether this node alone has lost a shard that others still have: then, and only then, clients are better off
+//! elsewhere and the node is not ready.
+//!
+//! Invariants: nothing is decided on old news; a node that cannot find out stays ready, since most likely nobody has
+//! the shard then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+use url::Url;
+
+use super::view::{NodeView, ShardView};
+
+/// So many looks in a row must say the same. With one every two seconds that is longer than nodes take to notice a
+/// dead shard, so one that notices later than others is not taken for one that still has it.
+const LOOKS: u32 = 6;
+/// A node that was not heard of for this long, in milliseconds, has to be asked by HTTP.
+const FRESH_MS: u64 = 5_000;
+/// How long one such question may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Other nodes that are asked at most.
+const ASKED: usize = 3;
+/// Bytes of an answer that are read at most.
+const ANSWER: usize = 256 * 1024;
+
+/// What was seen in the last looks.
+#[derive(Debug, Default)]
+pub struct Watch {
+    looks: u32,
+    /// The other nodes, as they were last seen.
+    others: BTreeMap<String, NodeView>,
+}
+
+impl Watch {
+    /// Looks at what this node and the others see of the shards. Returns whether this node alone has lost one.
+    pub async fn look(&mut self, own: &NodeView, nodes: &[NodeView], now_ms: u64) -> bool {
+        for node in nodes.iter().filter(|node| node.id != own.id) {
+            self.others.insert(node.id.clone(), node.clone());
+        }
+        if own.shards.iter().all(|shard| shard.up) {
+            // A node that ended must not be asked for ever.
+            self.others.retain(|id, _| nodes.iter().any(|node| node.id == *id));
+            self.looks = 0;
+            return false;
+        }
+        let fresh = |node: &&NodeView| now_ms.saturating_sub(node.seen_ms) <= FRESH_MS;
+        let mut alone = self.others.values().filter(fresh).any(|other| is_better_off(own, &other.shards));
+        for other in self.others.values().filter(|node| !fresh(node)).take(ASKED) {
+            alone = alone || ready_shards(&other.ops_url).await.is_some_and(|shards| is_better_off(own, &shards));
+        }
+        self.looks = if alone { self.looks.saturating_add(1) } else { 0 };
+        self.looks >= LOOKS
+    }
+}
+
+/// Whether who sees `theirs` has a shard that `own` lost.
+fn is_better_off(own: &NodeView, theirs: &[ShardView]) -> bool {
+    let lost = own.shards.iter().filter(|shard| !shard.up);
+    lost.into_iter().any(|lost| theirs.iter().any(|shard| shard.name == lost.name && shard.up))
+}
+
+/// The shards as the `/readyz` of another node shows them. `None`: it does not answer, or is no better off itself.
+async fn ready_shards(ops_url: &str) -> Option<Vec<ShardView>> {
+    #[derive(Deserialize)]
+    struct Ready {
+        shards: BTreeMap<String, bool>,
+    }
+    let body = tokio::time::timeout(PATIENCE, get(ops_url)).await.ok()??;
+    let ready: Ready = serde_json::from_slice(&body).ok()?;
+    Some(ready.shards.into_iter().map(|(name, up)| ShardView { name, up, round_trip_seconds: None }).collect())
+}
+
+async fn get(ops_url: &str) -> Option<Bytes> {
+    let url = Url::parse(ops_url).ok()?;
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
+    if url.scheme() == "https" {
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+        let stream = TlsConnector::from(trusting()?).connect(name, stream).await.ok()?;
+        return exchange(TokioIo::new(stream), host).await;
+    }
+    exchange(TokioIo::new(stream), host).await
+}
+
+fn trusting() -> Option<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+    Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+async fn exchange<I>(stream: I, host: &str) -> Option<Bytes>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    let (mut sender, connection) = http1::handshake(stream).await.ok()?;
+    let request = hyper::Request::get("/readyz").header("host", host).body(Empty::<Bytes>::new()).ok()?;
+    let talk = async {
+        let answer = sender.send_request(request).await.ok()?;
+        Limited::new(answer.into_body(), ANSWER).collect().await.ok().map(|body| body.to_bytes())
+    };
+    tokio::pin!(talk);
+    tokio::select! {
+        answer = &mut talk => answer,
+        _ = connection => talk.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str, seen_ms: u64, up: bool) -> NodeView {
+        let shards = vec![ShardView { name: "s".into(), up, round_trip_seconds: None }];
+        NodeView { id: id.into(), seen_ms, shards, ..NodeView::default() }
+    }
+
+    #[tokio::test]
+    async fn alone_only_while_fresh_news_say_that_others_have_the_shard() {
+        let mut watch = Watch::default();
+        let own = node("a", 0, false);
+        for look in 1..LOOKS {
+            assert!(!watch.look(&own, &[node("b", 1_000, true)], 1_000).await, "look {look}");
+        }
+        assert!(watch.look(&own, &[node("b", 1_000, true)], 1_000).await);
+        assert!(!watch.look(&own, &[node("b", 1_000, false)], 1_000).await, "the other has lost it as well");
+        for _ in 0..=LOOKS {
+            assert!(!watch.look(&own, &[], 60_000).await, "old news, and nobody answers");
+        }
+        for _ in 0..=LOOKS {
+            assert!(!watch.look(&node("a", 0, true), &[node("b", 0, true)], 0).await);
+        }
+        assert!(watch.others.len() == 1 && !watch.look(&node("a", 0, true), &[], 0).await && watch.others.is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+// Events as they are delivered. At most the last 200 stay on the page; they come onto it a few times a second at most,
+// so that neither a screen nor a screen reader drowns.
+
+import { $, answer, clock, count, el, endpoint } from '/console/common.js';
+
+const KEEP = 200;
+const PACE = 300;
+
+let source = null;
+let waiting = [];
+let timer = null;
+let seen = 0;
+
+export function start() {
+  $('tail-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (source) stop('Stopped.');
+    else listen();
+  });
+  for (const id of ['tail-type', 'tail-payload', 'tail-library']) {
+    $(id).addEventListener('change', () => source && listen());
+  }
+  $('tail-clear').addEventListener('click', () => {
+    $('tail-events').replaceChildren();
+    waiting = [];
+    seen = 0;
+  });
+}
+
+/** Whether this node lets contents be seen. */
+export function allow(payloads) {
+  $('tail-payload').disabled = !payloads;
+  $('tail-hidden').hidden = payloads;
+}
+
+function listen() {
+  stop('');
+  const filters = new URLSearchParams();
+  const library = $('tail-library').value.trim();
+  if (library) filters.set('library', library);
+  if ($('tail-type').value) filters.set('type', $('tail-type').value);
+  if ($('tail-payload').checked) filters.set('payload', '1');
+  source = new EventSource(endpoint(`tail?${filters}`));
+  source.onopen = () => answer($('tail-answer'), 'Listening…', 'good');
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) stop('The node does not let this page listen. Load it again, and give the password.', 'bad');
+    else answer($('tail-answer'), 'The connection was lost; trying again…', 'bad');
+  };
+  source.addEventListener('event', (message) => take(JSON.parse(message.data)));
+  source.addEventListener('missed', (message) => take(JSON.parse(message.data)));
+  answer($('tail-answer'), 'Connecting…');
+  $('tail-go').textContent = 'Stop';
+}
+
+function stop(text, kind) {
+  source?.close();
+  source = null;
+  $('tail-go').textContent = 'Listen';
+  answer($('tail-answer'), text, kind);
+}
+
+function take(event) {
+  waiting.push(event);
+  seen += 1;
+  if (waiting.length > KEEP) waiting.shift();
+  timer ??= setTimeout(flush, PACE);
+}
+
+function flush() {
+  timer = null;
+  const list = $('tail-events');
+  const bottom = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(...waiting.map(item));
+  waiting = [];
+  while (list.childElementCount > KEEP) list.firstElementChild.remove();
+  // Whoever has scrolled up reads on.
+  if (bottom) list.scrollTop = list.scrollHeight;
+  if (source) answer($('tail-answer'), `Listening… ${count(seen)} so far.`, 'good');
+}
+
+function item(event) {
+  if (event.missed) return el('li', { className: 'quiet' }, `${count(event.missed)} more, too fast for this page`);
+  const subscribers = event.subscribers === 1 ? '1 subscriber' : `${count(event.subscribers)} subscribers`;
+  const users = event.recipients === 'all' ? 'all' : event.recipients === 1 ? '1 user' : `${count(event.recipients)} users`;
+  const whom = `to ${users}, ${subscribers}`;
+  const line = el('li', {},
+    el('time', { dateTime: new Date(event.at_ms).toISOString() }, clock(event.at_ms)), ' ',
+    event.type ? el('b', {}, event.type) : null, event.type ? ' ' : null,
+    el('code', {}, event.channel), ' ',
+    el('span', { className: 'quiet' }, `${whom}, ${count(event.bytes)} bytes`));
+  if (event.payload !== undefined && event.payload !== null) line.append(el('pre', {}, JSON.stringify(event.payload)));
+  return line;
+}

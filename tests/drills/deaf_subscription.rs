@@ -1,0 +1,97 @@
+//! Promise 2: a subscription that looks alive and hears nothing is found, and what it missed is read from the log.
+
+use crate::common::cluster::Cluster;
+use crate::common::ledger::{Kind, Ledger};
+use crate::common::wire::{Flow, Wire};
+use crate::site::{BRISK, cluster, plan, redis_up, seats};
+
+/// A node on the straight way to Redis and one through a wire that can go deaf.
+async fn through_a_wire() -> (Cluster, Wire) {
+    let mut cluster = cluster(1, 1).await;
+    let wire = Wire::to(cluster.redis[0].port()).await;
+    let url = format!("redis://127.0.0.1:{}", wire.port());
+    cluster.nodes.push(plan().redis([url.as_str()]).start().await);
+    (cluster, wire)
+}
+
+/// Only the subscribing connection goes deaf: commands are answered, nothing ends, and nothing is heard.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn deaf_on_one_connection() {
+    let (cluster, wire) = through_a_wire().await;
+    let mut ledger = Ledger::open("subscription deaf, commands answered");
+    let library = seats(&mut ledger, &cluster.nodes).await;
+    let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
+    let load = ledger.load(&[(a, &library)], BRISK * 4);
+    ledger.accepts(50).await;
+    wire.deafen();
+    ledger.accepts(50).await;
+    // Nothing heals the wire for connections that are deaf already: only another one helps.
+    ledger.caught_up(&[a, b]).await;
+    let made_anew = cluster.nodes[1].metric("foghorn_gaps_seen_total", "").await;
+    assert!(made_anew >= 1.0, "nothing was missing: the drill proves nothing");
+    load.stop().await;
+    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
+    ledger.close().await.perfect();
+}
+
+/// Nothing comes from Redis any more on either connection, and nobody hangs up.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn half_open() {
+    let (cluster, wire) = through_a_wire().await;
+    let mut ledger = Ledger::open("half-open: nothing comes from Redis");
+    let library = seats(&mut ledger, &cluster.nodes).await;
+    let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
+    let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
+    ledger.accepts(50).await;
+    wire.flow(Flow::Pass, Flow::Swallow);
+    redis_up(&cluster.nodes[1], 0.0).await;
+    ledger.accepts(50).await;
+    wire.heal();
+    redis_up(&cluster.nodes[1], 1.0).await;
+    ledger.accepts(50).await;
+    load.stop().await;
+    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
+    ledger.close().await.perfect();
+}
+
+/// A network that drops everything in both directions.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn blackhole() {
+    let (cluster, wire) = through_a_wire().await;
+    let mut ledger = Ledger::open("blackhole between a node and Redis");
+    let library = seats(&mut ledger, &cluster.nodes).await;
+    let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
+    let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
+    ledger.accepts(50).await;
+    wire.blackhole();
+    redis_up(&cluster.nodes[1], 0.0).await;
+    ledger.accepts(50).await;
+    wire.heal();
+    redis_up(&cluster.nodes[1], 1.0).await;
+    ledger.accepts(50).await;
+    load.stop().await;
+    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
+    ledger.close().await.perfect();
+}
+
+/// What this node says does not arrive, while it hears all the others say.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn unheard() {
+    let (cluster, wire) = through_a_wire().await;
+    let mut ledger = Ledger::open("half-open: nothing reaches Redis");
+    let library = seats(&mut ledger, &cluster.nodes).await;
+    let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
+    let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
+    ledger.accepts(50).await;
+    wire.flow(Flow::Swallow, Flow::Pass);
+    redis_up(&cluster.nodes[1], 0.0).await;
+    ledger.accepts(50).await;
+    wire.heal();
+    redis_up(&cluster.nodes[1], 1.0).await;
+    load.stop().await;
+    ledger.close().await.perfect();
+}
