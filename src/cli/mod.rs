@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod mint;
 mod publish;
+mod reload;
 mod serve;
 mod status;
 mod tail;

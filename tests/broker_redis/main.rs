@@ -6,6 +6,8 @@
 mod blackhole;
 mod cluster;
 mod node;
+#[path = "../common/ports.rs"]
+mod ports;
 mod sentinel;
 mod servers;
 mod tls;

@@ -133,15 +133,6 @@ impl Shard {
         self.commands.read().clone().ok_or(Failure::Down)
     }
 
-    /// A client that mixes up answers must go.
-    pub(super) fn trusted<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
-        if result.as_ref().is_err_and(is_mixed_up) {
-            tracing::warn!(shard = self.name, "answers are mixed up: connecting anew");
-            self.mixed_up.notify_one();
-        }
-        Ok(result?)
-    }
-
     /// What the last renewal of the lease showed; `None` while the shard is away.
     pub fn pulse(&self) -> Option<Pulse> {
         self.pulse.lock().filter(|_| self.is_up())
@@ -160,6 +151,15 @@ impl Shard {
         if let Err(error) = client.hdel::<Value, _, _>(self.names.nodes(), id).await {
             tracing::debug!(shard = self.name, "a lease is left to run out: {error}");
         }
+    }
+
+    /// A client that mixes up answers must go.
+    pub(super) fn trusted<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
+        if result.as_ref().is_err_and(is_mixed_up) {
+            tracing::warn!(shard = self.name, "answers are mixed up: connecting anew");
+            self.mixed_up.notify_one();
+        }
+        Ok(result?)
     }
 
     /// See [`script::publish`].
