@@ -102,6 +102,7 @@ pub struct Running {
     /// The keys, which may change while it runs.
     pub keys: Keys,
     node: Node,
+    door: Arc<Door>,
     order: Order,
     register: Arc<Register>,
     life: Life,
@@ -160,7 +161,8 @@ pub async fn start(
     let dialect = Seafile::new(connections, keys.clone(), order.clone(), seafile_config(config));
     let (client_addr, ops_addr) = (local(&client_listener), local(&ops_listener));
     let handshake = config.limits.handshake;
-    Server { router: seafile::router(Arc::clone(&dialect)), door, handshake }.run(client_listener, &front);
+    let router = seafile::router(Arc::clone(&dialect));
+    Server { router, door: Arc::clone(&door), handshake }.run(client_listener, &front);
     let ops = Ops::new(ops::Parts {
         identity: operations::identity(config, client_addr, ops_addr),
         life: life.clone(),
@@ -175,18 +177,24 @@ pub async fn start(
     });
     ops.start();
     let router = ops::router(ops, operations::guard(config, ops_addr));
-    let door = Door::new(door::Limits::default());
-    Server { router, door, handshake }.run_with(ops_listener, ops_tls, &back);
+    let ops_door = Door::new(door::Limits::default());
+    Server { router, door: ops_door, handshake }.run_with(ops_listener, ops_tls, &back);
     become_ready(&back, life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
-    Ok(Running { client_addr, ops_addr, keys, node, order, register, life, front, back, settle, drain })
+    Ok(Running { client_addr, ops_addr, keys, node, door, order, register, life, front, back, settle, drain })
 }
 
 impl Running {
     /// Waits until it turns out that this node cannot work with its Redis at all.
     pub async fn fatal(&self) -> AppError {
         self.node.fatal().await.into()
+    }
+
+    /// Puts into force what of a new configuration can change while the node runs ([`crate::config::settings::LIVE`]).
+    pub fn reload(&self, config: &Config) {
+        self.keys.replace(&config.keys.current.0, config.keys.previous.as_ref().map(|key| key.0.as_str()));
+        self.door.replace(limits(config));
     }
 
     /// Ends the node: not ready, a time for proxies to see it, every connection closed at an even pace, the broker's

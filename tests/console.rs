@@ -214,7 +214,7 @@ async fn a_token_is_explained_and_forgotten() {
     browser.fill("#token-value", &old).await;
     browser.click("#token-form button").await;
     shows(&mut browser, "token-answer", "It ran out 2 h 1 min ago.").await;
-    for secret in [good, old, "secret".into()] {
+    for secret in [good, old] {
         assert!(
             !node.log().contains(&secret)
                 && !browser.evaluate("document.body.innerHTML").await.to_string().contains(&secret)

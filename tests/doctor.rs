@@ -150,6 +150,71 @@ async fn nginx_without_upgrade_headers() {
     assert!(said.contains("proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key;"), "{said}");
 }
 
+/// Apache with these lines in its one server.
+async fn apache(lines: &str) -> (Proxy, u16) {
+    let port = free_port();
+    (Proxy::apache(&["proxy", "proxy_http", "authz_host", "headers"], lines, port).await, port)
+}
+
+#[tokio::test]
+#[ignore = "needs apache2"]
+async fn apache_without_upgrade() {
+    let node = Node::start().await;
+    let (_proxy, port) =
+        apache(&format!("ProxyPass /notification http://127.0.0.1:{}/notification", node.port())).await;
+    let report = examine(Some(port), Some(node.port())).await;
+    report.expect("public", "ping", "ok");
+    report.expect("public", "post", "ok");
+    let said = report.expect("public", "upgrade", "fail");
+    let line = said.lines().find_map(|line| line.trim().strip_prefix("ProxyPass")).expect("the line that mends it");
+    let line = line.split('#').next().expect("a line");
+    let (_proxy, port) = apache(&format!("ProxyPass {line}")).await;
+    let report = examine(Some(port), Some(node.port())).await;
+    assert!(report.healthy(), "{:#}", report.0);
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_proxy_that_redirects_or_wants_a_password() {
+    let (_proxy, port) = nginx("location /notification { return 301 https://cloud.example.com$request_uri; }").await;
+    let report = examine(Some(port), None).await;
+    for check in ["ping", "upgrade"] {
+        let said = report.expect("public", check, "fail");
+        assert!(said.contains("SERVICE_URL") && said.contains("https://cloud.example.com/"), "{said}");
+    }
+    report.expect("public", "post", "fail");
+    let (_proxy, port) = nginx("location /notification { return 401; }").await;
+    let said = examine(Some(port), None).await.expect("public", "ping", "fail");
+    assert!(said.contains("no password for the proxy"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_proxy_without_patience() {
+    let node = Node::start().await;
+    let pass = format!("proxy_pass http://127.0.0.1:{}; {GOOD}", node.port());
+    let (_proxy, port) = nginx(&format!("location /notification {{ {pass} proxy_read_timeout 2s; }}")).await;
+    let mut command = doctor(Some(port), Some(node.port()), token::KEY);
+    command.args(["--json", "--hold", "6"]);
+    let (code, text) = run(command).await;
+    let report = Report(serde_json::from_str(&text).expect("JSON"));
+    let said = report.expect("public", "hold", "fail");
+    assert!(code == 1 && said.contains("proxy_read_timeout 90s;") && !said.contains("HAProxy"), "{said}");
+    report.expect("inner", "hold", "ok");
+}
+
+/// What Seafile's manual tells to write works.
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn the_manuals_nginx_is_healthy() {
+    let (node, port) = (Node::start().await, free_port());
+    let config = include_str!("manual/nginx.conf").replace("127.0.0.1:8083", &format!("127.0.0.1:{}", node.port()));
+    let config = config.replace("127.0.0.1:8781", &format!("127.0.0.1:{port}"));
+    let _proxy = Proxy::nginx(&config, port).await;
+    let report = examine(Some(port), Some(node.port())).await;
+    assert!(report.healthy() && report.0["warned"] == 0, "{:#}", report.0);
+}
+
 #[tokio::test]
 #[ignore = "needs haproxy, nginx"]
 async fn the_mended_line_mends_it() {

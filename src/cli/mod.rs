@@ -13,6 +13,7 @@ mod lookup;
 mod mint;
 mod nodes;
 mod publish;
+mod reload;
 mod serve;
 mod status;
 mod tail;

@@ -11,7 +11,8 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fail;
-use crate::app::{self, Running};
+use super::reload::Reload;
+use crate::app;
 use crate::config::{Config, Sources, load};
 use crate::drain::Tasks;
 use crate::logging::{self, Logging};
@@ -22,8 +23,8 @@ Examples:
   JWT_PRIVATE_KEY=… foghorn serve
   foghorn serve -c /opt/seafile/conf -l /opt/seafile/logs/notification-server.log
 
-Signals: TERM and INT drain and end, a second one ends at once; HUP reads the key and the log level of seafile.conf
-again; USR1 reopens the log file.";
+Signals: TERM and INT drain and end, a second one ends at once; HUP reads the keys' files, FOGHORN_ENV_FILE and
+seafile.conf again, puts into force what can change and says what needs a restart; USR1 reopens the log file.";
 
 /// Run a node (this is what happens without a subcommand)
 #[derive(Debug, Args)]
@@ -32,7 +33,9 @@ pub struct Arguments {}
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub fn run(sources: &Sources) -> ExitCode {
-    let config = match load(sources).into_config() {
+    let report = load(sources);
+    let entries = report.entries.clone();
+    let config = match report.into_config() {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
@@ -47,7 +50,7 @@ pub fn run(sources: &Sources) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(serve(config, &logging, sources)) {
+    match runtime.block_on(serve(config, &logging, Reload::new(sources, entries))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -58,14 +61,14 @@ pub fn run(sources: &Sources) -> ExitCode {
 }
 
 /// Returns whether all was done by the deadline.
-async fn serve(config: Config, logging: &Logging, sources: &Sources) -> Result<bool, Box<dyn std::error::Error>> {
+async fn serve(config: Config, logging: &Logging, mut reload: Reload<'_>) -> Result<bool, Box<dyn std::error::Error>> {
     let tasks = Tasks::new();
     logging.spawn(&tasks)?;
     let mut signals = Signals::listen()?;
     let recorder = ops::install_recorder()?;
     let running = app::start(&config, None, recorder).await?;
     tokio::select! {
-        () = signals.ended_or(|| reload(&config, sources, &running, logging)) => {}
+        () = signals.ended_or(|| reload.again(&config, &running, logging)) => {}
         fatal = running.fatal() => {
             running.stop().await;
             return Err(fatal.into());
@@ -100,7 +103,7 @@ impl Signals {
     }
 
     /// Waits until the node is to end, and calls `reload` whenever the configuration is to be read again.
-    async fn ended_or(&mut self, reload: impl Fn()) {
+    async fn ended_or(&mut self, mut reload: impl FnMut()) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return,
@@ -108,22 +111,5 @@ impl Signals {
                 _ = self.hup.recv() => reload(),
             }
         }
-    }
-}
-
-/// Puts into force what of the configuration can change while the node runs: the keys and the log level.
-fn reload(before: &Config, sources: &Sources, running: &Running, logging: &Logging) {
-    let config = match load(sources).into_config() {
-        Ok(config) => config,
-        Err(error) => return tracing::error!("not read again: {error}"),
-    };
-    let previous = config.keys.previous.as_ref().map(|key| key.0.as_str());
-    running.keys.replace(&config.keys.current.0, previous);
-    logging.set_level(config.log.level);
-    tracing::info!("configuration read again: keys and log level are in force");
-    let mut rest = config;
-    (rest.keys, rest.log.level, rest.notices) = (before.keys.clone(), before.log.level, before.notices.clone());
-    if rest != *before {
-        tracing::warn!("what else has changed in the configuration needs a restart");
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::reader::{Entry, Fault, Reader, Sources};
-use super::settings as s;
+use super::settings::{self as s, Setting};
 use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
 use crate::broker::redis::Server;
 
@@ -44,6 +44,7 @@ impl Report {
 pub fn load(sources: &Sources) -> Report {
     let mut r = Reader::new(sources);
     let (config_dir, log_file) = (r.optional(&s::CONFIG_DIR), r.optional(&s::LOG_FILE));
+    r.optional(&s::ENV_FILE);
     let (host, port, ops_addr) = (r.value(&s::HOST), r.value(&s::PORT), r.value(&s::OPS_ADDR));
     let http = Http {
         host,
@@ -101,10 +102,11 @@ fn ops(r: &mut Reader) -> Ops {
 }
 
 fn keys(r: &mut Reader) -> Keys {
-    let current = r.optional(&s::KEY);
-    let previous = r.optional(&s::KEY_PREVIOUS);
+    let current = one_of(r, &s::KEY, &s::KEY_FILE);
+    let previous = one_of(r, &s::KEY_PREVIOUS, &s::KEY_PREVIOUS_FILE).filter(|key| !key.is_empty());
     match &current {
-        None if !r.is_set(&s::KEY.row) => r.fault(
+        Some(key) if key.is_empty() => r.fault(s::KEY_FILE.row.name, "is a file with nothing in it"),
+        None if !r.is_set(&s::KEY.row) && !r.is_set(&s::KEY_FILE.row) => r.fault(
             s::KEY.row.name,
             "is not set: give it the same value as JWT_PRIVATE_KEY has in Seafile's own environment (its .env file)",
         ),
@@ -117,6 +119,15 @@ fn keys(r: &mut Reader) -> Keys {
         r.notices.push("JWT_PRIVATE_KEY_PREVIOUS is the same as JWT_PRIVATE_KEY and changes nothing".into());
     }
     Keys { current: Secret(current.unwrap_or_default()), previous: previous.map(Secret) }
+}
+
+/// A secret by itself or in a file.
+fn one_of(r: &mut Reader, plain: &'static Setting<String>, file: &'static Setting<PathBuf>) -> Option<String> {
+    let (given, contents) = (r.optional(plain), r.contents(file));
+    if given.is_some() && contents.is_some() {
+        r.fault(file.row.name, format!("and {} are both set: give one of them", plain.row.name));
+    }
+    contents.or(given)
 }
 
 fn log(r: &mut Reader, config_dir: Option<PathBuf>, log_file: Option<String>) -> Log {
@@ -227,6 +238,7 @@ fn cross_check(r: &mut Reader, config: &Config) {
 pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
     let mut r = Reader::new(sources);
     r.optional(&s::CONFIG_DIR);
+    r.optional(&s::ENV_FILE);
     let key = keys(&mut r).current;
     if r.faults.is_empty() { Ok(key) } else { Err(ConfigError::Faults(r.faults)) }
 }
@@ -238,6 +250,7 @@ pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
 pub fn all_keys(sources: &Sources) -> Result<Keys, ConfigError> {
     let mut r = Reader::new(sources);
     r.optional(&s::CONFIG_DIR);
+    r.optional(&s::ENV_FILE);
     let keys = keys(&mut r);
     if r.faults.is_empty() { Ok(keys) } else { Err(ConfigError::Faults(r.faults)) }
 }
@@ -249,6 +262,7 @@ pub fn all_keys(sources: &Sources) -> Result<Keys, ConfigError> {
 pub fn ops_access(sources: &Sources) -> Result<(SocketAddr, Ops), ConfigError> {
     let mut r = Reader::new(sources);
     r.optional(&s::CONFIG_DIR);
+    r.optional(&s::ENV_FILE);
     let (address, ops) = (r.value(&s::OPS_ADDR), ops(&mut r));
     if r.faults.is_empty() { Ok((address, ops)) } else { Err(ConfigError::Faults(r.faults)) }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a [`Config`] is only handed out where nothing is wrong; a [`Report`] tells of every setting and every fault.
 
+pub mod env_file;
 pub mod load;
 pub mod parse;
 pub mod reader;

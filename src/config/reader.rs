@@ -6,11 +6,17 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::PathBuf;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use super::env_file;
 use super::parse;
 use super::seafile_conf;
-use super::settings::{CONFIG_DIR, LOG_FILE, Mask, Row, Setting, TABLE};
+use super::settings::{CONFIG_DIR, ENV_FILE, LOG_FILE, Mask, Row, Setting, TABLE};
+
+/// Keyed anew in each process, so that a mark says nothing about a secret to anybody else.
+static MARKS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// Where settings may come from.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +43,8 @@ pub enum Source {
     Flag,
     /// An environment variable.
     Environment,
+    /// The file that `FOGHORN_ENV_FILE` names.
+    EnvFile,
     /// This key of `seafile.conf`.
     SeafileConf(&'static str),
     /// The default.
@@ -50,6 +58,7 @@ impl fmt::Display for Source {
         match self {
             Self::Flag => f.write_str("command line"),
             Self::Environment => f.write_str("environment"),
+            Self::EnvFile => f.write_str("settings file"),
             Self::SeafileConf(key) => write!(f, "seafile.conf, {key}"),
             Self::Default => f.write_str("default"),
             Self::Unset => f.write_str("not set"),
@@ -66,6 +75,8 @@ pub struct Entry {
     pub shown: String,
     /// Where it came from.
     pub source: Source,
+    /// Differs where values do, as far as they are given at all: what changed between two readings shows by it.
+    pub mark: u64,
 }
 
 /// One thing that is wrong.
@@ -87,6 +98,7 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct Reader<'a> {
     sources: &'a Sources,
+    file: BTreeMap<String, String>,
     conf: BTreeMap<String, String>,
     /// What was read so far.
     pub entries: Vec<Entry>,
@@ -99,11 +111,29 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader that has opened `seafile.conf`, if there is one.
     pub fn new(sources: &'a Sources) -> Self {
-        let mut reader =
-            Self { sources, conf: BTreeMap::new(), entries: Vec::new(), faults: Vec::new(), notices: Vec::new() };
+        let mut reader = Self {
+            sources,
+            file: BTreeMap::new(),
+            conf: BTreeMap::new(),
+            entries: Vec::new(),
+            faults: Vec::new(),
+            notices: Vec::new(),
+        };
+        reader.open_file();
         reader.open_conf();
         reader.notice_unknown_names();
         reader
+    }
+
+    fn open_file(&mut self) {
+        let name = ENV_FILE.row.name;
+        let Some(path) = self.sources.env.get(OsStr::new(name)).filter(|path| !path.is_empty()) else { return };
+        match std::fs::read(path) {
+            Ok(bytes) => self.file = env_file::variables(&String::from_utf8_lossy(&bytes)),
+            // A file that is not there is told of when the setting itself is read.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => self.fault(name, format!("cannot be read: {error}")),
+        }
     }
 
     fn open_conf(&mut self) {
@@ -122,7 +152,8 @@ impl<'a> Reader<'a> {
 
     /// Names that begin like ours and are not: most likely misspelled. Kubernetes makes some of its own for a Service.
     fn notice_unknown_names(&mut self) {
-        let names = self.sources.env.keys().filter_map(|name| name.to_str());
+        let names =
+            self.sources.env.keys().filter_map(|name| name.to_str()).chain(self.file.keys().map(String::as_str));
         let ours = names.filter(|name| name.starts_with("FOGHORN_"));
         let unknown = ours.filter(|name| !name.starts_with("FOGHORN_SERVICE_") && !name.starts_with("FOGHORN_PORT"));
         for name in unknown.filter(|name| TABLE.iter().all(|row| row.name != *name)) {
@@ -141,6 +172,20 @@ impl<'a> Reader<'a> {
         found.is_some_and(|entry| !matches!(entry.source, Source::Unset | Source::Default))
     }
 
+    /// The text in the file that a setting names, without one line end behind it.
+    pub fn contents(&mut self, setting: &'static Setting<PathBuf>) -> Option<String> {
+        let path = self.optional(setting)?;
+        match std::fs::read_to_string(Path::new(&path)) {
+            Ok(text) => {
+                Some(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_owned())
+            }
+            Err(error) => {
+                self.fault(setting.row.name, format!("cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
     /// The value of a setting that has a default. Where the value given is wrong, the default stands in.
     pub fn value<T>(&mut self, setting: &'static Setting<T>) -> T {
         self.optional(setting).unwrap_or_else(|| match (setting.parse)(setting.row.default) {
@@ -153,9 +198,10 @@ impl<'a> Reader<'a> {
     pub fn optional<T>(&mut self, setting: &'static Setting<T>) -> Option<T> {
         let row = &setting.row;
         let (text, source) = self.find(row)?;
+        let mark = mark(&text);
         match (setting.parse)(&text) {
             Ok(value) => {
-                self.entries.push(Entry { row, shown: shown(row, &text), source });
+                self.entries.push(Entry { row, shown: shown(row, &text), source, mark });
                 Some(value)
             }
             Err(wrong) => {
@@ -165,7 +211,7 @@ impl<'a> Reader<'a> {
                 };
                 let hint = wrong.hint.map(|hint| format!(". {}", hint.trim_end_matches('.'))).unwrap_or_default();
                 self.fault(row.name, format!("{is}should be {}{hint}", row.shape));
-                self.entries.push(Entry { row, shown: format!("{} (wrong)", shown(row, &text)), source });
+                self.entries.push(Entry { row, shown: format!("{} (wrong)", shown(row, &text)), source, mark });
                 None
             }
         }
@@ -179,14 +225,14 @@ impl<'a> Reader<'a> {
             None => (Some(OsString::from(row.default)), Source::Default),
         };
         let Some(given) = given else {
-            self.entries.push(Entry { row, shown: String::new(), source });
+            self.entries.push(Entry { row, shown: String::new(), source, mark: 0 });
             return None;
         };
         match given.into_string() {
             Ok(text) => Some((text, source)),
             Err(_) => {
                 self.fault(row.name, "is not valid UTF-8 text");
-                self.entries.push(Entry { row, shown: "(not text)".into(), source });
+                self.entries.push(Entry { row, shown: "(not text)".into(), source, mark: 0 });
                 None
             }
         }
@@ -203,13 +249,25 @@ impl<'a> Reader<'a> {
         };
         let flag = flag.map(|path| (path.clone().into_os_string(), Source::Flag));
         let env = || Some((self.sources.env.get(OsStr::new(row.name))?.clone(), Source::Environment));
+        // The settings file cannot name another one.
+        let file = || {
+            let value = self.file.get(row.name).filter(|_| row.name != ENV_FILE.row.name)?;
+            Some((OsString::from(value), Source::EnvFile))
+        };
         let conf = || {
             let key = row.conf?;
             Some((OsString::from(self.conf.get(key)?), Source::SeafileConf(key)))
         };
         let filled = |found: &(OsString, Source)| !found.0.is_empty();
-        flag.filter(filled).or_else(|| env().filter(filled)).or_else(|| conf().filter(filled))
+        flag.filter(filled)
+            .or_else(|| env().filter(filled))
+            .or_else(|| file().filter(filled))
+            .or_else(|| conf().filter(filled))
     }
+}
+
+fn mark(text: &str) -> u64 {
+    MARKS.hash_one(text)
 }
 
 fn shown(row: &Row, text: &str) -> String {

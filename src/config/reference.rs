@@ -2,15 +2,17 @@
 
 use std::fmt::Write;
 
-use super::settings::{Mask, Row, TABLE};
+use super::settings::{LIVE, Mask, Row, TABLE};
 
 const HEAD: &str = "\
 # Configuration
 
 <!-- Made by `foghorn check-config --reference`; change src/config/settings.rs instead. -->
 
-A setting comes from the command line, else from the environment, else from the `[notification]` section of the
-`seafile.conf` in the `-c` folder (Seafile 10 to 12), else from its default. An empty variable counts as not set.
+A setting comes from the command line, else from the environment, else from the file that `FOGHORN_ENV_FILE` names, else
+from the `[notification]` section of the `seafile.conf` in the `-c` folder (Seafile 10 to 12), else from its default. An
+empty variable counts as not set. SIGHUP reads all of it again, except the environment, which a running process keeps;
+settings marked with ↻ are put into force then, and the log says which of the others need a restart.
 Sizes are bytes, or have a unit (`64KiB`, `4MiB`); times are seconds. `foghorn check-config` shows what holds here, where
 it came from, and everything that is wrong.
 ";
@@ -40,5 +42,6 @@ fn line(row: &Row) -> String {
         Mask::Secret => " Never shown.",
         Mask::Urls => " Shown without passwords.",
     };
-    format!("| `{}`{conf} | {default} | {} | {}{secret} |\n", row.name, row.shape, row.help)
+    let live = if LIVE.contains(&row.name) { " ↻" } else { "" };
+    format!("| `{}`{live}{conf} | {default} | {} | {}{secret} |\n", row.name, row.shape, row.help)
 }

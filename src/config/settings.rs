@@ -103,6 +103,11 @@ settings! {
             "", parse::text, "a file name, or - for standard output",
             "Log file. Without it: `notification-server.log` in the folder given with `-c`; with neither, standard output.";
     }
+    "Settings file" {
+        ENV_FILE: PathBuf = "FOGHORN_ENV_FILE"
+            "", parse::file, "a file that exists",
+            "File of `NAME=value` lines that stand in for environment variables that are not set. It is read again on SIGHUP: what can change in a running node is marked with ↻ in this page, the rest needs a restart.";
+    }
     "Listening" {
         HOST: String = "NOTIFICATION_SERVER_HOST" [conf "host"]
             "0.0.0.0", parse::host, "an IP address or a host name",
@@ -147,10 +152,16 @@ settings! {
     "Keys" {
         KEY: String = "JWT_PRIVATE_KEY" [conf "jwt_private_key"] [mask Secret]
             "", parse::raw, "the very value of JWT_PRIVATE_KEY in Seafile's own environment",
-            "The key Seafile signs tokens with. Needed.";
+            "The key Seafile signs tokens with. Needed, unless `JWT_PRIVATE_KEY_FILE` is set.";
+        KEY_FILE: PathBuf = "JWT_PRIVATE_KEY_FILE"
+            "", parse::file, "a file that exists",
+            "File with the key, instead; one line end behind it does not count. Read again on SIGHUP.";
         KEY_PREVIOUS: String = "JWT_PRIVATE_KEY_PREVIOUS" [mask Secret]
             "", parse::raw, "the former value of JWT_PRIVATE_KEY",
             "Tokens signed with this key are good too: for the time in which a key is being changed.";
+        KEY_PREVIOUS_FILE: PathBuf = "JWT_PRIVATE_KEY_PREVIOUS_FILE"
+            "", parse::file, "a file that exists",
+            "File with that key, instead. An empty file counts as none. Read again on SIGHUP.";
     }
     "Logs" {
         LOG_LEVEL: LogLevel = "NOTIFICATION_SERVER_LOG_LEVEL" [conf "log_level"]
@@ -272,6 +283,22 @@ settings! {
     }
 }
 
+/// What SIGHUP puts into force; everything else needs a restart.
+pub static LIVE: &[&str] = &[
+    "JWT_PRIVATE_KEY",
+    "JWT_PRIVATE_KEY_FILE",
+    "JWT_PRIVATE_KEY_PREVIOUS",
+    "JWT_PRIVATE_KEY_PREVIOUS_FILE",
+    "NOTIFICATION_SERVER_LOG_LEVEL",
+    "FOGHORN_TRUSTED_PROXIES",
+    "FOGHORN_ALLOWED_ORIGINS",
+    "FOGHORN_EVENTS_FROM",
+    "FOGHORN_MAX_CONNECTIONS",
+    "FOGHORN_MAX_CONNECTIONS_PER_ADDRESS",
+    "FOGHORN_HANDSHAKE_RATE",
+    "FOGHORN_HANDSHAKE_CONCURRENCY",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,5 +310,6 @@ mod tests {
             assert!(seen.insert(row.name), "{} twice", row.name);
             assert!(row.help.ends_with('.') && !row.shape.ends_with('.'), "{}", row.name);
         }
+        assert!(LIVE.iter().all(|name| seen.contains(name)));
     }
 }

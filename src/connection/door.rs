@@ -13,7 +13,7 @@ use ::metrics::counter;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::metrics;
 
@@ -99,7 +99,7 @@ struct Bucket {
 
 /// See the module's description.
 pub struct Door {
-    limits: Limits,
+    limits: RwLock<Arc<Limits>>,
     handshakes: AtomicUsize,
     connections: AtomicUsize,
     bucket: Mutex<Bucket>,
@@ -111,12 +111,22 @@ impl Door {
     pub fn new(limits: Limits) -> Arc<Self> {
         let bucket = Bucket { tokens: 2.0 * f64::from(limits.handshake_rate), filled: Instant::now() };
         Arc::new(Self {
-            limits,
+            limits: RwLock::new(Arc::new(limits)),
             handshakes: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             bucket: Mutex::new(bucket),
             addresses: Mutex::default(),
         })
+    }
+
+    /// From now on these limits hold. Nobody who is in is put out; connections let in while there was no limit by address
+    /// do not count against a new one.
+    pub fn replace(&self, limits: Limits) {
+        *self.limits.write() = Arc::new(limits);
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read())
     }
 
     /// The address of who sent `request`; see [`Door::client`].
@@ -127,7 +137,8 @@ impl Door {
 
     /// The client's address: the peer's, or what trusted proxies say it is.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let trusted = |ip: IpAddr| self.limits.trusted_proxies.iter().any(|net| net.contains(&ip));
+        let limits = self.limits();
+        let trusted = |ip: IpAddr| limits.trusted_proxies.iter().any(|net| net.contains(&ip));
         let peer = peer.to_canonical();
         if !trusted(peer) {
             return peer;
@@ -151,11 +162,8 @@ impl Door {
     pub fn knock(self: &Arc<Self>) -> Result<Knocking, Turned> {
         let now = self.handshakes.fetch_add(1, Ordering::Relaxed) + 1;
         let guard = Knocking(Arc::clone(self));
-        if self.limits.handshakes > 0 && now > self.limits.handshakes {
-            Err(Turned::Handshakes.counted())
-        } else {
-            Ok(guard)
-        }
+        let most = self.limits.read().handshakes;
+        if most > 0 && now > most { Err(Turned::Handshakes.counted()) } else { Ok(guard) }
     }
 
     /// A WebSocket connection from `client` begins; it is over when the guard is dropped.
@@ -163,7 +171,7 @@ impl Door {
     /// # Errors
     /// The limit it hit.
     pub fn enter(self: &Arc<Self>, client: IpAddr, origin: Option<&HeaderValue>) -> Result<Entered, Turned> {
-        let limits = &self.limits;
+        let limits = self.limits();
         let from_page = origin.and_then(|value| value.to_str().ok());
         if !limits.origins.is_empty()
             && from_page.is_some_and(|o| !limits.origins.iter().any(|a| a.eq_ignore_ascii_case(o)))
@@ -185,7 +193,7 @@ impl Door {
         if limits.connections > 0 && open > limits.connections {
             return Err(Turned::Connections.counted());
         }
-        if from_there > limits.connections_per_address {
+        if limits.connections_per_address > 0 && from_there > limits.connections_per_address {
             return Err(Turned::Address.counted());
         }
         Ok(entered)
@@ -196,7 +204,8 @@ impl Door {
     /// # Errors
     /// [`Turned::Poster`].
     pub fn post(&self, client: IpAddr) -> Result<(), Turned> {
-        let nets = &self.limits.events_from;
+        let limits = self.limits();
+        let nets = &limits.events_from;
         if nets.is_empty() || nets.iter().any(|net| net.contains(&client)) {
             Ok(())
         } else {

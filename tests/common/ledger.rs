@@ -65,6 +65,8 @@ struct Book {
     seats: Vec<Seat>,
     answers: Vec<Duration>,
     statuses: BTreeMap<u16, usize>,
+    /// Bytes that make each event bigger.
+    pad: usize,
 }
 
 /// See the module.
@@ -159,6 +161,11 @@ impl Ledger {
         let (book, stop) = (Arc::clone(&self.book), Arc::clone(&self.stop));
         self.tasks.push(tokio::spawn(attend(book, id, stop)));
         eventually("a subscribed client", || async { self.book.lock().seats[id].subscribed.then_some(()) }).await;
+    }
+
+    /// Makes events from now on bigger by so many bytes.
+    pub fn pad(&self, bytes: usize) {
+        self.book.lock().pad = bytes;
     }
 
     /// Posts to each (port, library) in the background, one event after the other with `pause` between them.
@@ -350,13 +357,17 @@ impl Book {
 
 async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
     let begun = Instant::now();
-    let number = {
+    let (number, pad) = {
         let mut book = book.lock();
+        let pad = book.pad;
         let posts = book.posts.entry(library.to_owned()).or_default();
         posts.push(Post { to: port, begun, accepted: false });
-        posts.len() - 1
+        (posts.len() - 1, pad)
     };
-    let content = json!({"repo_id": library, "commit_id": number.to_string()});
+    let mut content = json!({"repo_id": library, "commit_id": number.to_string()});
+    if pad > 0 {
+        content["pad"] = "x".repeat(pad).into();
+    }
     let body = json!({"type": "repo-update", "content": content}).to_string();
     let authorization = format!("Token {}", token::event());
     let headers = [("Authorization", authorization.as_str())];

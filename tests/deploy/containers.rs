@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::common::namespace::ran_apart;
 use crate::common::token;
-use crate::support::{Process, eventually, http, program, pypi, read, root, run, upgrade};
+use crate::support::{Process, eventually, http, program, pypi, read, root, run, upgrade, yaml};
 
 /// What `gcr.io/distroless/cc-debian12` has of shared libraries for programs in C and Rust.
 const BASE: &[&str] = &["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
@@ -121,20 +121,7 @@ fn resolved(files: &[&Path], env: &str) -> Value {
     }
     let done = compose.env_remove("JWT_PRIVATE_KEY").arg("config").output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let (good, json) = run_with_input(
-        "/usr/bin/python3", // with the yaml that docker-compose needs
-        &["-c", "import sys,json,yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)"],
-        &done.stdout,
-    );
-    assert!(good, "{json}");
-    serde_json::from_str(&json).unwrap()
-}
-
-fn run_with_input(program: &str, arguments: &[&str], input: &[u8]) -> (bool, String) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), input).unwrap();
-    let done = Command::new(program).args(arguments).stdin(std::fs::File::open(file.path()).unwrap()).output().unwrap();
-    (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    yaml(&String::from_utf8_lossy(&done.stdout)).remove(0)
 }
 
 /// The example with what must be filled in.

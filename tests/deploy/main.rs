@@ -9,6 +9,7 @@
 mod common;
 mod containers;
 mod haproxy;
+mod helm;
 mod linux;
 mod monitoring;
 mod proxies;

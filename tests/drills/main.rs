@@ -8,14 +8,14 @@
 mod common;
 
 mod deaf_subscription;
-//mod herds;
-//mod key_change;
-//mod limits_and_doors;
-//mod mixed_versions;
+mod herds;
+mod key_change;
+mod limits_and_doors;
+mod mixed_versions;
 mod node_dies;
-//mod node_restarts;
+mod node_restarts;
 mod redis_away;
 mod redis_lost_data;
-//mod replay;
+mod replay;
 mod site;
-//mod slow_consumers;
+mod slow_consumers;

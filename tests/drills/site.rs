@@ -74,3 +74,13 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
     .await;
     (proxy, port)
 }
+
+/// Waits until HAProxy has seen that the node is back: it has been asked whether it is ready, and has said yes.
+pub async fn taken_up(node: &Node) {
+    let before = node.metric("foghorn_connections", "").await;
+    eventually("HAProxy sends clients again", || async {
+        let now = node.metric("foghorn_connections", "").await + node.metric("foghorn_events_accepted_total", "").await;
+        (now > before).then_some(())
+    })
+    .await;
+}

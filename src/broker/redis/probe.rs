@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
-use fred::error::Error;
-use fred::interfaces::{HashesInterface, KeysInterface};
-use fred::types::{Expiration, SetOptions, Value};
+use fred::interfaces::KeysInterface;
+use fred::types::Value;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -40,9 +39,6 @@ const DEAF_MS: u64 = 3_000;
 
 /// Probes that may fail in a row before the command client is made anew.
 const FAILED_PROBES: u32 = 8;
-
-/// Seconds that the number of partitions outlives the last node.
-const PARTITIONS_AGE_S: i64 = 300;
 
 /// How often what has a lifetime in Redis is renewed.
 const RENEW: Duration = Duration::from_secs(60);
@@ -113,6 +109,7 @@ impl Shard {
             tokio::select! {
                 () = sleep(if self.is_up() { PROBE } else { PROBE_DOWN }) => {}
                 () = self.probe_now.notified() => {}
+                () = self.mixed_up.notified() => return,
                 () = tasks.stopped() => return self.until_idle().await,
             }
         }
@@ -130,10 +127,8 @@ impl Shard {
 
     /// Checks the number of partitions, and renews what has a lifetime.
     async fn renew(&self, client: &Client, fatal: &watch::Sender<Option<Fatal>>) -> Result<(), Failure> {
-        let (key, expiry) = (self.names.partitions(), Some(Expiration::EX(PARTITIONS_AGE_S)));
-        let _: Value = client.set(&key, self.partitions.to_string(), expiry, Some(SetOptions::NX), false).await?;
-        let found: Option<String> = client.get(&key).await?;
-        if let Some(found) = found.filter(|found| *found != self.partitions.to_string()) {
+        let found = self.trusted(script::renew(client, &self.names, self.partitions).await)?;
+        if found != self.partitions.to_string() {
             let problem = Fatal::Partitions { shard: self.name.clone(), found, ours: self.partitions };
             tracing::error!("{problem}");
             if !self.was_up.load(Ordering::Relaxed) {
@@ -141,7 +136,6 @@ impl Shard {
             }
             return Err(Failure::Partitions);
         }
-        let _: Value = client.expire(&key, PARTITIONS_AGE_S, None).await?;
         let age = script::STATE_AGE_MS as i64;
         let renewals =
             self.lines.iter().map(|line| client.pexpire::<Value, _>(self.names.state(line.partition), age, None));
@@ -153,21 +147,23 @@ impl Shard {
     async fn probe(&self, client: &Client) -> Result<bool, Failure> {
         let asked: Vec<(&Arc<Line>, Known, Option<Position>)> =
             self.lines.iter().map(|line| (line, *line.known.lock(), *line.confirmed.lock())).collect();
-        let heads = asked.iter().map(|(line, ..)| {
-            client.hmget::<Vec<Value>, _, _>(self.names.state(line.partition), vec!["epoch", "seq", "id"])
-        });
-        let heads: Vec<Vec<Value>> = join_all(heads).await.into_iter().collect::<Result<_, Error>>()?;
-        let mut behind = 0;
-        for ((line, known, confirmed), head) in asked.into_iter().zip(heads) {
-            let head = script::position(&head);
-            behind += lag(known, head);
-            if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
-                line.ask_republish();
+        let heads = asked.iter().map(|(line, ..)| script::head(client, &self.names, line.partition));
+        let (mut behind, mut failure) = (0, None);
+        for ((line, known, confirmed), head) in asked.iter().zip(join_all(heads).await) {
+            match self.trusted(head) {
+                Ok(head) => {
+                    behind += lag(*known, head);
+                    if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
+                        line.ask_republish();
+                    }
+                    line.head(head, *known);
+                }
+                // The others are looked at nevertheless: in a Cluster they live elsewhere.
+                Err(error) => failure = Some(error),
             }
-            line.head(head, known);
         }
         ::metrics::gauge!(metrics::REDIS_LAG, "shard" => self.name.clone()).set(behind as f64);
-        self.ask_quiet().await?;
+        let asked = self.ask_quiet().await;
         let known = |line: &Arc<Line>| *line.known.lock() != Known::Nothing;
         let deaf = self.lines.iter().any(|line| line.silent_ms() > DEAF_MS);
         let subscribed = self.subscribed.load(Ordering::Acquire);
@@ -175,6 +171,7 @@ impl Shard {
             tracing::warn!(shard = self.name, "the subscription hears nothing: making it anew");
             self.deaf.notify_one();
         }
+        failure.map_or(asked, Err)?;
         Ok(subscribed && !deaf && self.lines.iter().all(|line| line.is_proven() && known(line)))
     }
 

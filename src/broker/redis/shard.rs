@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use super::config::{Config, Layout, Server};
 use super::line::Line;
+use super::lua::is_mixed_up;
 use super::script::{self, Names, Published};
 use crate::broker::ShardHealth;
 use crate::broker::log::{Cursor, Page, Position};
@@ -61,6 +62,7 @@ pub struct Shard {
     pub(super) was_up: AtomicBool,
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
+    pub(super) mixed_up: Notify,
     pub(super) pulse: Mutex<Option<Pulse>>,
 }
 
@@ -89,6 +91,7 @@ impl Shard {
             was_up: AtomicBool::new(false),
             probe_now: Notify::new(),
             deaf: Notify::new(),
+            mixed_up: Notify::new(),
             pulse: Mutex::new(None),
         }
     }
@@ -149,6 +152,15 @@ impl Shard {
         }
     }
 
+    /// A client that mixes up answers must go.
+    pub(super) fn trusted<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
+        if result.as_ref().is_err_and(is_mixed_up) {
+            tracing::warn!(shard = self.name, "answers are mixed up: connecting anew");
+            self.mixed_up.notify_one();
+        }
+        Ok(result?)
+    }
+
     /// See [`script::publish`].
     pub async fn publish(
         &self,
@@ -156,12 +168,12 @@ impl Shard {
         known: Option<Position>,
         bodies: Vec<Bytes>,
     ) -> Result<Published, Failure> {
-        Ok(script::publish(&self.client()?, &self.names, partition, known, bodies).await?)
+        self.trusted(script::publish(&self.client()?, &self.names, partition, known, bodies).await)
     }
 
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
-        Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+        self.trusted(script::read(&self.client()?, &self.names, partition, cursor).await)
     }
 
     /// Says something on a channel.

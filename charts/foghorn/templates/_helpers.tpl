@@ -1,0 +1,179 @@
+{{- define "foghorn.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "foghorn.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "foghorn.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "foghorn.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Selectors cannot be changed later: nothing in them depends on a version. */ -}}
+{{- define "foghorn.selector" -}}
+app.kubernetes.io/name: {{ include "foghorn.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: node
+{{- end -}}
+
+{{- define "foghorn.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "foghorn.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: seafile
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "foghorn.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "foghorn.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "foghorn.image" -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+
+{{- define "foghorn.eventsService" -}}
+{{- default (printf "%s-events" (include "foghorn.fullname" .)) .Values.eventsService.name -}}
+{{- end -}}
+
+{{- define "foghorn.hasRedis" -}}
+{{- if or .Values.redis.urls .Values.redis.existingSecret .Values.redis.bundled.enabled .Values.seafile.configMap -}}yes{{- end -}}
+{{- end -}}
+
+{{- /* Whether this chart makes a Secret: only for what was given as a plain value. */ -}}
+{{- define "foghorn.makesSecret" -}}
+{{- if or .Values.key.value .Values.key.previous .Values.database.password .Values.redis.urls -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "foghorn.settleByPreStop" -}}
+{{- $by := .Values.drain.settleBy -}}
+{{- if or (eq $by "preStop") (and (eq $by "auto") (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version)) -}}yes{{- end -}}
+{{- end -}}
+
+{{- /* Settle and drain, whoever waits for them, and time to end in. */ -}}
+{{- define "foghorn.gracePeriod" -}}
+{{- add .Values.drain.settleSeconds .Values.drain.seconds 15 -}}
+{{- end -}}
+
+{{- /* The most nodes there can be. */ -}}
+{{- define "foghorn.nodes" -}}
+{{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled | int -}}
+{{- end -}}
+
+{{- /* Values that contradict each other are refused here, with what to do; single wrong ones by values.schema.json. */ -}}
+{{- define "foghorn.check" -}}
+{{- if not (or .Values.key.value .Values.key.existingSecret .Values.seafile.secret) -}}
+{{- fail "foghorn: there is no key: set seafile.secret (Seafile's own Secret), key.existingSecret or key.value" -}}
+{{- end -}}
+{{- $nodes := include "foghorn.nodes" . | int -}}
+{{- if and (gt $nodes 1) (not (include "foghorn.hasRedis" .)) -}}
+{{- fail (printf "foghorn: %d nodes need Redis: set redis.urls, redis.existingSecret or seafile.configMap, or replicaCount to 1" $nodes) -}}
+{{- end -}}
+{{- if and .Values.redis.bundled.enabled (or .Values.redis.urls .Values.redis.existingSecret) -}}
+{{- fail "foghorn: redis.bundled.enabled is for trials without a Redis: take it away, or redis.urls and redis.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.database.host (not (or .Values.database.password .Values.database.existingSecret .Values.seafile.secret)) -}}
+{{- fail "foghorn: database.host needs database.existingSecret, database.password or seafile.secret" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) -}}
+{{- fail "foghorn: gateway.enabled needs gateway.parentRefs" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) -}}
+{{- fail "foghorn: autoscaling.maxReplicas is below autoscaling.minReplicas" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (not (or .Values.autoscaling.connectionsPerNode .Values.autoscaling.cpuUtilization)) -}}
+{{- fail "foghorn: autoscaling needs autoscaling.connectionsPerNode or autoscaling.cpuUtilization" -}}
+{{- end -}}
+{{- range $name, $value := .Values.settings -}}
+{{- if has $name (list "FOGHORN_OPS_ADDR" "NOTIFICATION_SERVER_HOST" "NOTIFICATION_SERVER_PORT" "FOGHORN_SETTLE_SECONDS" "FOGHORN_DRAIN_SECONDS" "JWT_PRIVATE_KEY" "FOGHORN_REDIS_URLS" "FOGHORN_REDIS_PREFIX" "NOTIFICATION_SERVER_LOG_LEVEL" "FOGHORN_LOG_FORMAT" "SEAFILE_LOG_TO_STDOUT") -}}
+{{- fail (printf "foghorn: settings.%s: the chart sets this from a value of its own" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "foghorn.fromConfigMap" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $optional := index . 2 -}}
+- name: {{ $name }}
+  valueFrom:
+    configMapKeyRef: {name: {{ $root.Values.seafile.configMap }}, key: {{ get $root.Values.seafile.names $name | default $name }}{{ if $optional }}, optional: true{{ end }}}
+{{- end -}}
+
+{{- define "foghorn.fromSecret" -}}
+{{- $name := index . 0 -}}{{- $secret := index . 1 -}}{{- $key := index . 2 -}}{{- $optional := index . 3 -}}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: {{ $key }}{{ if $optional }}, optional: true{{ end }}}
+{{- end -}}
+
+{{- /* The key alone: what the node and the test need. */ -}}
+{{- define "foghorn.keyEnv" -}}
+{{- $made := include "foghorn.fullname" . -}}
+{{- $names := .Values.seafile.names -}}
+{{- if .Values.key.existingSecret -}}
+{{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY" .Values.key.existingSecret .Values.key.existingSecretKey false) }}
+{{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY_PREVIOUS" .Values.key.existingSecret .Values.key.existingSecretPreviousKey true) }}
+{{- else if .Values.key.value -}}
+{{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY" $made "JWT_PRIVATE_KEY" false) }}
+{{- else -}}
+{{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY" .Values.seafile.secret (get $names "JWT_PRIVATE_KEY" | default "JWT_PRIVATE_KEY") false) }}
+{{- end }}
+{{- if and .Values.key.previous (not .Values.key.existingSecret) }}
+{{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY_PREVIOUS" $made "JWT_PRIVATE_KEY_PREVIOUS" false) }}
+{{- end }}
+{{- end -}}
+
+{{- define "foghorn.databaseEnv" -}}
+{{- $made := include "foghorn.fullname" . -}}
+{{- $names := .Values.seafile.names -}}
+{{- if .Values.database.host -}}
+- {name: SEAFILE_MYSQL_DB_HOST, value: {{ .Values.database.host | quote }}}
+- {name: SEAFILE_MYSQL_DB_PORT, value: {{ .Values.database.port | quote }}}
+- {name: SEAFILE_MYSQL_DB_USER, value: {{ .Values.database.user | quote }}}
+- {name: SEAFILE_MYSQL_DB_CCNET_DB_NAME, value: {{ .Values.database.name | quote }}}
+{{- else -}}
+{{- range list "SEAFILE_MYSQL_DB_HOST" "SEAFILE_MYSQL_DB_PORT" "SEAFILE_MYSQL_DB_USER" "SEAFILE_MYSQL_DB_CCNET_DB_NAME" }}
+{{ include "foghorn.fromConfigMap" (list $ . true) }}
+{{- end }}
+{{- end }}
+{{- if .Values.database.existingSecret }}
+{{ include "foghorn.fromSecret" (list "SEAFILE_MYSQL_DB_PASSWORD" .Values.database.existingSecret .Values.database.existingSecretKey false) }}
+{{- else if .Values.database.password }}
+{{ include "foghorn.fromSecret" (list "SEAFILE_MYSQL_DB_PASSWORD" $made "SEAFILE_MYSQL_DB_PASSWORD" false) }}
+{{- else if .Values.seafile.secret }}
+{{ include "foghorn.fromSecret" (list "SEAFILE_MYSQL_DB_PASSWORD" .Values.seafile.secret (get $names "SEAFILE_MYSQL_DB_PASSWORD" | default "SEAFILE_MYSQL_DB_PASSWORD") true) }}
+{{- end }}
+{{- if ne .Values.database.tls "off" }}
+- {name: FOGHORN_DB_TLS, value: {{ .Values.database.tls | quote }}}
+{{- end }}
+{{- end -}}
+
+{{- define "foghorn.redisEnv" -}}
+{{- $names := .Values.seafile.names -}}
+{{- if .Values.redis.existingSecret -}}
+{{ include "foghorn.fromSecret" (list "FOGHORN_REDIS_URLS" .Values.redis.existingSecret .Values.redis.existingSecretKey false) }}
+{{- else if .Values.redis.urls -}}
+{{ include "foghorn.fromSecret" (list "FOGHORN_REDIS_URLS" (include "foghorn.fullname" .) "FOGHORN_REDIS_URLS" false) }}
+{{- else if .Values.redis.bundled.enabled -}}
+- {name: FOGHORN_REDIS_URLS, value: {{ printf "redis://%s-redis:6379" (include "foghorn.fullname" .) | quote }}}
+{{- else if .Values.seafile.configMap -}}
+{{- /* Several nodes without Redis would not hear each other: better that their pods do not start. */ -}}
+{{ include "foghorn.fromConfigMap" (list . "REDIS_HOST" (eq (include "foghorn.nodes" .) "1")) }}
+{{ include "foghorn.fromConfigMap" (list . "REDIS_PORT" true) }}
+{{- if .Values.seafile.secret }}
+{{ include "foghorn.fromSecret" (list "REDIS_PASSWORD" .Values.seafile.secret (get $names "REDIS_PASSWORD" | default "REDIS_PASSWORD") true) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* A number as it was written: Helm reads 4194304 as 4.194304e+06. */ -}}
+{{- define "foghorn.plain" -}}
+{{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}

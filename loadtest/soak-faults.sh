@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# A soak with faults at random: two Redis servers, three nodes, HAProxy in front; 500 events a second, clients that come
+# back, and every half minute something is hurt and healed. Prints the ledger; fails unless it balances.
+#
+#   loadtest/soak-faults.sh [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
+#
+# FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…). All on 127.0.0.1; needs redis-server,
+# redis-cli, haproxy and curl. HAProxy posts again what a node did not answer, and the node may have published it: events
+# that say the same twice are counted as duplicated, at most a few for each killed or stopped node.
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+node=${FOGHORN:-$root/target/release/foghorn} load=${FOGHORN_LOAD:-$root/target/release/foghorn-load}
+base=${SOAK_PORTS:-19300}   # the first of twenty ports
+front=$base
+export PATH="$PATH:/usr/sbin:/sbin" JWT_PRIVATE_KEY=soak-soak-soak-soak-soak-soak-soak-00
+
+redis_port() { echo $((base + 1 + $1)); }
+node_port() { echo $((base + 5 + $1)); }
+ops_port() { echo $((base + 10 + $1)); }
+pid() { cat "$SOAK/$1.pid"; }
+
+start_redis() {
+    redis-server --port "$(redis_port "$1")" --bind 127.0.0.1 --save "" --appendonly no --dir "$SOAK" >>"$SOAK/redis$1.log" 2>&1 &
+    echo $! >"$SOAK/redis$1.pid"
+    disown
+}
+
+start_node() {
+    env -u FOGHORN -u FOGHORN_LOAD NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$(node_port "$1")" \
+        FOGHORN_OPS_ADDR="127.0.0.1:$(ops_port "$1")" SEAFILE_LOG_TO_STDOUT=true FOGHORN_RESYNC_WINDOW=5 \
+        FOGHORN_SETTLE_SECONDS=3 FOGHORN_DRAIN_SECONDS=10 \
+        FOGHORN_REDIS_URLS="redis://127.0.0.1:$(redis_port 0),redis://127.0.0.1:$(redis_port 1)" \
+        "$node" serve >>"$SOAK/node$1.log" 2>&1 &
+    echo $! >"$SOAK/node$1.pid"
+    disown
+}
+
+# Waits until every node is ready and hears both shards.
+all_well() {
+    local n tries
+    for n in 0 1 2; do
+        for tries in $(seq 400); do
+            local page
+            page=$(curl -fsm 2 "http://127.0.0.1:$(ops_port "$n")/metrics" 2>/dev/null || true)
+            if [ "$(grep -c '^foghorn_redis_up{.* 1$' <<<"$page")" = 2 ] &&
+                curl -fsm 2 -o /dev/null "http://127.0.0.1:$(ops_port "$n")/readyz"; then break; fi
+            [ "$tries" -lt 400 ] || { echo "node $n is not well" >&2; return 1; }
+            sleep 0.1
+        done
+    done
+    sleep 1   # HAProxy looks every half second
+}
+
+gone() { while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; }
+
+# One fault, healed before it returns.
+hurt() {
+    local n=$((RANDOM % 3)) r=$((RANDOM % 2)) port
+    port=$(redis_port "$r")
+    case $1 in
+        redis-killed) kill -KILL "$(pid "redis$r")"; gone "$(pid "redis$r")"; sleep $((1 + RANDOM % 4)); start_redis "$r" ;;
+        redis-stopped) kill -STOP "$(pid "redis$r")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "redis$r")" ;;
+        redis-cut) redis-cli -p "$port" CLIENT KILL TYPE pubsub; redis-cli -p "$port" CLIENT KILL TYPE normal ;;
+        redis-refuses)
+            redis-cli -p "$port" CONFIG SET maxclients 1
+            redis-cli -p "$port" CLIENT KILL TYPE pubsub; redis-cli -p "$port" CLIENT KILL TYPE normal; sleep 3
+            until redis-cli -p "$port" CONFIG SET maxclients 10000 | grep -q OK; do sleep 0.1; done ;;
+        node-killed) kill -KILL "$(pid "node$n")"; gone "$(pid "node$n")"; sleep 2; start_node "$n" ;;
+        node-stopped) kill -STOP "$(pid "node$n")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "node$n")" ;;
+        node-restarted) kill -TERM "$(pid "node$n")"; gone "$(pid "node$n")"; start_node "$n" ;;
+        *) echo "no such fault: $1" >&2; return 1 ;;
+    esac >/dev/null
+    all_well
+}
+
+proxy() {
+    local n port ops
+    cat <<-END
+	defaults
+	    mode http
+	    option redispatch 1
+	    retries 3
+	    timeout connect 250ms
+	    timeout check 1s
+	    timeout client 10m
+	    timeout http-request 10s
+	    timeout queue 10s
+	    timeout tunnel 90s
+	frontend public
+	    bind 127.0.0.1:$front
+	    maxconn 20000
+	    use_backend events if { path /events }
+	    default_backend clients
+	END
+    for backend in clients events; do
+        printf 'backend %s\n    balance leastconn\n    option httpchk\n' $backend
+        printf '    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host foghorn\n    http-check expect status 200\n'
+        if [ $backend = clients ]; then printf '    timeout server 10m\n    retry-on conn-failure empty-response\n'
+        else printf '    timeout server 500ms\n    retry-on conn-failure empty-response response-timeout 503\n'; fi
+        for n in 0 1 2; do
+            port=$(node_port "$n") ops=$(ops_port "$n")
+            printf '    server n%s 127.0.0.1:%s check port %s inter 500ms fastinter 200ms rise 1 fall 2 observe layer4 error-limit 1 on-error mark-down\n' "$n" "$port" "$ops"
+        done
+    done
+}
+
+if [ "${1:-}" = hurt ]; then hurt "$2"; exit; fi
+
+minutes=${1:-30} events=${2:-500}
+shift $(($# < 2 ? $# : 2))
+ulimit -n "$(ulimit -Hn)"
+SOAK=$(mktemp -d "${TMPDIR:-/tmp}/fh-soak.XXXXXX")
+export SOAK FOGHORN=$node FOGHORN_LOAD=$load SOAK_PORTS=$base
+
+clean_up() {
+    local file
+    for file in "$SOAK"/*.pid; do
+        kill -CONT "$(cat "$file")" 2>/dev/null || true
+        kill -KILL "$(cat "$file")" 2>/dev/null || true
+    done
+    grep -hE ' (WARN|ERROR) ' "$SOAK"/node*.log | sed -E 's/^[^ ]+ +//; s/[0-9]+/N/g' | sort | uniq -c | sort -rn | head -20
+    [ -n "${SOAK_KEEP:-}" ] && echo "kept: $SOAK" || rm -rf "$SOAK"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+start_redis 0; start_redis 1
+for n in 0 1 2; do start_node "$n"; done
+proxy >"$SOAK/haproxy.cfg"
+haproxy -db -f "$SOAK/haproxy.cfg" >"$SOAK/haproxy.log" 2>&1 &
+echo $! >"$SOAK/haproxy.pid"
+disown
+all_well
+
+faults=()
+for fault in redis-killed redis-stopped redis-cut redis-refuses node-killed node-stopped node-restarted; do
+    faults+=(--fault "$fault=exec '${BASH_SOURCE[0]}' hurt $fault")
+done
+"$load" soak --url "http://127.0.0.1:$front" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
+    --replay 10 --back-after 1000 --fault-every 20 "${faults[@]}" "$@"

@@ -1,0 +1,365 @@
+//! The Helm chart: rendered by the real helm over a matrix of values and compared with reviewed snapshots, refused where
+//! values are wrong, valid for Kubernetes, and in agreement with the program it installs.
+//!
+//! To look at a change: `UPDATE_SNAPSHOTS=1 cargo test --test deploy -- --ignored helm`, then `git diff tests/helm charts`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::node::{Node, foghorn};
+use crate::common::token;
+use crate::support::{fetched, program, pypi, read, root, run, yaml};
+
+/// Kubernetes versions whose schemas every manifest must meet.
+const KUBERNETES: [&str; 3] = ["1.35.0", "1.36.0", "1.37.0"];
+/// The image's user and what the chart must not be without.
+const CASES: [&str; 5] = ["trial", "single", "beside-seafile", "beside-seafile-12", "everything"];
+
+fn helm(arguments: &[&str]) -> (bool, String) {
+    run(Command::new(fetched("get-helm.sh", &[])).args(arguments).current_dir(root()))
+}
+
+fn values(case: &str) -> String {
+    format!("tests/helm/values/{case}.yaml")
+}
+
+/// The case's manifests. Its first line names the Kubernetes that is asked for.
+fn render(case: &str, more: &[&str]) -> String {
+    let file = values(case);
+    let text = read(&file);
+    let version = text.lines().next().and_then(|line| line.strip_prefix("# kube-version: ")).expect("the first line");
+    let arguments =
+        ["template", "seafile", "charts/foghorn", "--namespace", "files", "--kube-version", version, "-f", &file];
+    let (good, text) = helm(&[&arguments[..], more].concat());
+    assert!(good, "{case}: {text}");
+    text
+}
+
+/// The dashboard is compared with its source elsewhere.
+fn without_dashboard(text: &str) -> String {
+    match text.split_once("  foghorn.json: |\n") {
+        None => text.to_owned(),
+        Some((before, after)) => {
+            let rest = after.find("\n---\n").map_or("", |at| &after[at..]);
+            format!("{before}  foghorn.json: |\n    …{rest}")
+        }
+    }
+}
+
+fn update() -> bool {
+    std::env::var_os("UPDATE_SNAPSHOTS").is_some()
+}
+
+/// Compares a file of the repository with what it should be, or makes it so.
+fn check_file(path: &str, text: &str) {
+    if update() {
+        std::fs::write(root().join(path), text).unwrap();
+    }
+    let kept = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let differs = kept.lines().zip(text.lines()).position(|(a, b)| a != b).map(|line| line + 1);
+    assert!(kept == text, "{path} differs from line {differs:?} on; UPDATE_SNAPSHOTS=1 writes it anew");
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    yaml(text).into_iter().filter(|document| !document.is_null()).collect()
+}
+
+fn of_kind<'a>(documents: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = documents.iter().find(|document| document["kind"] == kind && document["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn every_case_renders_as_reviewed() {
+    for case in CASES {
+        let (good, text) = helm(&["lint", "--strict", "--kube-version", "1.33", "charts/foghorn", "-f", &values(case)]);
+        assert!(good, "{case}: {text}");
+        check_file(&format!("tests/helm/snapshots/{case}.yaml"), &without_dashboard(&render(case, &[])));
+    }
+}
+
+#[test]
+#[ignore = "needs helm and kubernetes-validate"]
+fn every_manifest_is_valid_for_kubernetes() {
+    let dir = TempDir::new().unwrap();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for case in CASES {
+        for (number, document) in documents(&render(case, &[])).iter().enumerate() {
+            let group = document["apiVersion"].as_str().expect("an apiVersion");
+            // Definitions that Kubernetes does not bring itself: their schemas are not in the package.
+            if group.contains("monitoring.coreos.com") || group.contains("gateway.networking") {
+                continue;
+            }
+            let file = dir.path().join(format!("{case}-{number}.yaml"));
+            std::fs::write(&file, document.to_string()).unwrap();
+            files.push(file);
+        }
+    }
+    assert!(files.len() > 30);
+    for version in KUBERNETES {
+        let mut validate = Command::new(pypi("kubernetes-validate", "kubernetes-validate"));
+        let (good, text) = run(validate.args(["--strict", "-k", version]).args(&files));
+        assert!(good && !text.contains("WARN"), "{version}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn wrong_values_are_refused_with_a_reason() {
+    let ok = ["--set", "key.value=k", "--set", "redis.bundled.enabled=true"];
+    for (set, reason) in [
+        ("replicas=3", "replicas"),
+        ("replicaCount=0", "replicaCount"),
+        ("replicaCount=three", "replicaCount"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("service.type=Public", "type"),
+        ("service.port=0", "port"),
+        ("drain.seconds=-1", "seconds"),
+        ("drain.settleBy=hope", "settleBy"),
+        ("log.level=loud", "level"),
+        ("redis.urls={http://redis}", "urls"),
+        ("redis.urls={redis://a\\,redis://b}", "urls"),
+        ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
+        ("seafile.names.REDIS_HOSTT=x", "REDIS_HOSTT"),
+        ("settings.foghorn=1", "foghorn"),
+        ("settings.FOGHORN_DRAIN_SECONDS=1", "sets this from a value of its own"),
+        ("redis.urls={redis://redis}", "redis.bundled.enabled is for trials"),
+        ("database.host=db", "database.host needs"),
+        ("gateway.enabled=true", "gateway.parentRefs"),
+        ("redis.bundled.enabled=false", "3 nodes need Redis"),
+        ("key.value=", "there is no key"),
+        ("autoscaling.enabled=true,autoscaling.maxReplicas=2", "below"),
+        ("autoscaling.enabled=true,autoscaling.cpuUtilization=0,autoscaling.connectionsPerNode=0", "autoscaling needs"),
+    ] {
+        let arguments = ["template", "t", "charts/foghorn", "--kube-version", "1.33"];
+        let (good, text) = helm(&[&arguments[..], &ok, &["--set", set]].concat());
+        assert!(!good && text.contains(reason), "{set}: {text}");
+    }
+    let (good, text) = helm(&["template", "t", "charts/foghorn", "--kube-version", "1.24", ok[0], ok[1], ok[2], ok[3]]);
+    assert!(!good && text.contains("kubeVersion"), "{text}");
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn the_grace_period_covers_whatever_the_drain_settings_are() {
+    for (settle, drain) in [(0, 0), (5, 30), (60, 3600)] {
+        for by in ["auto", "process", "preStop"] {
+            for version in ["1.29", "1.30"] {
+                let set = format!("drain.settleSeconds={settle},drain.seconds={drain},drain.settleBy={by}");
+                let text = render("trial", &["--kube-version", version, "--set", &set]);
+                let documents = documents(&text);
+                let pod = &of_kind(&documents, "Deployment", "seafile-foghorn")["spec"]["template"]["spec"];
+                let seconds = |name: &str| -> i64 { environment(pod)[name].as_str().unwrap().parse().unwrap() };
+                let sleep = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_i64().unwrap_or(0);
+                let own = (seconds("FOGHORN_SETTLE_SECONDS"), seconds("FOGHORN_DRAIN_SECONDS"));
+                assert_eq!((sleep + own.0, own.1), (settle, drain), "somebody settles, once: {set} {version}");
+                let grace = pod["terminationGracePeriodSeconds"].as_i64().unwrap();
+                assert!(grace >= sleep + own.0 + own.1 + 10, "{set}: {grace}");
+                let sleeps = by == "preStop" || (by == "auto" && version == "1.30");
+                assert_eq!(sleep > 0, sleeps && settle > 0, "{set} {version}");
+            }
+        }
+    }
+}
+
+/// A pod's environment: plain values as they are, references as "<ref>".
+fn environment(pod: &Value) -> serde_json::Map<String, Value> {
+    let list = pod["containers"][0]["env"].as_array().expect("an environment");
+    let value = |entry: &Value| entry.get("value").cloned().unwrap_or_else(|| "<ref>".into());
+    list.iter().map(|entry| (entry["name"].as_str().expect("a name").to_owned(), value(entry))).collect()
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn the_program_understands_what_the_chart_tells_it() {
+    for case in CASES {
+        let documents = documents(&render(case, &[]));
+        let pod = documents.iter().find(|document| {
+            document["kind"] == "Deployment" && document["metadata"]["labels"]["app.kubernetes.io/component"].is_null()
+        });
+        let environment = environment(&pod.expect("the nodes")["spec"]["template"]["spec"]);
+        let mut check = foghorn(&["check-config"]);
+        for (name, value) in &environment {
+            let value = match (name.as_str(), value.as_str().expect("text")) {
+                ("FOGHORN_REDIS_URLS", "<ref>") => "redis://redis:6379",
+                ("SEAFILE_MYSQL_DB_PORT" | "REDIS_PORT", "<ref>") => "1234",
+                ("FOGHORN_PARTITIONS", "<ref>") => "64",
+                ("JWT_PRIVATE_KEY_PREVIOUS", "<ref>") => "another-key-0123456789-0123456789",
+                (_, "<ref>") => "some-text-0123456789-0123456789",
+                (_, text) => text,
+            };
+            check.env(name, value);
+        }
+        let (good, text) = run(&mut check);
+        assert!(good, "{case}: {text}");
+        for name in environment.keys() {
+            assert!(text.contains(name.as_str()), "{case}: {name} is no setting");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs helm"]
+async fn helm_test_passes_with_the_right_key_only() {
+    let documents = documents(&render("trial", &[]));
+    let pod = of_kind(&documents, "Pod", "seafile-foghorn-test");
+    let arguments = pod["spec"]["containers"][0]["args"].as_array().expect("arguments");
+    let node = Node::start().await;
+    let here = format!("http://127.0.0.1:{}", node.port());
+    let there = "http://seafile-foghorn-events:8083";
+    let arguments: Vec<_> = arguments.iter().map(|word| word.as_str().unwrap().replace(there, &here)).collect();
+    assert!(arguments.contains(&here), "the Service's name is not among {arguments:?}");
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let publish = |key: &str| run(foghorn(&arguments).env("JWT_PRIVATE_KEY", key));
+    let (good, text) = publish(token::KEY);
+    assert!(good, "{text}");
+    assert!(!publish("another-key-another-key-another-key").0);
+}
+
+/// What Kubernetes refuses to change in an object that exists.
+fn unchangeable(documents: &[Value]) -> Vec<String> {
+    let mut found: Vec<_> = documents
+        .iter()
+        .filter(|document| document["metadata"]["annotations"]["helm.sh/hook"].is_null())
+        .map(|document| {
+            let (kind, spec) = (document["kind"].as_str().expect("a kind"), &document["spec"]);
+            let fixed = match kind {
+                "Deployment" => spec["selector"].to_string(),
+                "Service" => format!("{} {}", spec["clusterIP"], spec["selector"]),
+                _ => String::new(),
+            };
+            format!("{kind} {} {fixed}", document["metadata"]["name"])
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Packages the chart as another version and renders it.
+fn rendered_as(version: &str, case: &str, dir: &Path) -> Vec<Value> {
+    let to = dir.display().to_string();
+    let (good, text) = helm(&["package", "charts/foghorn", "--version", version, "--app-version", version, "-d", &to]);
+    assert!(good, "{text}");
+    let package = format!("{to}/foghorn-{version}.tgz");
+    let (good, text) = helm(&[
+        "template",
+        "seafile",
+        &package,
+        "--is-upgrade",
+        "--namespace",
+        "files",
+        "--kube-version",
+        "1.33",
+        "-f",
+        &values(case),
+    ]);
+    assert!(good, "{text}");
+    documents(&text)
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn an_upgrade_changes_nothing_that_cannot_be_changed() {
+    let dir = TempDir::new().unwrap();
+    for case in CASES {
+        let (old, new) = (rendered_as("0.1.0", case, dir.path()), rendered_as("9.8.7", case, dir.path()));
+        assert_eq!(unchangeable(&old), unchangeable(&new), "{case}");
+        let deployment = new.iter().find(|document| document["kind"] == "Deployment").expect("a deployment");
+        if deployment["metadata"]["name"] != "seafile-foghorn-redis" {
+            let strategy = &deployment["spec"]["strategy"]["rollingUpdate"];
+            assert_eq!((&strategy["maxUnavailable"], &strategy["maxSurge"]), (&0.into(), &1.into()));
+        }
+        // What the first release made, kept as it was.
+        let released = documents(&read(&format!("tests/helm/released/0.1.0-{case}.yaml")));
+        assert_eq!(unchangeable(&released), unchangeable(&new), "{case}, from the released 0.1.0");
+    }
+}
+
+#[test]
+fn the_charts_files_are_the_shipped_ones() {
+    for (copy, source) in [
+        ("foghorn.rules.yml", "deploy/prometheus/foghorn.rules.yml"),
+        ("foghorn.alerts.yml", "deploy/prometheus/foghorn.alerts.yml"),
+        ("foghorn.json", "deploy/grafana/foghorn.json"),
+    ] {
+        check_file(&format!("charts/foghorn/files/{copy}"), &read(source));
+    }
+}
+
+#[test]
+#[ignore = "needs helm and promtool"]
+fn the_rules_and_the_dashboard_survive_the_template() {
+    let documents = documents(&render("everything", &[]));
+    let rules = of_kind(&documents, "PrometheusRule", "notify")["spec"].to_string();
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
+    let (good, text) =
+        run(program("promtool", "prometheus").args(["check", "rules"]).arg(dir.path().join("rules.yml")));
+    let count: usize = ["rules", "alerts"]
+        .map(|file| {
+            let text = read(&format!("deploy/prometheus/foghorn.{file}.yml"));
+            text.matches("- record: ").count() + text.matches("- alert: ").count()
+        })
+        .iter()
+        .sum();
+    assert!(good && text.contains(&format!("{count} rules found")), "{text}");
+    let board = of_kind(&documents, "ConfigMap", "notify-dashboard")["data"]["foghorn.json"].as_str().expect("text");
+    let source: Value = serde_json::from_str(&read("deploy/grafana/foghorn.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(board).expect("JSON"), source);
+}
+
+/// The comments `# -- …` of values.yaml, each with the path of the value under it.
+fn explained() -> Vec<(String, String)> {
+    let text = read("charts/foghorn/values.yaml");
+    let (mut path, mut comment, mut found) = (Vec::<(usize, String)>::new(), None, Vec::new());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let (indent, word) = (line.len() - line.trim_start().len(), line.trim_start());
+        if let Some(text) = word.strip_prefix("# -- ") {
+            comment = Some(text.to_owned());
+        } else if let Some((name, _)) = word.split_once(':').filter(|_| !word.starts_with('#')) {
+            path.retain(|(depth, _)| *depth < indent);
+            path.push((indent, name.to_owned()));
+            if let Some(text) = comment.take() {
+                let names: Vec<_> = path.iter().map(|(_, name)| name.as_str()).collect();
+                found.push((names.join("."), text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+#[ignore = "needs the YAML of kubernetes-validate"]
+fn the_charts_page_is_made_from_its_values() {
+    let values = documents(&read("charts/foghorn/values.yaml")).remove(0);
+    let explained = explained();
+    let mut table = String::from("| value | default | what it is |\n| --- | --- | --- |\n");
+    for (path, text) in &explained {
+        let default = path.split('.').fold(&values, |value, name| &value[name]);
+        table.push_str(&format!("| `{path}` | `{default}` | {} |\n", text.replace('|', "\\|")));
+    }
+    let mut leaves = Vec::new();
+    collect_leaves("", &values, &mut leaves);
+    for leaf in leaves {
+        let covered = explained.iter().any(|(path, _)| leaf == *path || leaf.starts_with(&format!("{path}.")));
+        assert!(covered, "values.yaml does not explain {leaf}");
+    }
+    let page = read("charts/foghorn/README.md");
+    let (before, rest) = page.split_once("<!-- values -->\n").expect("the mark");
+    let (_, after) = rest.split_once("<!-- end of values -->\n").expect("the end");
+    check_file("charts/foghorn/README.md", &format!("{before}<!-- values -->\n{table}<!-- end of values -->\n{after}"));
+}
+
+fn collect_leaves(path: &str, value: &Value, found: &mut Vec<String>) {
+    match value.as_object().filter(|map| !map.is_empty()) {
+        Some(map) => map.iter().for_each(|(name, inner)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            collect_leaves(&path, inner, found);
+        }),
+        None => found.push(path.to_owned()),
+    }
+}
