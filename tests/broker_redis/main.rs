@@ -10,6 +10,7 @@ mod node;
 mod ports;
 mod sentinel;
 mod servers;
+mod tls;
 
 use std::time::Duration;
 

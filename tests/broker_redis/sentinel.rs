@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::node::{Node, config, until};
-use super::servers::{Redis, free_port};
+use super::servers::{Redis, free_port, program};
 
 const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -25,7 +25,7 @@ impl Sentinel {
             "sentinel failover-timeout main 4000\n".to_owned(),
         ];
         std::fs::write(&file, lines.join("\n")).unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program());
         command.arg(&file).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
         Self { port, child: command.spawn().expect("redis-server is installed"), _dir: dir }
     }

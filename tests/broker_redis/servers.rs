@@ -63,8 +63,13 @@ impl Redis {
     }
 }
 
+/// The server to test with; `FOGHORN_TEST_REDIS` names another than the one on the path.
+pub fn program() -> String {
+    std::env::var("FOGHORN_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(port: u16, dir: &tempfile::TempDir, args: &[String]) -> Child {
-    Command::new("redis-server")
+    Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--dir", &dir.path().to_string_lossy()])
         .args(args)

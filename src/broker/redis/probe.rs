@@ -19,7 +19,7 @@ use super::Fatal;
 use super::client::{self, Connected};
 use super::line::Line;
 use super::script;
-use super::shard::{Failure, Shard};
+use super::shard::{Failure, Shard, Trouble};
 use crate::broker::log::{Known, Position};
 use crate::broker::wire;
 use crate::drain::Tasks;
@@ -43,9 +43,6 @@ const FAILED_PROBES: u32 = 8;
 /// How often what has a lifetime in Redis is renewed.
 const RENEW: Duration = Duration::from_secs(60);
 
-/// How often the same trouble is logged.
-const LOG_EVERY: Duration = Duration::from_secs(30);
-
 impl Shard {
     /// Keeps the command client connected and probes, until the process stops.
     pub async fn run_commands(self: Arc<Self>, fatal: watch::Sender<Option<Fatal>>, tasks: Tasks) {
@@ -63,7 +60,7 @@ impl Shard {
                     self.probe_until_broken(&connected, &mut trouble, &fatal, &tasks).await;
                     ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
                 }
-                Err(error) => trouble.log(&self.name, "cannot connect", &error.into()),
+                Err(error) => trouble.log(&self.name, "cannot be reached", &error.into()),
             }
             self.set_up(false);
             if tasks.is_stopped() {
@@ -178,7 +175,10 @@ impl Shard {
     async fn ask_quiet(&self) -> Result<(), Failure> {
         let quiet = self.lines.iter().filter(|line| line.should_ask(QUIET_MS));
         let canary = Bytes::from(wire::encode_canary());
-        let canaries = quiet.map(|line| self.tell(self.names.channel(line.partition), canary.clone()));
+        let canaries = quiet.map(|line| {
+            let (at_ms, told) = (line.now_ms(), self.tell(self.names.channel(line.partition), canary.clone()));
+            async move { told.await.map(|()| line.asked(at_ms)) }
+        });
         join_all(canaries).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 }
@@ -187,18 +187,5 @@ fn lag(known: Known, head: Option<Position>) -> u64 {
     match (known, head) {
         (Known::Upto(at), Some(head)) if at.epoch == head.epoch => head.seq.saturating_sub(at.seq),
         _ => 0,
-    }
-}
-
-/// Says the same thing once in a while only.
-#[derive(Default)]
-struct Trouble(Option<Instant>);
-
-impl Trouble {
-    fn log(&mut self, shard: &str, what: &str, error: &Failure) {
-        if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
-            self.0 = Some(Instant::now());
-            tracing::warn!(shard, "Redis {what}: {error}; trying on");
-        }
     }
 }

@@ -14,6 +14,7 @@ use fred::interfaces::{HashesInterface, PubsubInterface};
 use fred::types::Value;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::config::{Config, Layout, Server};
 use super::line::Line;
@@ -204,6 +205,23 @@ impl Shard {
                 shard = self.name,
                 "Redis is away: events go to this node's own clients and wait for the others"
             );
+        }
+    }
+}
+
+/// How often the same trouble is logged.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+/// Says the same thing once in a while only.
+#[derive(Default)]
+pub(super) struct Trouble(Option<Instant>);
+
+impl Trouble {
+    /// Logs it, unless something was logged lately.
+    pub(super) fn log(&mut self, shard: &str, what: &str, error: &Failure) {
+        if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
+            self.0 = Some(Instant::now());
+            tracing::warn!(shard, "Redis {what}: {error}; trying on");
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::config::Layout;
 use super::line::Line;
 use super::members::Members;
-use super::shard::Shard;
+use super::shard::{Shard, Trouble};
 use super::{client, script};
 use crate::broker::wire;
 use crate::drain::Tasks;
@@ -36,7 +36,7 @@ impl Shard {
     pub async fn run_subscription(self: Arc<Self>, members: Arc<Members>, tasks: Tasks) {
         let by_channel: HashMap<String, Arc<Line>> =
             self.lines.iter().map(|line| (self.names.channel(line.partition), Arc::clone(line))).collect();
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut trouble) = (PAUSE_MIN, Trouble::default());
         loop {
             let started = Instant::now();
             let result = tokio::select! {
@@ -44,7 +44,7 @@ impl Shard {
                 () = tasks.stopped() => return,
             };
             if let Err(error) = result {
-                tracing::debug!(shard = self.name, "not subscribed: {error}");
+                trouble.log(&self.name, "cannot be subscribed to", &error.into());
             }
             if self.subscribed.swap(false, Ordering::AcqRel) {
                 ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
