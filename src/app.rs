@@ -155,6 +155,7 @@ pub async fn start(
         life: life.clone(),
         outbox: Bounds { messages: config.limits.outbox_messages, bytes: config.limits.outbox_bytes },
         max_message: config.limits.message_bytes,
+        name: operations::name(config, local(&client_listener)),
         ids: AtomicU64::new(0),
     });
     let order = order(config, node.clone(), &back);

@@ -5,6 +5,7 @@
 //! without recent events takes no memory.
 
 pub mod look;
+mod spoken;
 pub mod tally;
 
 use std::collections::{HashMap, VecDeque};
@@ -189,7 +190,11 @@ impl Hub {
         if !subscribers.is_empty() {
             let frame = text_frame(&event.payload);
             let mut turn = started;
+            let shown = spoken::is_wanted();
             for chunk in subscribers.chunks(CHUNK) {
+                if shown {
+                    spoken::say(chunk, &event);
+                }
                 given += give(chunk, &event, &frame);
                 if chunk.len() == CHUNK && turn.elapsed() > TURN {
                     tokio::task::yield_now().await;
