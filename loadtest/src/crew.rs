@@ -162,7 +162,8 @@ impl Crew {
             let expect = u64::from(self.children[at].2) * each;
             self.tell(at, &Order::Mark(expect))?;
         }
-        Ok(())
+        // A worker with much to read may see an event before the order; so it is waited for.
+        self.listen("marking", Duration::from_secs(60), |_, word| matches!(word, Word::Marked))
     }
 
     /// Waits for the last of the events that [`Crew::mark`] announced; when it came.

@@ -91,6 +91,7 @@ pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, ear
         last_ping: 0,
         ping_streak: 0,
         closing: None,
+        deaf: false,
     };
     let end = match connection.take_early(&early) {
         Some(end) => end,
@@ -133,6 +134,8 @@ struct Connection<S> {
     last_ping: u64,
     ping_streak: u8,
     closing: Option<Box<Closing>>,
+    /// A message was too long: the parser stands in the middle of it, and must not be asked again.
+    deaf: bool,
 }
 
 /// The parser's view of the socket: bytes already read, and the outbox.
@@ -235,6 +238,9 @@ impl<S: Session> Connection<S> {
     /// Hands bytes to the parser and what comes out of it to the session.
     fn feed(&mut self, input: &[u8]) -> Option<End> {
         let now = self.peer.heard();
+        if self.deaf {
+            return None;
+        }
         let mut wire = Wire { input, outbox: &self.outbox.clone() };
         // A large message is kept until the parser has been asked for the next one: while it is alive the parser
         // cannot take its buffer back, and keeping that would cost an idle connection up to `max_message`.
@@ -258,6 +264,7 @@ impl<S: Session> Connection<S> {
                     return Some(self.over("closed", "closed".into()));
                 }
                 Err(error) => {
+                    self.deaf = matches!(error, Error::Capacity(_));
                     self.outbox.close(refusal(&error));
                     return None;
                 }

@@ -65,19 +65,18 @@ impl Watch {
 
 /// Whether who sees `theirs` has a shard that `own` lost.
 fn is_better_off(own: &NodeView, theirs: &[ShardView]) -> bool {
-    let lost = own.shards.iter().filter(|shard| !shard.up);
-    lost.into_iter().any(|lost| theirs.iter().any(|shard| shard.name == lost.name && shard.up))
+    // The same on all nodes, in the same order; nodes may know a shard by different names.
+    own.shards.len() == theirs.len() && own.shards.iter().zip(theirs).any(|(own, theirs)| !own.up && theirs.up)
 }
 
 /// The shards as the `/readyz` of another node shows them. `None`: it does not answer, or is no better off itself.
 async fn ready_shards(ops_url: &str) -> Option<Vec<ShardView>> {
     #[derive(Deserialize)]
     struct Ready {
-        shards: BTreeMap<String, bool>,
+        shards: Vec<ShardView>,
     }
     let body = tokio::time::timeout(PATIENCE, get(ops_url)).await.ok()??;
-    let ready: Ready = serde_json::from_slice(&body).ok()?;
-    Some(ready.shards.into_iter().map(|(name, up)| ShardView { name, up, round_trip_seconds: None }).collect())
+    serde_json::from_slice::<Ready>(&body).ok().map(|ready| ready.shards)
 }
 
 async fn get(ops_url: &str) -> Option<Bytes> {

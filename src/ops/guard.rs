@@ -88,7 +88,9 @@ impl Guard {
             if !self.loopback {
                 return Err(Turned::Unprotected);
             }
-            if !is_local_name(text(headers, &HOST)) {
+            let mut hosts = headers.get_all(HOST).iter().peekable();
+            let local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_name);
+            if hosts.peek().is_none() || !hosts.all(local) {
                 return Err(Turned::ForeignHost);
             }
         } else if !self.knows(text(headers, &AUTHORIZATION))? {

@@ -35,6 +35,7 @@ use self::guard::Guard;
 use self::rates::Sampler;
 use self::view::NodeView;
 use crate::auth::Keys;
+use crate::broker::ShardHealth;
 use crate::broker::cluster::Later;
 use crate::connection::sweep::Register;
 use crate::drain::{Life, Phase, Tasks};
@@ -139,7 +140,7 @@ impl Ops {
     /// Whether the node should be sent clients, and each thing that was looked at.
     fn readiness(&self) -> (bool, Value) {
         let (running, health) = (self.life.phase() == Phase::Running, self.node.health());
-        let shards: serde_json::Map<_, _> = health.shards.iter().map(|s| (s.name.clone(), s.up.into())).collect();
+        let shard = |shard: &ShardHealth| json!({"name": shard.name, "up": shard.up});
         // A node whose shards all nodes have lost stays ready: sending its clients elsewhere would not help them.
         let alone = self.alone.load(Ordering::Relaxed) && health.shards.iter().any(|shard| !shard.up);
         let checks = json!({
@@ -150,7 +151,7 @@ impl Ops {
             "broker": health.kind,
             "partitions": health.partitions,
             "waiting": health.waiting,
-            "shards": shards,
+            "shards": health.shards.iter().map(shard).collect::<Vec<_>>(),
         });
         (running && !alone, checks)
     }

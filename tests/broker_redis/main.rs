@@ -4,8 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod blackhole;
+mod cluster;
 mod node;
+#[path = "../common/ports.rs"]
+mod ports;
+mod sentinel;
 mod servers;
+mod tls;
 
 use std::time::Duration;
 
@@ -310,3 +315,34 @@ async fn nodes_see_and_ask_each_other() {
     two.stop().await;
     until("the other is gone", || one.broker.nodes().len() == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn redis_comes_back_with_older_data() {
+    let mut redis = Redis::start(&[]);
+    let (one, two) = (Node::up(config(&redis.url(), 2)).await, Node::up(config(&redis.url(), 2)).await);
+    for number in 0..30 {
+        one.publish_confirmed("a", number).await;
+        if number == 9 {
+            redis.cli(&["SAVE"]);
+        }
+    }
+    two.expect(&["a"], 30).await;
+    redis.kill();
+    redis.start_again();
+    // What it lost is published again: a node that starts now finds it in the log.
+    for node in [&one, &two] {
+        until("the loss is declared", || node.losses() > 0).await;
+        node.wait_up().await;
+    }
+    let entries = || redis.cli(&["--raw", "EVAL", ALL_ENTRIES, "0"]).trim().parse::<usize>();
+    until("everything is in the log again", || entries().is_ok_and(|count| count >= 30)).await;
+    one.publish_confirmed("a", 30).await;
+    for node in [&one, &two] {
+        node.expect(&["a"], 31).await;
+        assert_eq!(node.count(), 31);
+    }
+}
+
+const ALL_ENTRIES: &str =
+    "local n = 0 for _, k in ipairs(redis.call('KEYS', '*:log')) do n = n + redis.call('XLEN', k) end return n";

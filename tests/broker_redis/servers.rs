@@ -1,13 +1,10 @@
 //! Starts real `redis-server` processes on free ports, and hurts them.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+pub use crate::ports::free_port;
 
 /// One Redis server, without persistence; it ends with the test.
 pub struct Redis {
@@ -66,8 +63,13 @@ impl Redis {
     }
 }
 
+/// The server to test with; `FOGHORN_TEST_REDIS` names another than the one on the path.
+pub fn program() -> String {
+    std::env::var("FOGHORN_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(port: u16, dir: &tempfile::TempDir, args: &[String]) -> Child {
-    Command::new("redis-server")
+    Command::new(program())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--dir", &dir.path().to_string_lossy()])
         .args(args)

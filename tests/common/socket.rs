@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::http::Answer;
@@ -58,6 +59,7 @@ pub enum End {
 /// What to ask for when opening a connection.
 pub struct Handshake {
     port: u16,
+    from: Ipv4Addr,
     path: String,
     headers: BTreeMap<String, String>,
     early: Vec<u8>,
@@ -74,7 +76,7 @@ impl Handshake {
             ("Sec-WebSocket-Version", "13"),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { port, path: "/".to_owned(), headers, early: Vec::new() }
+        Self { port, from: Ipv4Addr::LOCALHOST, path: "/".to_owned(), headers, early: Vec::new() }
     }
 
     /// Another path.
@@ -92,6 +94,12 @@ impl Handshake {
     /// Leaves a header out.
     pub fn without(mut self, name: &str) -> Self {
         self.headers.remove(name);
+        self
+    }
+
+    /// Comes from another of this machine's addresses, 127.0.0.0/8: each has some 28,000 ports.
+    pub fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = address;
         self
     }
 
@@ -123,7 +131,11 @@ impl Handshake {
 
     /// Opens the connection; an error where none could be made or it ended before an answer.
     pub async fn attempt(self) -> io::Result<Result<Socket, Answer>> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+        let socket = TcpSocket::new_v4()?;
+        if self.from != Ipv4Addr::LOCALHOST {
+            socket.bind((self.from, 0).into())?;
+        }
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await?;
         stream.set_nodelay(true)?;
         let (mut reader, mut writer) = stream.into_split();
         writer.write_all(&self.bytes()).await?;

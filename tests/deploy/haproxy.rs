@@ -432,3 +432,29 @@ impl Site {
         row.split(',').nth(index).unwrap().parse().unwrap_or(0)
     }
 }
+
+/// The lines of a page that follow a mark, without their indentation on the page.
+fn marked(page: &str, mark: &str) -> String {
+    let text =
+        page.split(&format!("<!-- test: {mark} -->\n\n")).nth(1).unwrap_or_else(|| panic!("no {mark} in the page"));
+    let lines = text.lines().take_while(|line| line.starts_with("       "));
+    lines.map(|line| format!("{}\n", &line[7..])).collect()
+}
+
+#[test]
+#[ignore = "needs haproxy"]
+fn the_old_server_can_keep_a_share_of_the_clients() {
+    let page = read("docs/MIGRATE.md");
+    let old = Stub::start(loopback(), "old");
+    let share = format!("    {}", marked(&page, "a share for the old server"));
+    let backend = marked(&page, "the old server").replace("10.0.0.31:8083", &old.addr.to_string());
+    let before = "    use_backend foghorn_clients";
+    let config = read("haproxy/haproxy.cfg").replacen(before, &format!("{}{before}", share.replace("90", "50")), 1);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("haproxy.cfg");
+    std::fs::write(&path, format!("{config}\n{backend}")).unwrap();
+    let site = Site::start(&path, &[], &[1, 2, 3]);
+    let seen = site.nodes_of(40);
+    assert!(seen.contains(&"old".to_owned()) && seen.contains(&"node1".to_owned()), "{seen:?}");
+    assert!(site.get(SEAFILE, "POST /notification/events").headers["x-node"].starts_with("node"));
+}

@@ -101,25 +101,29 @@ impl Site {
 
 fn nginx() -> Site {
     Site::start("deploy/nginx/foghorn.conf", |config, public, dir| {
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        let config = config.replace("listen 80;", &format!("listen {public};"));
-        std::fs::write(path("foghorn.conf"), config).unwrap();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {};", path(kind)))
-            .collect();
-        let main = format!(
-            "daemon off; error_log stderr; pid {}; events {{}} http {{ access_log off; {temporary} include {}; }}",
-            path("pid"),
-            path("foghorn.conf")
-        );
-        std::fs::write(path("nginx.conf"), main).unwrap();
-        let (good, text) = run(Command::new("nginx").args(["-t", "-c", &path("nginx.conf")]));
-        assert!(good && !text.contains("[warn]"), "{text}");
-        let mut command = program("nginx", "nginx");
-        command.args(["-c", &path("nginx.conf")]);
-        command
+        nginx_with(&config.replace("listen 80;", &format!("listen {public};")), dir)
     })
+}
+
+/// nginx with `config` inside `http { … }`.
+fn nginx_with(config: &str, dir: &TempDir) -> Command {
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("foghorn.conf"), config).unwrap();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("{kind}_temp_path {};", path(kind)))
+        .collect();
+    let main = format!(
+        "daemon off; error_log stderr; pid {}; events {{}} http {{ access_log off; {temporary} include {}; }}",
+        path("pid"),
+        path("foghorn.conf")
+    );
+    std::fs::write(path("nginx.conf"), main).unwrap();
+    let (good, text) = run(Command::new("nginx").args(["-t", "-c", &path("nginx.conf")]));
+    assert!(good && !text.contains("[warn]"), "{text}");
+    let mut command = program("nginx", "nginx");
+    command.args(["-c", &path("nginx.conf")]);
+    command
 }
 
 fn apache() -> Site {
@@ -188,4 +192,34 @@ fn caddy_routes_heeds_readiness_and_survives_a_dead_node() {
     site.nodes[2].1.set_ready(true);
     eventually("and back", 10, || nodes().contains(&"node3".to_owned()));
     site.spreads_and_survives();
+}
+
+#[test]
+#[ignore = "needs nginx"]
+fn the_mirror_posts_to_both_servers_and_needs_only_ours() {
+    let (port, old) = (free_port(), free_port());
+    let at = |index, port| SocketAddr::from(([127, 0, 8, index], port));
+    let nodes: Vec<_> = (11..=13).map(|index| Stub::start(at(index, port), "new")).collect();
+    let old = Stub::start(at(31, old), "old");
+    let public = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let dir = TempDir::new().unwrap();
+    let config = read("deploy/nginx/mirror.conf")
+        .replace("10.0.0.31:8083", &old.addr.to_string())
+        .replace("10.0.0.1", "127.0.8.1")
+        .replace(":8083", &format!(":{port}"))
+        .replace("listen 8085", &format!("listen {public}"));
+    let _nginx = Process::start(&mut nginx_with(&config, &dir), &dir.path().join("log"));
+    let post = |path: &str| http(SEAFILE, public, &format!("POST {path}\nAuthorization: Token x"), "{}").unwrap();
+    eventually("nginx answers", 10, || http(SEAFILE, public, "GET /", "").is_ok_and(|answer| answer.status == 404));
+    for path in ["/events", "/notification/events", "//events/"] {
+        let answer = post(path);
+        assert_eq!((answer.status, answer.headers["x-node"].as_str()), (200, "new"), "{path}");
+        assert!(answer.body.contains("authorization: Token x"));
+    }
+    eventually("the old server has got them too", 5, || old.requests() == 3);
+    assert_eq!(http(STRANGER, public, "POST /events", "{}").unwrap().status, 403);
+    assert_eq!(http(SEAFILE, public, "POST /old", "{}").unwrap().status, 404);
+    drop(old);
+    assert_eq!(post("/events").status, 200, "the old server is gone");
+    drop(nodes);
 }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -168,26 +168,34 @@ pub struct Stub {
     pub addr: SocketAddr,
     ready: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl Stub {
     /// Listens on `addr` and calls itself `name`.
     pub fn start(addr: SocketAddr, name: &str) -> Stub {
         let listener = TcpListener::bind(addr).unwrap_or_else(|error| panic!("stub {addr}: {error}"));
-        let stub = Stub { addr, ready: Arc::new(AtomicBool::new(true)), stop: Arc::default() };
+        let stub =
+            Stub { addr, ready: Arc::new(AtomicBool::new(true)), stop: Arc::default(), requests: Arc::default() };
         let (ready, stop, name) = (stub.ready.clone(), stub.stop.clone(), name.to_owned());
+        let requests = stub.requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stop.load(Ordering::Acquire) {
                     return;
                 }
-                let (ready, name) = (ready.clone(), name.clone());
+                let (ready, requests, name) = (ready.clone(), requests.clone(), name.clone());
                 std::thread::spawn(move || {
-                    let _ = serve_stub(stream, &name, &ready);
+                    let _ = serve_stub(stream, &name, &ready, &requests);
                 });
             }
         });
         stub
+    }
+
+    /// How many requests it has got.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// What `/readyz` says from now on.
@@ -203,13 +211,14 @@ impl Drop for Stub {
     }
 }
 
-fn serve_stub(stream: TcpStream, name: &str, ready: &AtomicBool) -> std::io::Result<()> {
+fn serve_stub(stream: TcpStream, name: &str, ready: &AtomicBool, requests: &AtomicUsize) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream);
     loop {
         let (line, headers) = read_head(&mut reader)?;
         let mut body = vec![0; headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)];
         reader.read_exact(&mut body)?;
+        requests.fetch_add(1, Ordering::Relaxed);
         let peer = reader.get_ref().peer_addr()?;
         let mut seen = format!("{line}\npeer: {peer}\n");
         let mut sorted: Vec<_> = headers.iter().collect();

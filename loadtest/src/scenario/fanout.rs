@@ -4,7 +4,8 @@
 
 use super::{Failed, in_turns, note_faults};
 use crate::clock;
-use crate::crew;
+use crate::crew::{self, Crew};
+use crate::dialect::Manner;
 use crate::poster::Single;
 use crate::procfs;
 use crate::report::Report;
@@ -53,21 +54,25 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
     let (mut pongs, mut cpu_s) = (Times::default(), 0.0);
     // The first event warms caches and buffers and is not counted.
     for k in 0..=o.events {
-        sleep(Duration::from_millis(if k == 0 { 1000 } else { 300 }));
+        // Desktop clients ping only when a second passed without an event.
+        sleep(Duration::from_millis(if k == 0 || plan.manner == Manner::Desktop { 1200 } else { 0 }));
         let before = procfs::usage(&system.pids);
         crew.mark(1)?;
         let (at_ns, answered) = poster.post(0).map_err(Failed::Post)?;
-        let last_ns = wait(&mut crew, stage, o.stuck)?;
+        let last_ns = wait(&mut crew, stage, n, o.stuck)?;
+        let used = procfs::usage(&system.pids) - before;
+        // Pongs that stood behind the event come after it.
+        sleep(Duration::from_millis(300));
         let sum = crew.report()?;
         if k == 0 {
             continue;
         }
+        cpu_s += used.cpu_s;
         r.add("time to the last, ms", n.into(), &system.name, clock::us_between(at_ns, last_ns) as f64 / 1e3);
         r.add("time to half of them, ms", n.into(), &system.name, sum.latency.ms(50.0));
         r.add("post answered, ms", n.into(), &system.name, answered.as_secs_f64() * 1e3);
         r.add_times("from posted to received", n.into(), &system.name, &sum.latency);
         pongs.add(&sum.pong.pack());
-        cpu_s += (procfs::usage(&system.pids) - before).cpu_s;
         note_faults(r, &system.name, &sum);
     }
     if !system.pids.is_empty() {
@@ -82,9 +87,17 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
 }
 
 /// The time of the last receipt. Subscribers that do not read are not waited for.
-fn wait(crew: &mut crew::Crew, stage: &Stage, stuck: u32) -> Result<u64, crew::Failed> {
-    if stuck == 0 {
-        return crew.done(stage.timeout());
+fn wait(crew: &mut Crew, stage: &Stage, n: u32, stuck: u32) -> Result<u64, Failed> {
+    if stuck > 0 {
+        return Ok(crew.drain(u64::from(n - stuck.min(n)), stage.timeout())?.tally.last_ns);
     }
-    crew.drain(u64::MAX, stage.timeout()).map(|s| s.tally.last_ns)
+    match crew.done(stage.timeout()) {
+        Err(crew::Failed::Late(..)) => {
+            let t = crew.report()?.tally;
+            let ends: Vec<String> = t.ends.iter().map(|(why, n)| format!("{n} {why}")).collect();
+            let (got, ends) = (t.received, ends.join(", "));
+            Err(Failed::Wrong(format!("only {got} of {n} clients got the event; connections ended: {ends}")))
+        }
+        other => Ok(other?),
+    }
 }

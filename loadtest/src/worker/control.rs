@@ -94,6 +94,8 @@ pub enum Word {
         /// When the last was subscribed.
         ended_ns: u64,
     },
+    /// [`Order::Mark`] is done: what is posted now is counted.
+    Marked,
     /// As many events as were expected have come.
     Done {
         /// When the last came.

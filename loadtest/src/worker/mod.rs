@@ -225,6 +225,7 @@ impl Worker {
                 self.tally = Tally::default();
                 self.latency.clear();
                 self.pong.clear();
+                say(&Word::Marked);
             }
             Order::Report => say(&Word::Report(Box::new(self.report()))),
             Order::Churn(pairs) => self.churn_begin(pairs),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker::log::{EntryId, Page};
 use crate::event::Recipients;
 
 const NOW: Now = Now { ms: 0, listening_ms: 50 };

@@ -61,6 +61,8 @@ pub async fn connect(server: &Server, subscription: bool) -> Result<Connected, E
         connection.internal_command_timeout = Duration::from_secs(2);
         // What failed is tried again by us, in order.
         connection.max_command_attempts = 1;
+        // Following a redirection is not safe in fred 10.1 (see `lua.rs`); it still learns from it who is who.
+        connection.max_redirections = 0;
         connection.max_command_buffer_len = 10_000;
         connection.reconnect_on_auth_error = true;
         connection.tcp.nodelay = Some(true);

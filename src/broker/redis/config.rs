@@ -163,7 +163,8 @@ impl Server {
     /// Reads one URL:
     /// `redis://[[user]:password@]host[:6379][/database]`, the same with `rediss://` for TLS,
     /// `redis-sentinel://[login@]host[:26379][,host...]/master[/database][?sentinelUsername=..&sentinelPassword=..]`,
-    /// `redis-cluster://[login@]host[:6379][,host...]`.
+    /// `redis-cluster://[login@]host[:6379][,host...]`. Further hosts may also be given as `?node=host:port&node=...`, and
+    /// the master's name as `?sentinelServiceName=...`.
     ///
     /// # Errors
     /// [`UrlFault`], without the password.
@@ -185,6 +186,10 @@ impl Server {
         let port = if kind == "sentinel" { 26_379 } else { 6_379 };
         let mut hosts = vec![host(&url, port)?];
         for address in more {
+            let other = Url::parse(&format!("redis://{address}")).map_err(UrlFault::Unreadable)?;
+            hosts.push(host(&other, port)?);
+        }
+        for (_, address) in url.query_pairs().filter(|(key, _)| key == "node") {
             let other = Url::parse(&format!("redis://{address}")).map_err(UrlFault::Unreadable)?;
             hosts.push(host(&other, port)?);
         }
@@ -212,7 +217,10 @@ impl Server {
     fn read_path(&mut self, url: &Url, kind: &str) -> Result<(), UrlFault> {
         let mut parts = url.path().split('/').filter(|part| !part.is_empty());
         if kind == "sentinel" {
-            let service = parts.next().and_then(decode).ok_or_else(|| UrlFault::Service(self.name()))?;
+            let named =
+                url.query_pairs().find(|(key, _)| key == "sentinelServiceName").map(|(_, name)| name.into_owned());
+            let service = named.or_else(|| parts.next().and_then(decode));
+            let service = service.filter(|name| !name.is_empty()).ok_or_else(|| UrlFault::Service(self.name()))?;
             self.layout = Layout::Sentinel { service };
         }
         if let Some(database) = parts.next() {
@@ -286,6 +294,8 @@ mod tests {
         assert_eq!(list[1].hosts, vec![("b".into(), 1), ("c".into(), 26379), ("d".into(), 2)]);
         assert_eq!((list[1].database, list[1].sentinel_login.1.as_deref()), (4, Some("x")));
         assert_eq!((&list[2].layout, list[2].hosts.len()), (&Layout::Cluster, 2));
+        let other = Server::parse("rediss-sentinel://a?node=b:7&sentinelServiceName=main").unwrap();
+        assert_eq!((other.hosts.len(), other.layout), (2, Layout::Sentinel { service: "main".into() }));
     }
 
     #[test]

@@ -155,22 +155,22 @@ impl Line {
         self.heard_ms.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether to ask now for a sign of life: the line was quiet for `quiet_ms`, and is not being asked already. For how
-    /// long it has not answered is told by [`Line::silent_ms`].
+    /// Whether the line was quiet for so long that it should be asked for a sign of life.
     pub fn should_ask(&self, quiet_ms: u64) -> bool {
-        let (now, heard) = (self.now_ms(), self.heard_ms.load(Ordering::Relaxed));
-        if heard > 0 && now - heard < quiet_ms {
-            return false;
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        heard == 0 || self.now_ms().saturating_sub(heard) >= quiet_ms
+    }
+
+    /// Redis took a canary at `at_ms`: it should be heard. The first that is not answered counts.
+    pub fn asked(&self, at_ms: u64) {
+        if self.asked_ms.load(Ordering::Relaxed) <= self.heard_ms.load(Ordering::Relaxed) {
+            self.asked_ms.store(at_ms, Ordering::Relaxed);
         }
-        if self.asked_ms.load(Ordering::Relaxed) <= heard {
-            self.asked_ms.store(now, Ordering::Relaxed);
-        }
-        true
     }
 
     /// For how many milliseconds it has been asked in vain.
     pub fn silent_ms(&self) -> u64 {
         let (asked, heard) = (self.asked_ms.load(Ordering::Relaxed), self.heard_ms.load(Ordering::Relaxed));
-        if asked > heard { self.now_ms() - asked } else { 0 }
+        if asked > heard { self.now_ms().saturating_sub(asked) } else { 0 }
     }
 }

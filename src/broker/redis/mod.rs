@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod examine;
 mod line;
+mod lua;
 mod members;
 mod outgoing;
 mod probe;

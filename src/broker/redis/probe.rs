@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
-use fred::error::Error;
-use fred::interfaces::{HashesInterface, KeysInterface};
-use fred::types::{Expiration, SetOptions, Value};
+use fred::interfaces::KeysInterface;
+use fred::types::Value;
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -20,7 +19,7 @@ use super::Fatal;
 use super::client::{self, Connected};
 use super::line::Line;
 use super::script;
-use super::shard::{Failure, Shard};
+use super::shard::{Failure, Shard, Trouble};
 use crate::broker::log::{Known, Position};
 use crate::broker::wire;
 use crate::drain::Tasks;
@@ -41,14 +40,8 @@ const DEAF_MS: u64 = 3_000;
 /// Probes that may fail in a row before the command client is made anew.
 const FAILED_PROBES: u32 = 8;
 
-/// Seconds that the number of partitions outlives the last node.
-const PARTITIONS_AGE_S: i64 = 300;
-
 /// How often what has a lifetime in Redis is renewed.
 const RENEW: Duration = Duration::from_secs(60);
-
-/// How often the same trouble is logged.
-const LOG_EVERY: Duration = Duration::from_secs(30);
 
 impl Shard {
     /// Keeps the command client connected and probes, until the process stops.
@@ -67,7 +60,7 @@ impl Shard {
                     self.probe_until_broken(&connected, &mut trouble, &fatal, &tasks).await;
                     ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
                 }
-                Err(error) => trouble.log(&self.name, "cannot connect", &error.into()),
+                Err(error) => trouble.log(&self.name, "cannot be reached", &error.into()),
             }
             self.set_up(false);
             if tasks.is_stopped() {
@@ -113,6 +106,7 @@ impl Shard {
             tokio::select! {
                 () = sleep(if self.is_up() { PROBE } else { PROBE_DOWN }) => {}
                 () = self.probe_now.notified() => {}
+                () = self.mixed_up.notified() => return,
                 () = tasks.stopped() => return self.until_idle().await,
             }
         }
@@ -130,10 +124,8 @@ impl Shard {
 
     /// Checks the number of partitions, and renews what has a lifetime.
     async fn renew(&self, client: &Client, fatal: &watch::Sender<Option<Fatal>>) -> Result<(), Failure> {
-        let (key, expiry) = (self.names.partitions(), Some(Expiration::EX(PARTITIONS_AGE_S)));
-        let _: Value = client.set(&key, self.partitions.to_string(), expiry, Some(SetOptions::NX), false).await?;
-        let found: Option<String> = client.get(&key).await?;
-        if let Some(found) = found.filter(|found| *found != self.partitions.to_string()) {
+        let found = self.trusted(script::renew(client, &self.names, self.partitions).await)?;
+        if found != self.partitions.to_string() {
             let problem = Fatal::Partitions { shard: self.name.clone(), found, ours: self.partitions };
             tracing::error!("{problem}");
             if !self.was_up.load(Ordering::Relaxed) {
@@ -141,7 +133,6 @@ impl Shard {
             }
             return Err(Failure::Partitions);
         }
-        let _: Value = client.expire(&key, PARTITIONS_AGE_S, None).await?;
         let age = script::STATE_AGE_MS as i64;
         let renewals =
             self.lines.iter().map(|line| client.pexpire::<Value, _>(self.names.state(line.partition), age, None));
@@ -153,21 +144,23 @@ impl Shard {
     async fn probe(&self, client: &Client) -> Result<bool, Failure> {
         let asked: Vec<(&Arc<Line>, Known, Option<Position>)> =
             self.lines.iter().map(|line| (line, *line.known.lock(), *line.confirmed.lock())).collect();
-        let heads = asked.iter().map(|(line, ..)| {
-            client.hmget::<Vec<Value>, _, _>(self.names.state(line.partition), vec!["epoch", "seq", "id"])
-        });
-        let heads: Vec<Vec<Value>> = join_all(heads).await.into_iter().collect::<Result<_, Error>>()?;
-        let mut behind = 0;
-        for ((line, known, confirmed), head) in asked.into_iter().zip(heads) {
-            let head = script::position(&head);
-            behind += lag(known, head);
-            if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
-                line.ask_republish();
+        let heads = asked.iter().map(|(line, ..)| script::head(client, &self.names, line.partition));
+        let (mut behind, mut failure) = (0, None);
+        for ((line, known, confirmed), head) in asked.iter().zip(join_all(heads).await) {
+            match self.trusted(head) {
+                Ok(head) => {
+                    behind += lag(*known, head);
+                    if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
+                        line.ask_republish();
+                    }
+                    line.head(head, *known);
+                }
+                // The others are looked at nevertheless: in a Cluster they live elsewhere.
+                Err(error) => failure = Some(error),
             }
-            line.head(head, known);
         }
         ::metrics::gauge!(metrics::REDIS_LAG, "shard" => self.name.clone()).set(behind as f64);
-        self.ask_quiet().await?;
+        let asked = self.ask_quiet().await;
         let known = |line: &Arc<Line>| *line.known.lock() != Known::Nothing;
         let deaf = self.lines.iter().any(|line| line.silent_ms() > DEAF_MS);
         let subscribed = self.subscribed.load(Ordering::Acquire);
@@ -175,13 +168,17 @@ impl Shard {
             tracing::warn!(shard = self.name, "the subscription hears nothing: making it anew");
             self.deaf.notify_one();
         }
+        failure.map_or(asked, Err)?;
         Ok(subscribed && !deaf && self.lines.iter().all(|line| line.is_proven() && known(line)))
     }
 
     async fn ask_quiet(&self) -> Result<(), Failure> {
         let quiet = self.lines.iter().filter(|line| line.should_ask(QUIET_MS));
         let canary = Bytes::from(wire::encode_canary());
-        let canaries = quiet.map(|line| self.tell(self.names.channel(line.partition), canary.clone()));
+        let canaries = quiet.map(|line| {
+            let (at_ms, told) = (line.now_ms(), self.tell(self.names.channel(line.partition), canary.clone()));
+            async move { told.await.map(|()| line.asked(at_ms)) }
+        });
         join_all(canaries).await.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 }
@@ -190,18 +187,5 @@ fn lag(known: Known, head: Option<Position>) -> u64 {
     match (known, head) {
         (Known::Upto(at), Some(head)) if at.epoch == head.epoch => head.seq.saturating_sub(at.seq),
         _ => 0,
-    }
-}
-
-/// Says the same thing once in a while only.
-#[derive(Default)]
-struct Trouble(Option<Instant>);
-
-impl Trouble {
-    fn log(&mut self, shard: &str, what: &str, error: &Failure) {
-        if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
-            self.0 = Some(Instant::now());
-            tracing::warn!(shard, "Redis {what}: {error}; trying on");
-        }
     }
 }

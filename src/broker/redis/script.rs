@@ -1,16 +1,13 @@
-//! The Lua scripts, the names of keys and channels, and how Redis' answers read.
+//! What is asked of Redis, the names of keys and channels, and how the answers read.
 //!
 //! Invariant: all that one script touches lies in one hash slot, `{<prefix>:<partition>}`.
-
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::LuaInterface;
 use fred::types::Value;
-use sha1::{Digest, Sha1};
 
+use super::lua::{HEAD, LEASE, PUBLISH, READ, RENEW};
 use super::members::LEASE_MS;
 use crate::broker::log::{Cursor, Entry, EntryId, LOG_AGE_MS, LOG_ENTRIES, Page, Position};
 use crate::broker::wire;
@@ -18,103 +15,11 @@ use crate::broker::wire;
 /// How long the state of a partition outlives the last node that looked at it, in milliseconds.
 pub const STATE_AGE_MS: u64 = 86_400_000;
 
+/// Seconds that the number of partitions outlives the last node.
+const PARTITIONS_AGE_S: u64 = 300;
+
 /// Entries read from a log at a time.
 const PAGE: usize = 50;
-
-/// Appends and publishes any number of events. Refuses if the log is not at least where the publisher left it.
-///
-/// Arguments: epoch for a new log; epoch and number the publisher knows of, or empty; entries kept; milliseconds kept;
-/// milliseconds the state is kept; command to publish with; channel; message format; bodies.
-static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'id')
-local epoch, seq, id = head[1], tonumber(head[2] or '0'), head[3]
-if ARGV[2] ~= '' and (epoch ~= ARGV[2] or seq < tonumber(ARGV[3])) then
-  return {'refused'}
-end
-if not epoch then
-  epoch, seq, id = ARGV[1], 0, '0-0'
-  redis.call('DEL', KEYS[2])
-end
-local now = redis.call('TIME')
-local oldest = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(ARGV[5]))
-local heads = {}
-for i = 10, #ARGV do
-  local before = id
-  seq = seq + 1
-  local number = string.format('%.0f', seq)
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 's', number, 'p', before, 'b', ARGV[i])
-  heads[i] = ARGV[9] .. ' ' .. epoch .. ' ' .. number .. ' ' .. id .. ' ' .. before .. '\n'
-end
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', string.format('%.0f', seq), 'id', id)
-redis.call('PEXPIRE', KEYS[1], ARGV[6])
-redis.call('XTRIM', KEYS[2], 'MINID', '~', oldest)
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-for i = 10, #ARGV do
-  redis.call(ARGV[7], ARGV[8], heads[i] .. ARGV[i])
-end
-return {epoch, string.format('%.0f', seq), id}
-",
-    )
-});
-
-/// Reads a part of the log together with its end. Arguments: where from, how many.
-static READ: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'id')
-local now = redis.call('TIME')
-local entries = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', ARGV[2])
-return {head[1] or '', head[2] or '', head[3] or '', string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)), entries}
-",
-    )
-});
-
-/// Renews a node's lease and reads all that hold. Arguments: the node's id, how long leases last, what it says.
-static LEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        r"
-local now = redis.call('TIME')
-local ms = now[1] * 1000 + math.floor(now[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', ms) .. ' ' .. ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local leases = {string.format('%.0f', ms)}
-local all = redis.call('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-  local at = tonumber(string.match(all[i + 1], '^(%d+) '))
-  if at and ms - at <= tonumber(ARGV[2]) then
-    leases[#leases + 1] = all[i]
-    leases[#leases + 1] = all[i + 1]
-  else
-    redis.call('HDEL', KEYS[1], all[i])
-  end
-end
-return leases
-",
-    )
-});
-
-struct Script {
-    text: &'static str,
-    sha: String,
-}
-
-impl Script {
-    fn new(text: &'static str) -> Self {
-        let sha = Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { text, sha }
-    }
-
-    async fn call(&self, client: &Client, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        let result = client.evalsha(self.sha.as_str(), keys.clone(), args.clone()).await;
-        match result {
-            // A server that does not know the script yet learns it by running it.
-            Err(error) if error.details().starts_with("NOSCRIPT") => client.eval(self.text, keys, args).await,
-            result => result,
-        }
-    }
-}
 
 /// The names that one installation uses on one shard.
 #[derive(Clone, Debug)]
@@ -202,6 +107,24 @@ pub async fn publish(
     position(&answer).map(Published::Upto).ok_or_else(odd)
 }
 
+/// The last entry of a partition's log.
+///
+/// # Errors
+/// Whatever the client met.
+pub async fn head(client: &Client, names: &Names, partition: u32) -> Result<Option<Position>, Error> {
+    Ok(position(&HEAD.call(client, vec![names.state(partition)], vec![]).await?.into_array()))
+}
+
+/// Sets the number of partitions if there is none, and keeps it alive. Returns the number there is.
+///
+/// # Errors
+/// Whatever the client met.
+pub async fn renew(client: &Client, names: &Names, partitions: u32) -> Result<String, Error> {
+    let args = vec![partitions.to_string().into(), PARTITIONS_AGE_S.to_string().into()];
+    let answer = RENEW.call(client, vec![names.partitions()], args).await?;
+    text(&answer).ok_or_else(odd)
+}
+
 /// Reads a page of a partition's log.
 ///
 /// # Errors
@@ -250,8 +173,8 @@ pub async fn lease(client: &Client, names: &Names, id: &str, view: Bytes) -> Res
     Ok((now_ms, leases))
 }
 
-/// Reads `epoch, number, id` as a script or `HMGET` answers them.
-pub fn position(answer: &[Value]) -> Option<Position> {
+/// Reads `epoch, number, id` as the scripts answer them.
+fn position(answer: &[Value]) -> Option<Position> {
     let [epoch, seq, id, ..] = answer else { return None };
     Some(Position { epoch: wire::hex(&text(epoch)?)?, seq: text(seq)?.parse().ok()?, id: text(id)?.parse().ok()? })
 }

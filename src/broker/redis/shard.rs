@@ -14,9 +14,11 @@ use fred::interfaces::{HashesInterface, PubsubInterface};
 use fred::types::Value;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::config::{Config, Layout, Server};
 use super::line::Line;
+use super::lua::is_mixed_up;
 use super::script::{self, Names, Published};
 use crate::broker::ShardHealth;
 use crate::broker::log::{Cursor, Page, Position};
@@ -61,6 +63,7 @@ pub struct Shard {
     pub(super) was_up: AtomicBool,
     pub(super) probe_now: Notify,
     pub(super) deaf: Notify,
+    pub(super) mixed_up: Notify,
     pub(super) pulse: Mutex<Option<Pulse>>,
 }
 
@@ -89,6 +92,7 @@ impl Shard {
             was_up: AtomicBool::new(false),
             probe_now: Notify::new(),
             deaf: Notify::new(),
+            mixed_up: Notify::new(),
             pulse: Mutex::new(None),
         }
     }
@@ -149,6 +153,15 @@ impl Shard {
         }
     }
 
+    /// A client that mixes up answers must go.
+    pub(super) fn trusted<T>(&self, result: Result<T, Error>) -> Result<T, Failure> {
+        if result.as_ref().is_err_and(is_mixed_up) {
+            tracing::warn!(shard = self.name, "answers are mixed up: connecting anew");
+            self.mixed_up.notify_one();
+        }
+        Ok(result?)
+    }
+
     /// See [`script::publish`].
     pub async fn publish(
         &self,
@@ -156,12 +169,12 @@ impl Shard {
         known: Option<Position>,
         bodies: Vec<Bytes>,
     ) -> Result<Published, Failure> {
-        Ok(script::publish(&self.client()?, &self.names, partition, known, bodies).await?)
+        self.trusted(script::publish(&self.client()?, &self.names, partition, known, bodies).await)
     }
 
     /// See [`script::read`].
     pub async fn read(&self, partition: u32, cursor: Cursor) -> Result<Page, Failure> {
-        Ok(script::read(&self.client()?, &self.names, partition, cursor).await?)
+        self.trusted(script::read(&self.client()?, &self.names, partition, cursor).await)
     }
 
     /// Says something on a channel.
@@ -192,6 +205,23 @@ impl Shard {
                 shard = self.name,
                 "Redis is away: events go to this node's own clients and wait for the others"
             );
+        }
+    }
+}
+
+/// How often the same trouble is logged.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+/// Says the same thing once in a while only.
+#[derive(Default)]
+pub(super) struct Trouble(Option<Instant>);
+
+impl Trouble {
+    /// Logs it, unless something was logged lately.
+    pub(super) fn log(&mut self, shard: &str, what: &str, error: &Failure) {
+        if self.0.is_none_or(|last| last.elapsed() > LOG_EVERY) {
+            self.0 = Some(Instant::now());
+            tracing::warn!(shard, "Redis {what}: {error}; trying on");
         }
     }
 }

@@ -18,39 +18,47 @@ use tokio::time::{Instant, sleep};
 use super::config::Layout;
 use super::line::Line;
 use super::members::Members;
-use super::shard::Shard;
+use super::shard::{Shard, Trouble};
 use super::{client, script};
 use crate::broker::wire;
 use crate::drain::Tasks;
 use crate::metrics;
+
+/// Pauses between attempts.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// A subscription that held for this long was a good one.
+const STABLE: Duration = Duration::from_secs(5);
 
 impl Shard {
     /// Keeps the subscription, until the process stops.
     pub async fn run_subscription(self: Arc<Self>, members: Arc<Members>, tasks: Tasks) {
         let by_channel: HashMap<String, Arc<Line>> =
             self.lines.iter().map(|line| (self.names.channel(line.partition), Arc::clone(line))).collect();
-        let mut pause = Duration::from_millis(50);
+        let (mut pause, mut trouble) = (PAUSE_MIN, Trouble::default());
         loop {
             let started = Instant::now();
             let result = tokio::select! {
                 result = self.subscription(&by_channel, &members) => result,
                 () = tasks.stopped() => return,
             };
-            self.subscribed.store(false, Ordering::Release);
-            self.set_up(false);
             if let Err(error) = result {
-                tracing::debug!(shard = self.name, "not subscribed: {error}");
+                trouble.log(&self.name, "cannot be subscribed to", &error.into());
             }
-            if started.elapsed() > Duration::from_secs(5) {
-                pause = Duration::from_millis(50);
+            if self.subscribed.swap(false, Ordering::AcqRel) {
                 ::metrics::counter!(metrics::REDIS_RECONNECTS, "shard" => self.name.clone()).increment(1);
+            }
+            self.set_up(false);
+            if started.elapsed() > STABLE {
+                pause = PAUSE_MIN;
             }
             self.probe_now.notify_one();
             tokio::select! {
                 () = sleep(pause.mul_f64(rand::random_range(0.75..1.25))) => {}
                 () = tasks.stopped() => return,
             }
-            pause = (pause * 2).min(Duration::from_secs(1));
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 

@@ -6,7 +6,7 @@ use http::header::{
     CACHE_CONTROL, CONNECTION, LOCATION, ORIGIN, PRAGMA, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -21,6 +21,9 @@ use crate::cli::client::exchange::{self, Answer, Reply};
 /// What the desktop client offers. It lives without it in the answer.
 const SUBPROTOCOL: &str = "notification.seafile.com";
 
+/// A WebSocket's stream, and the headers it was agreed to with.
+pub type Stream = (HeaderMap, TokioIo<Upgraded>);
+
 /// Who is imitated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visitor {
@@ -29,13 +32,13 @@ enum Visitor {
 }
 
 /// Connects as the desktop client and as a web page do. The first's stream is kept for what follows.
-pub async fn check(side: &Side) -> (Vec<Check>, Option<TokioIo<Upgraded>>) {
+pub async fn check(side: &Side) -> (Vec<Check>, Option<Stream>) {
     let key = generate_key();
     let (checks, stream) = match knock(side, Visitor::Desktop, &key).await {
         Ok((answer, Some(stream))) => {
             let checks = accepted(side, &answer, &key);
             let good = checks[0].outcome == Outcome::Ok;
-            (checks, good.then_some(stream))
+            (checks, good.then_some((answer.headers, stream)))
         }
         Ok((answer, None)) => (vec![refused(side, &answer)], None),
         Err(error) => (vec![Check::fail(side.place, "upgrade", error.to_string(), unreachable(side, &error))], None),

@@ -65,6 +65,8 @@ pub enum Want {
     Address,
     /// `/notification/events` has to lead to the nodes.
     Events,
+    /// A quiet connection has to outlast the node's heartbeat.
+    Patience,
 }
 
 /// The proxy in front, as far as it is known, and where it should lead.
@@ -118,6 +120,7 @@ impl Front {
                 format!("use_backend foghorn if {{ path {path}/events }} {{ src ADDRESS-OF-SEAHUB }}    # in the frontend"),
                 "# and no `http-request deny` before it that catches Seahub's address".into(),
             ],
+            Want::Patience => vec!["timeout tunnel 90s    # in the backend or defaults; above the heartbeat, twice".into()],
         }
     }
 
@@ -145,6 +148,7 @@ impl Front {
                 format!("    {pass}"),
                 "}".into(),
             ],
+            Want::Patience => inside(&["proxy_read_timeout 90s;", "proxy_send_timeout 90s;"]),
         }
     }
 
@@ -166,6 +170,7 @@ impl Front {
                 "</Location>".into(),
                 pass,
             ],
+            Want::Patience => vec![format!("{pass} timeout=90")],
         }
     }
 
@@ -180,6 +185,9 @@ impl Front {
             }
             Want::Header(name) => vec![format!("# take out each `header_up -{name}`")],
             Want::Route | Want::Address => vec![pass],
+            Want::Patience => {
+                vec!["# take out `idle_timeout`, `read_timeout` and `stream_timeout`, or raise them to 90s".into()]
+            }
             Want::Events => vec![format!(
                 "reverse_proxy {path}/events {node}    # and no `respond 403` that catches Seahub's address"
             )],

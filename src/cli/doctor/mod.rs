@@ -18,9 +18,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use futures_util::future::join_all;
 
 use self::mend::{Front, Proxy};
-use self::report::{Check, Outcome, Report};
+use self::report::{Check, Report};
 use self::trip::Listener;
 use super::client::dial::Server;
 use super::{Mint, fail, print, runtime};
@@ -29,7 +30,7 @@ use crate::config::Sources;
 const EXAMPLE: &str = "\
 Examples:
   JWT_PRIVATE_KEY=… foghorn doctor --url https://cloud.example.com/notification --inner http://10.0.0.11:8083
-  foghorn doctor -c /opt/seafile/conf --url https://cloud.example.com --json
+  foghorn doctor -c /opt/seafile/conf --url https://cloud.example.com --hold 90 --json
 
 Redis and the database are checked where the environment, or seafile.conf, says where they are.
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder; without it,
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// The proxy in front, where its answers do not tell
     #[arg(long, value_name = "NAME")]
     proxy: Option<Proxy>,
+    /// Stay connected for so long, to see whether a proxy cuts quiet connections off
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    hold: u64,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -93,7 +97,7 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
         for check in stores::check(sources).await {
             told.add(check);
         }
-        examine(&sides, sources, &mut told).await;
+        examine(&sides, sources, Duration::from_secs(arguments.hold), &mut told).await;
     });
     let report = told.report;
     print(&if arguments.json { report.json() } else { report.summary() });
@@ -129,47 +133,53 @@ impl Told {
     }
 }
 
-async fn examine(sides: &[Side], sources: &Sources, told: &mut Told) {
-    let (mut streams, mut answering) = (Vec::new(), Vec::new());
+async fn examine(sides: &[Side], sources: &Sources, hold: Duration, told: &mut Told) {
+    let (answering, mut listeners) = connect(sides, told).await;
+    match Mint::from(sources) {
+        Ok(mint) => converse(&mint, &answering, &mut listeners, told).await,
+        Err(error) => {
+            let what = format!("tokens and events were not tried: {error}").replace('\n', "");
+            told.add(Check::skipped("here", "key", what));
+        }
+    }
+    if !hold.is_zero() {
+        // All at once: whoever is not listened to cannot answer the node's pings.
+        let held = listeners.iter_mut().map(|listener| {
+            let side = sides.iter().find(|side| side.place == listener.place);
+            async move { Some(listener.hold(side?, hold).await) }
+        });
+        join_all(held).await.into_iter().flatten().for_each(|check| told.add(check));
+    }
+    join_all(listeners.into_iter().map(Listener::leave)).await;
+}
+
+/// Which sides answer at all, and the clients that could connect there.
+async fn connect<'a>(sides: &'a [Side], told: &mut Told) -> (Vec<&'a Side>, Vec<Listener>) {
+    let (mut answering, mut listeners) = (Vec::new(), Vec::new());
     for side in sides {
         let (checks, answers) = reach::ping(side).await;
-        for check in checks {
-            told.add(check);
-        }
+        checks.into_iter().for_each(|check| told.add(check));
         if !answers {
             continue;
         }
         answering.push(side);
         let (checks, stream) = handshake::check(side).await;
-        for check in checks {
-            told.add(check);
+        checks.into_iter().for_each(|check| told.add(check));
+        if let Some(stream) = stream {
+            listeners.push(Listener::new(side.place, stream).await);
         }
-        streams.extend(stream.map(|stream| (side.place, stream)));
     }
-    let mint = match Mint::from(sources) {
-        Ok(mint) => mint,
-        Err(error) => {
-            let what = format!("tokens and events were not tried: {error}");
-            return told.add(Check::skipped("here", "key", what.replace('\n', "")));
-        }
-    };
+    (answering, listeners)
+}
+
+async fn converse(mint: &Mint, sides: &[&Side], listeners: &mut [Listener], told: &mut Told) {
     let library = format!("foghorn-doctor-{:032x}", rand::random::<u128>());
-    let mut listeners = Vec::new();
-    for (place, stream) in streams {
-        let mut listener = Listener::new(place, stream).await;
-        let check = listener.subscribe(&mint, &library).await;
-        let subscribed = check.outcome == Outcome::Ok;
-        told.add(check);
-        if subscribed {
-            listeners.push(listener);
-        }
+    for listener in listeners.iter_mut() {
+        told.add(listener.subscribe(mint, &library).await);
     }
-    for side in answering {
-        for check in trip::event(side, &mint, &library, &mut listeners).await {
+    for side in sides {
+        for check in trip::event(side, mint, &library, listeners).await {
             told.add(check);
         }
-    }
-    for listener in listeners {
-        listener.leave().await;
     }
 }

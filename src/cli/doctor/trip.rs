@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use http::HeaderMap;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::Side;
+use super::handshake::Stream;
 use super::mend::Want;
 use super::reach::{start, unreachable};
 use super::report::{Check, Outcome};
@@ -29,7 +31,12 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// A client on one side.
 pub struct Listener {
-    place: &'static str,
+    /// Which side it is on.
+    pub place: &'static str,
+    /// The headers of the handshake's answer.
+    answer: HeaderMap,
+    /// Whether its token was taken.
+    subscribed: bool,
     socket: WebSocketStream<TokioIo<Upgraded>>,
 }
 
@@ -42,8 +49,13 @@ enum Heard {
 
 impl Listener {
     /// A client on a stream that was just upgraded.
-    pub async fn new(place: &'static str, stream: TokioIo<Upgraded>) -> Self {
-        Self { place, socket: WebSocketStream::from_raw_socket(stream, Role::Client, None).await }
+    pub async fn new(place: &'static str, (answer, stream): Stream) -> Self {
+        Self {
+            place,
+            answer,
+            subscribed: false,
+            socket: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+        }
     }
 
     /// Subscribes to `library` with a token of `mint`. A token that is surely bad goes after it: its refusal shows that
@@ -66,6 +78,7 @@ impl Listener {
                         return refused(place);
                     }
                     if about == probe.as_str() {
+                        self.subscribed = true;
                         return Check::ok(place, "token", "a token of this key is taken, a bad one refused");
                     }
                 }
@@ -78,6 +91,23 @@ impl Listener {
                         "HAProxy: timeout tunnel 90s    # and no filter (compression, SPOE) on this backend".into(),
                     ];
                     return Check::fail(place, "token", what, mend);
+                }
+            }
+        }
+    }
+
+    /// Stays connected, and quiet but for pongs, for `time`: a proxy may have less patience than the node's heartbeat.
+    pub async fn hold(&mut self, side: &Side, time: Duration) -> Check {
+        let since = Instant::now();
+        loop {
+            match self.hear(since + time).await {
+                Heard::Nothing => {
+                    return Check::ok(self.place, "hold", format!("stayed open for {} s", time.as_secs()));
+                }
+                Heard::Message(_) => {}
+                Heard::Closed(why) => {
+                    let what = format!("{why}, after {} s in which nothing was sent", since.elapsed().as_secs());
+                    return Check::fail(self.place, "hold", what, side.front.mend(Want::Patience, &self.answer, ""));
                 }
             }
         }
@@ -134,7 +164,7 @@ fn refused(place: &'static str) -> Check {
     Check::fail(place, "token", "the server refuses tokens of this key: its JWT_PRIVATE_KEY is another one", mend)
 }
 
-/// Posts an event on `side` and waits for it on each of `listeners`, which are subscribed to `library`.
+/// Posts an event on `side` and waits for it on each of `listeners` that is subscribed to `library`.
 pub async fn event(side: &Side, mint: &Mint, library: &str, listeners: &mut [Listener]) -> Vec<Check> {
     let commit = format!("{:040x}", rand::random::<u128>());
     let body = json!({"type": "repo-update", "content": {"repo_id": library, "commit_id": commit}}).to_string();
@@ -146,7 +176,7 @@ pub async fn event(side: &Side, mint: &Mint, library: &str, listeners: &mut [Lis
     let posted = judge(side, &answer, since.elapsed());
     let mut checks = vec![posted];
     if answer.status == 200 {
-        for listener in listeners {
+        for listener in listeners.iter_mut().filter(|listener| listener.subscribed) {
             let received = listener.receive(&commit, since).await;
             checks.push(arrival(side, listener.place, received));
         }
