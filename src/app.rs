@@ -155,6 +155,7 @@ pub async fn start(
         life: life.clone(),
         outbox: Bounds { messages: config.limits.outbox_messages, bytes: config.limits.outbox_bytes },
         max_message: config.limits.message_bytes,
+        name: operations::name(config, local(&client_listener)),
         ids: AtomicU64::new(0),
     });
     let order = order(config, node.clone(), &back);
@@ -218,6 +219,13 @@ impl Running {
         }
         let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
         let mut clean = wait_until(handed_over, left()).await;
+        if !clean {
+            let events = self.node.health().waiting + self.order.waiting();
+            tracing::error!(
+                events,
+                "these accepted events did not get out in time: other nodes' clients will miss them"
+            );
+        }
         self.node.broker().leave().await;
         self.back.stop();
         clean &= self.back.finish(left().max(Duration::from_secs(1))).await;

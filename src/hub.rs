@@ -5,6 +5,7 @@
 //! without recent events takes no memory.
 
 pub mod look;
+mod spoken;
 pub mod tally;
 
 use std::collections::{HashMap, VecDeque};
@@ -37,10 +38,19 @@ pub type Position = u64;
 /// One subscription.
 #[derive(Clone)]
 pub struct Subscriber {
+    /// The outbox's number; here too, so that looking for it does not touch every outbox.
+    id: u64,
     /// Whose it is; empty for nobody.
     pub user: Arc<str>,
     /// Where its messages go.
     pub outbox: Arc<Outbox>,
+}
+
+impl Subscriber {
+    /// The subscription of `outbox` on behalf of `user`.
+    pub fn new(user: Arc<str>, outbox: Arc<Outbox>) -> Self {
+        Self { id: outbox.id(), user, outbox }
+    }
 }
 
 struct Recent {
@@ -122,18 +132,12 @@ impl Hub {
         &self.shards[(self.hasher.hash_one(channel) >> 32) as usize % SHARDS]
     }
 
-    /// Subscribes; where this outbox is subscribed already, only the user changes. A new subscriber is first given the
-    /// channel's recent events, those after `seen` where it had some before.
+    /// Subscribes an outbox that is not subscribed to the channel yet. It is first given the channel's recent events, those
+    /// after `seen` where it had some before.
     pub fn subscribe(&self, channel: &Channel, new: Subscriber, seen: Option<Position>) {
         let mut shard = self.shard(channel).lock();
         let known = shard.channels.len();
         let entry = shard.channels.entry(channel.clone()).or_default();
-        if let Some(at) = entry.list.iter().position(|s| s.outbox.id() == new.outbox.id()) {
-            if entry.list[at].user != new.user {
-                Arc::make_mut(&mut entry.list)[at].user = new.user;
-            }
-            return;
-        }
         let frames = entry.recent_for(&new.user, seen, self.replay);
         if !frames.is_empty() {
             self.meters.replayed.increment(frames.len() as u64);
@@ -147,13 +151,24 @@ impl Hub {
         self.meters.channels.increment((shard.channels.len() - known) as f64);
     }
 
+    /// The subscription of the outbox `id`, if there is one, belongs to `user` from now on.
+    pub fn change_user(&self, channel: &Channel, id: u64, user: Arc<str>) {
+        let mut shard = self.shard(channel).lock();
+        let Some(entry) = shard.channels.get_mut(channel) else { return };
+        if let Some(at) = entry.position(id)
+            && entry.list[at].user != user
+        {
+            Arc::make_mut(&mut entry.list)[at].user = user;
+        }
+    }
+
     /// Ends the subscription of the outbox `id`. Returns up to where it has been given the channel's events; `None`
     /// where there was no subscription.
     pub fn unsubscribe(&self, channel: &Channel, id: u64) -> Option<Position> {
         let mut shard = self.shard(channel).lock();
         let position = shard.position;
         let entry = shard.channels.get_mut(channel)?;
-        let at = entry.list.iter().position(|s| s.outbox.id() == id)?;
+        let at = entry.position(id)?;
         let list = Arc::make_mut(&mut entry.list);
         list.swap_remove(at);
         if list.capacity() > 4 * list.len().max(4) {
@@ -175,7 +190,11 @@ impl Hub {
         if !subscribers.is_empty() {
             let frame = text_frame(&event.payload);
             let mut turn = started;
+            let shown = spoken::is_wanted();
             for chunk in subscribers.chunks(CHUNK) {
+                if shown {
+                    spoken::say(chunk, &event);
+                }
                 given += give(chunk, &event, &frame);
                 if chunk.len() == CHUNK && turn.elapsed() > TURN {
                     tokio::task::yield_now().await;
@@ -273,6 +292,10 @@ impl Hub {
 }
 
 impl Subscribers {
+    fn position(&self, id: u64) -> Option<usize> {
+        self.list.iter().position(|subscriber| subscriber.id == id)
+    }
+
     fn is_idle(&self) -> bool {
         self.list.is_empty() && self.recent.is_empty()
     }
@@ -304,13 +327,17 @@ mod tests {
     const BOUNDS: Bounds = Bounds { messages: 100, bytes: 1 << 20 };
 
     async fn client(id: u64) -> (Arc<Outbox>, TcpStream) {
+        bounded(id, BOUNDS).await
+    }
+
+    async fn bounded(id: u64, bounds: Bounds) -> (Arc<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let (reader, writer) = near.unwrap().0.into_split();
         reader.as_ref().writable().await.unwrap();
         // Kept, or the socket would be shut down in one direction.
         std::mem::forget(reader);
-        (Outbox::new(id, Client::Other, BOUNDS, writer), far.unwrap())
+        (Outbox::new(id, Client::Other, bounds, writer), far.unwrap())
     }
 
     fn event(n: u32, recipients: Recipients) -> Event {
@@ -319,7 +346,7 @@ mod tests {
     }
 
     fn subscriber(outbox: &Arc<Outbox>, user: &str) -> Subscriber {
-        Subscriber { user: user.into(), outbox: Arc::clone(outbox) }
+        Subscriber::new(user.into(), Arc::clone(outbox))
     }
 
     /// What has come so far, up to and including the message `last`.
@@ -334,6 +361,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_event_reaches_more_receivers_than_the_reference_can_count() {
+        const RECEIVERS: usize = 65_536 + 64;
+        let (hub, channel) = (Hub::new(Duration::ZERO, 0), Channel::new("repo", "a"));
+        let bounds = Bounds { messages: RECEIVERS, bytes: 1 << 20 };
+        let (outbox, mut far) = bounded(1, bounds).await;
+        // No process may open so many sockets everywhere: one outbox stands for all of them.
+        let list = Arc::new(vec![subscriber(&outbox, "ann"); RECEIVERS]);
+        hub.shard(&channel).lock().channels.entry(channel).or_default().list = list;
+        hub.deliver(event(1, Recipients::All)).await;
+        let mut frames = vec![0; 6 * RECEIVERS];
+        let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
+        let (read, flushed) = tokio::join!(far.read_exact(&mut frames), flush);
+        assert!(read.is_ok() && flushed.is_ok());
+        assert!(frames.chunks(6).all(|frame| frame == b"\x81\x040001"));
+    }
+
+    #[tokio::test]
     async fn a_new_subscriber_gets_recent_events_once_and_before_newer_ones() {
         let hub = Hub::new(Duration::from_secs(60), 1 << 20);
         let (outbox, mut far) = client(1).await;
@@ -342,7 +386,8 @@ mod tests {
         hub.deliver(event(2, Recipients::users(["bob"]))).await;
         hub.deliver(event(3, Recipients::users(["ann"]))).await;
         hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
-        hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
+        hub.change_user(&channel, 1, "bob".into());
+        hub.change_user(&channel, 1, "ann".into());
         hub.deliver(event(4, Recipients::All)).await;
         assert_eq!(until(&mut far, 4).await, [1, 3, 4]);
         let left = hub.unsubscribe(&channel, 1).unwrap();

@@ -97,7 +97,7 @@ table! {
     PROCESS_OPEN_FDS = "process_open_fds", Gauge, [], "Open file descriptors, one for each connection.";
     PROCESS_MAX_FDS = "process_max_fds", Gauge, [], "File descriptors that the process may have open.";
     PROCESS_THREADS = "process_threads", Gauge, [], "Threads of the process.";
-    PROCESS_START_TIME = "process_start_time_seconds", Gauge, [], "Unix time at which the process started.";
+    START_TIME = "foghorn_start_time_seconds", Gauge, [], "Unix time at which the process started.";
 }
 
 /// Upper bounds of the buckets of [`Kind::Seconds`], in seconds.

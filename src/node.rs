@@ -84,11 +84,11 @@ impl Member {
     /// Subscribes on behalf of `user`. Recent events come first; one that came before, never again.
     pub fn subscribe(&mut self, channel: Channel, user: Arc<str>) {
         let seen = match self.channels.get(&channel) {
+            Some(Standing::Subscribed) => return self.node.hub.change_user(&channel, self.outbox.id(), user),
             Some(Standing::Left { position, .. }) => Some(*position),
-            Some(Standing::Subscribed) | None => None,
+            None => None,
         };
-        let subscriber = Subscriber { user, outbox: Arc::clone(&self.outbox) };
-        self.node.hub.subscribe(&channel, subscriber, seen);
+        self.node.hub.subscribe(&channel, Subscriber::new(user, Arc::clone(&self.outbox)), seen);
         self.channels.insert(channel, Standing::Subscribed);
     }
 

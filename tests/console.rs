@@ -320,21 +320,33 @@ async fn it_can_be_read_in_both_themes_at_any_width() {
     browser.click("#tail-go").await;
     browser.until("document.querySelectorAll('#tail-events li').length > 4").await;
     browser.until("document.querySelector('.plot path').getAttribute('d').split('L').length > 3").await;
-    let folder = std::env::var_os("FOGHORN_SCREENSHOTS").map(PathBuf::from);
     for theme in ["light", "dark"] {
         browser.theme(theme).await;
         for (width, height) in [(1280, 900), (768, 1024), (360, 740)] {
             browser.resize(width, height).await;
             browser.until(&format!("innerWidth === {width}")).await;
-            let wider = browser.evaluate("document.documentElement.scrollWidth - innerWidth").await;
-            assert!(wider.as_i64() <= Some(0), "{theme} {width}: the page is {wider} pixels too wide");
-            let faults = browser.evaluate(include_str!("console/readable.js")).await;
-            assert_eq!(faults, json!([]), "{theme} {width}");
-            if let Some(folder) = &folder {
-                let all = browser.evaluate("document.documentElement.scrollHeight").await.as_u64().unwrap_or(3000);
-                browser.resize(width, all as u32).await;
-                browser.screenshot(&folder.join(format!("console-{theme}-{width}.png"))).await;
-            }
+            readable(&mut browser, &format!("{theme}-{width}")).await;
+            browser.click("#lookup-result button").await;
+            browser.until("document.getElementById('confirm').open").await;
+            readable(&mut browser, &format!("{theme}-{width}-dialog")).await;
+            browser.press("Escape").await;
         }
     }
+}
+
+/// Panics with what is hard to read; leaves a picture in the folder `FOGHORN_SCREENSHOTS`, if that is set.
+async fn readable(browser: &mut Browser, name: &str) {
+    let wider = browser.evaluate("document.documentElement.scrollWidth - innerWidth").await;
+    assert!(wider.as_i64() <= Some(0), "{name}: the page is {wider} pixels too wide");
+    let faults = browser.evaluate(include_str!("console/readable.js")).await;
+    assert_eq!(faults, json!([]), "{name}");
+    let Some(folder) = std::env::var_os("FOGHORN_SCREENSHOTS").map(PathBuf::from) else { return };
+    if name.ends_with("dialog") {
+        return browser.screenshot(&folder.join(format!("console-{name}.png"))).await;
+    }
+    let size = browser.evaluate("[innerWidth, innerHeight, document.documentElement.scrollHeight]").await;
+    let [width, height, all] = [0, 1, 2].map(|n| size[n].as_u64().unwrap_or(1_000) as u32);
+    browser.resize(width, all).await;
+    browser.screenshot(&folder.join(format!("console-{name}.png"))).await;
+    browser.resize(width, height).await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// How each row of the page begins, and what shows it: `file::test` in `tests/`, or the name of a conversation.
+/// How each row of the page begins, and what shows it: `file::test` in `tests/` or `src/`, or the name of a conversation.
 const SHOWN_BY: &[(&str, &[&str])] = &[
     ("a client stops answering pings", &["liveness::a_client_that_answers_no_ping_is_closed_and_forgotten"]),
     ("a client does not read", &["slow_reader::a_client_that_does_not_read_is_closed_and_the_others_get_everything"]),
@@ -31,7 +31,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ),
     (
         "one library with more than 65,536 receivers",
-        &["many_receivers::an_event_reaches_more_receivers_than_the_reference_can_count"],
+        &["src/hub::an_event_reaches_more_receivers_than_the_reference_can_count"],
     ),
     ("first client frame in one packet", &["handshake::a_message_in_one_packet_with_the_handshake_is_taken"]),
     ("`Sec-WebSocket-Key` that is not 16 bytes", &["handshake::a_key_that_is_not_sixteen_bytes_is_400"]),
@@ -68,9 +68,11 @@ fn rows() -> Vec<String> {
 }
 
 fn exists(shown_by: &str) -> bool {
-    match shown_by.split_once("::") {
+    match shown_by.rsplit_once("::") {
         Some((file, test)) => {
-            let text = std::fs::read_to_string(tests().join(format!("{file}.rs"))).unwrap_or_default();
+            let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let folder = if file.starts_with("src/") { package } else { tests() };
+            let text = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap_or_default();
             text.contains(&format!("fn {test}("))
         }
         None => ["seafile", "seafile-better"]

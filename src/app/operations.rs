@@ -13,18 +13,21 @@ use crate::ops::{self, Identity, Poster};
 
 /// Who this node is, on these addresses.
 pub(super) fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
-    let host = host_name();
     let own = own_address(config);
-    let name = config.node_name.clone().unwrap_or_else(|| format!("{host}:{}", client.port()));
     let scheme = if config.ops.tls.is_some() { "https" } else { "http" };
     Identity {
-        name,
+        name: name(config, client),
         id: ops::new_id(),
         address: reachable(client, own).to_string(),
         ops_url: format!("{scheme}://{}", reachable(ops, own)),
         started_ms: now_ms(),
         configuration: config.fingerprint(),
     }
+}
+
+/// What this node is called.
+pub(super) fn name(config: &Config, client: SocketAddr) -> String {
+    config.node_name.clone().unwrap_or_else(|| format!("{}:{}", host_name(), client.port()))
 }
 
 /// Who may use the ops address.

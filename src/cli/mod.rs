@@ -6,8 +6,12 @@
 mod check_config;
 mod client;
 mod demo;
+mod disconnect;
 mod doctor;
+mod explain_token;
+mod lookup;
 mod mint;
+mod nodes;
 mod publish;
 mod reload;
 mod serve;
@@ -62,6 +66,10 @@ enum Command {
     Publish(publish::Arguments),
     Tail(tail::Arguments),
     Status(status::Arguments),
+    Nodes(nodes::Arguments),
+    Lookup(lookup::Arguments),
+    Disconnect(disconnect::Arguments),
+    ExplainToken(explain_token::Arguments),
     Doctor(doctor::Arguments),
 }
 
@@ -76,6 +84,10 @@ pub fn main() -> ExitCode {
         Some(Command::Publish(arguments)) => publish::run(&arguments, &sources),
         Some(Command::Tail(arguments)) => tail::run(&arguments, &sources),
         Some(Command::Status(arguments)) => status::run(&arguments, &sources),
+        Some(Command::Nodes(arguments)) => nodes::run(&arguments, &sources),
+        Some(Command::Lookup(arguments)) => lookup::run(&arguments, &sources),
+        Some(Command::Disconnect(arguments)) => disconnect::run(&arguments, &sources),
+        Some(Command::ExplainToken(arguments)) => explain_token::run(&arguments, &sources),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments, &sources),
         Some(Command::Serve(_)) | None => serve::run(&sources),
     }

@@ -243,14 +243,26 @@ pub fn key(sources: &Sources) -> Result<Secret, ConfigError> {
     if r.faults.is_empty() { Ok(key) } else { Err(ConfigError::Faults(r.faults)) }
 }
 
-/// Just the ops address, likewise.
+/// The key and, where there is one, the key before, likewise.
 ///
 /// # Errors
-/// It is none, or `-c` is wrong.
-pub fn ops_addr(sources: &Sources) -> Result<SocketAddr, ConfigError> {
+/// There is none, or `-c` is wrong.
+pub fn all_keys(sources: &Sources) -> Result<Keys, ConfigError> {
     let mut r = Reader::new(sources);
     r.optional(&s::CONFIG_DIR);
     r.optional(&s::ENV_FILE);
-    let address = r.value(&s::OPS_ADDR);
-    if r.faults.is_empty() { Ok(address) } else { Err(ConfigError::Faults(r.faults)) }
+    let keys = keys(&mut r);
+    if r.faults.is_empty() { Ok(keys) } else { Err(ConfigError::Faults(r.faults)) }
+}
+
+/// Just the ops address and what guards it, likewise.
+///
+/// # Errors
+/// One of its settings is wrong, or `-c` is.
+pub fn ops_access(sources: &Sources) -> Result<(SocketAddr, Ops), ConfigError> {
+    let mut r = Reader::new(sources);
+    r.optional(&s::CONFIG_DIR);
+    r.optional(&s::ENV_FILE);
+    let (address, ops) = (r.value(&s::OPS_ADDR), ops(&mut r));
+    if r.faults.is_empty() { Ok((address, ops)) } else { Err(ConfigError::Faults(r.faults)) }
 }

@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 use crate::broker::redis::Server;
 
-pub use load::{Report, key, load, ops_addr};
+pub use load::{Report, all_keys, key, load, ops_access};
 pub use reader::{Entry, Fault, Source, Sources};
 
 /// The configuration is wrong.

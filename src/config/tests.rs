@@ -114,3 +114,38 @@ fn the_reference_page_is_up_to_date() {
     let page = std::fs::read_to_string(path).unwrap_or_default();
     assert!(page == reference::markdown(), "run: cargo run -- check-config --reference > docs/CONFIGURATION.md");
 }
+
+#[test]
+fn keys_may_come_from_files_and_one_line_end_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (key, previous) = (path("key", " k\n\n"), path("previous", "old\r\n"));
+    let (empty, both) = (path("empty", "\n"), [("JWT_PRIVATE_KEY", "k"), ("JWT_PRIVATE_KEY_FILE", key.as_str())]);
+    let files = [("JWT_PRIVATE_KEY_FILE", key.as_str()), ("JWT_PRIVATE_KEY_PREVIOUS_FILE", previous.as_str())];
+    let keys = load_env(&files).into_config().unwrap().keys;
+    assert_eq!((keys.current.0.as_str(), keys.previous.unwrap().0.as_str()), (" k\n", "old"));
+    assert_eq!(names(&load_env(&both)), ["JWT_PRIVATE_KEY_FILE"]);
+    assert_eq!(names(&load_env(&[("JWT_PRIVATE_KEY_FILE", &empty)])), ["JWT_PRIVATE_KEY_FILE"]);
+    let gone = [("JWT_PRIVATE_KEY", "k"), ("JWT_PRIVATE_KEY_PREVIOUS_FILE", empty.as_str())];
+    assert!(load_env(&gone).into_config().unwrap().keys.previous.is_none());
+    let report = load_env(&[("JWT_PRIVATE_KEY_FILE", "/nowhere/key")]);
+    assert_eq!(names(&report), ["JWT_PRIVATE_KEY_FILE"], "no further fault beside it");
+}
+
+#[test]
+fn a_settings_file_stands_in_for_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("foghorn.env");
+    std::fs::write(&file, "JWT_PRIVATE_KEY=k\nFOGHORN_PARTITIONS=32\nFOGHORN_REPLAY_SECONDS=\nFOGHORN_NONE=1\n")
+        .unwrap();
+    let file = file.display().to_string();
+    let report = load_env(&[("FOGHORN_ENV_FILE", &file), ("FOGHORN_PARTITIONS", "16")]);
+    let key = report.entries.iter().find(|entry| entry.row.name == "JWT_PRIVATE_KEY").unwrap();
+    assert_eq!((key.source.clone(), key.shown.as_str()), (Source::EnvFile, "***"));
+    let config = report.into_config().unwrap();
+    assert_eq!((config.partitions, config.replay.as_secs(), config.notices.len()), (16, 10, 1));
+}

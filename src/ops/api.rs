@@ -133,18 +133,26 @@ struct Whose {
     user: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Found {
-    nodes: Vec<NodeClients>,
-    total: usize,
-    truncated: bool,
+/// Who holds a library, or a user's subscriptions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    /// By node.
+    pub nodes: Vec<NodeClients>,
+    /// How many subscriptions, shown or not.
+    pub total: usize,
+    /// Whether some are not shown.
+    pub truncated: bool,
 }
 
-#[derive(Serialize)]
-struct NodeClients {
-    node: String,
-    clients: Vec<ClientView>,
-    total: usize,
+/// What one node has of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NodeClients {
+    /// The node's name.
+    pub node: String,
+    /// The clients.
+    pub clients: Vec<ClientView>,
+    /// How many subscriptions, shown or not.
+    pub total: usize,
 }
 
 async fn lookup(State(ops): State<Arc<Ops>>, Query(whose): Query<Whose>) -> Answer<Found> {

@@ -1,5 +1,5 @@
-//! The container image and the compose files. No container engine runs here, so what can be run without one is: the image's
-//! own user, entry command, health check and read-only root, on the libraries that its base has and no others.
+//! The container image and the compose files: on an engine of the test's own (what it stands in for is said in
+//! `engine.sh`), and without one, where the image's entry command runs as its user on the libraries its base has.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::common::namespace::ran_apart;
 use crate::common::token;
-use crate::support::{Process, eventually, http, program, pypi, read, root, run, upgrade, yaml};
+use crate::support::{Process, eventually, http, need, program, pypi, read, root, run, upgrade, yaml};
 
 /// What `gcr.io/distroless/cc-debian12` has of shared libraries for programs in C and Rust.
 const BASE: &[&str] = &["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
@@ -181,4 +181,13 @@ fn seafiles_own_compose_file_can_be_replaced() {
     assert_eq!(node["environment"]["SEAFILE_MYSQL_DB_HOST"], "db");
     assert_eq!(node["labels"]["caddy"], "http://seafile.example.com");
     assert_eq!(node["deploy"]["replicas"], 1);
+}
+
+#[test]
+#[ignore = "needs root, dockerd and docker-compose"]
+fn the_image_and_the_compose_file_run_on_an_engine() {
+    need("dockerd", "docker.io");
+    need("docker-compose", "docker-compose");
+    let (good, text) = run(Command::new(root().join("tests/deploy/engine.sh")).arg(env!("CARGO_BIN_EXE_foghorn")));
+    assert!(good, "{text}");
 }

@@ -1,7 +1,13 @@
 //! Promise 2: a subscription that looks alive and hears nothing is found, and what it missed is read from the log.
 
+use std::process::Command;
+
 use crate::common::cluster::Cluster;
 use crate::common::ledger::{Kind, Ledger};
+use crate::common::namespace::ran_apart;
+use crate::common::node::Node;
+use crate::common::process::{need, run};
+use crate::common::redis::Redis;
 use crate::common::wire::{Flow, Wire};
 use crate::site::{BRISK, cluster, plan, redis_up, seats};
 
@@ -93,5 +99,44 @@ async fn unheard() {
     wire.heal();
     redis_up(&cluster.nodes[1], 1.0).await;
     load.stop().await;
+    ledger.close().await.perfect();
+}
+
+fn ip(words: &[&str]) {
+    let mut command = Command::new(need("ip", "iproute2"));
+    command.args(words);
+    run(&format!("ip {}", words.join(" ")), command);
+}
+
+async fn node_at(redis: &Redis, host: &str) -> Node {
+    let url = format!("redis://{host}:{}", redis.port());
+    plan().redis([url.as_str()]).start().await
+}
+
+/// The kernel's own network loses every packet between one node and Redis: no proxy in between, TCP tries again and again.
+#[tokio::test]
+#[ignore = "needs redis-server and network namespaces"]
+async fn the_network_is_gone() {
+    if ran_apart("deaf_subscription::the_network_is_gone") {
+        return;
+    }
+    const FAR: &str = "10.99.0.1";
+    let address = [FAR, "/32"].concat();
+    ip(&["address", "add", &address, "dev", "lo"]);
+    let redis = Redis::with(&["--bind", "127.0.0.1", FAR, "--protected-mode", "no"]).await;
+    let nodes = vec![node_at(&redis, "127.0.0.1").await, node_at(&redis, FAR).await];
+    let mut ledger = Ledger::open("network between a node and Redis gone");
+    let library = seats(&mut ledger, &nodes).await;
+    let (a, b) = (nodes[0].port(), nodes[1].port());
+    let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
+    ledger.accepts(50).await;
+    ip(&["address", "del", &address, "dev", "lo"]);
+    redis_up(&nodes[1], 0.0).await;
+    ledger.accepts(50).await;
+    ip(&["address", "add", &address, "dev", "lo"]);
+    redis_up(&nodes[1], 1.0).await;
+    ledger.accepts(50).await;
+    load.stop().await;
+    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
     ledger.close().await.perfect();
 }

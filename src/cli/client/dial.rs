@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::Url;
 
-use super::ClientError;
+use super::{ClientError, pinned};
 
 /// A connected stream.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,6 +26,8 @@ pub struct Server {
     port: u16,
     /// The public prefix, without a slash at its end.
     prefix: String,
+    /// The very certificate that the server must show; `None`: one that an authority of this machine vouches for.
+    pinned: Option<CertificateDer<'static>>,
 }
 
 impl Server {
@@ -43,7 +45,7 @@ impl Server {
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
         let port = url.port_or_known_default().ok_or_else(wrong)?;
-        Ok(Self { tls, host, port, prefix: url.path().trim_end_matches('/').to_owned() })
+        Ok(Self { tls, host, port, prefix: url.path().trim_end_matches('/').to_owned(), pinned: None })
     }
 
     /// Host and port, as the `Host` header has them.
@@ -58,6 +60,12 @@ impl Server {
         if self.prefix.is_empty() && matches!(self.port, 80 | 443) {
             self.prefix = "/notification".to_owned();
         }
+        self
+    }
+
+    /// The server shows this certificate and no other, whoever vouches for it.
+    pub fn pinned(mut self, certificate: CertificateDer<'static>) -> Self {
+        self.pinned = Some(certificate);
         self
     }
 
@@ -106,7 +114,10 @@ impl Server {
             return Ok(Box::new(stream));
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| failed(io::Error::other(error)))?;
-        let connector = TlsConnector::from(Arc::new(tls_config()?));
+        let connector = TlsConnector::from(Arc::new(match &self.pinned {
+            Some(certificate) => pinned::tls_config(certificate)?,
+            None => tls_config()?,
+        }));
         Ok(Box::new(connector.connect(name, stream).await.map_err(failed)?))
     }
 }

@@ -41,11 +41,24 @@ pub type Reply = (Answer, Option<TokioIo<Upgraded>>);
 /// # Errors
 /// [`ClientError`], where there is no answer. One with an unwelcome status is an answer.
 pub async fn send(server: &Server, request: Request<String>, within: Duration) -> Result<Reply, ClientError> {
-    let late = |_| ClientError::Timeout(server.authority(), within.as_secs());
-    tokio::time::timeout(within, exchange(server, request)).await.map_err(late)?
+    send_for(server, request, within, BODY).await
 }
 
-async fn exchange(server: &Server, request: Request<String>) -> Result<Reply, ClientError> {
+/// The same, for an answer whose body has `most` bytes at most.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_for(
+    server: &Server,
+    request: Request<String>,
+    within: Duration,
+    most: usize,
+) -> Result<Reply, ClientError> {
+    let late = |_| ClientError::Timeout(server.authority(), within.as_secs());
+    tokio::time::timeout(within, exchange(server, request, most)).await.map_err(late)?
+}
+
+async fn exchange(server: &Server, request: Request<String>, most: usize) -> Result<Reply, ClientError> {
     let failed = |source| ClientError::Http { authority: server.authority(), source };
     let mut request = request.map(|body| Full::new(Bytes::from(body)));
     let host = server.authority();
@@ -60,7 +73,7 @@ async fn exchange(server: &Server, request: Request<String>) -> Result<Reply, Cl
     let talk = async {
         let sent = Instant::now();
         let response = sender.send_request(request).await.map_err(failed)?;
-        read(response, sent).await.map_err(failed)
+        read(response, sent, most).await.map_err(failed)
     };
     // The connection moves the bytes of the talk; it ends by itself only where the talk has failed or is over.
     tokio::pin!(talk);
@@ -70,7 +83,7 @@ async fn exchange(server: &Server, request: Request<String>) -> Result<Reply, Cl
     }
 }
 
-async fn read(response: Response<Incoming>, sent: Instant) -> Result<Reply, hyper::Error> {
+async fn read(response: Response<Incoming>, sent: Instant, most: usize) -> Result<Reply, hyper::Error> {
     let (status, headers) = (response.status(), response.headers().clone());
     let took = sent.elapsed();
     let mut answer = Answer { status: status.as_u16(), headers, body: String::new(), took };
@@ -78,7 +91,7 @@ async fn read(response: Response<Incoming>, sent: Instant) -> Result<Reply, hype
         let stream = hyper::upgrade::on(response).await?;
         return Ok((answer, Some(TokioIo::new(stream))));
     }
-    let body = Limited::new(response.into_body(), BODY).collect().await;
+    let body = Limited::new(response.into_body(), most).collect().await;
     answer.body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
     Ok((answer, None))
 }

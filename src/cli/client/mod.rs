@@ -1,9 +1,12 @@
 //! The little client that `publish`, `tail`, `demo` and `doctor` talk to servers with.
 //!
-//! Invariant: a server's certificate is always checked, against the authorities of this machine.
+//! Invariant: a server's certificate is always checked, against the authorities of this machine or against the one
+//! certificate that the node of this machine is known to have.
 
 pub mod dial;
 pub mod exchange;
+pub mod ops;
+mod pinned;
 pub mod post;
 
 use std::time::Duration;

@@ -7,6 +7,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 150;
 /** A young chart shows this much time at least, in milliseconds. */
 const YOUNG = 30_000;
+/** Lines that look different. */
+const LOOKS = 4;
 const EDGE = { left: 50, right: 10, top: 10, bottom: 20 };
 
 function svg(tag, attributes, ...children) {
@@ -42,7 +44,7 @@ export class Chart {
     this.lines = lines;
     this.values = lines.map(() => el('b', {}));
     this.legend.replaceChildren(...lines.map((line, n) =>
-      el('li', { className: `line${n}` }, el('span', { className: 'swatch', 'aria-hidden': 'true' }), `${line.label} `, this.values[n])));
+      el('li', { className: `line${n % LOOKS}` }, el('span', { className: 'swatch', 'aria-hidden': 'true' }), `${line.label} `, this.values[n])));
   }
 
   listen() {
@@ -148,7 +150,7 @@ export class Chart {
       path += `${pen ? 'L' : 'M'}${this.x(at).toFixed(1)} ${this.y(value).toFixed(1)}`;
       pen = true;
     }
-    return svg('path', { class: `line line${n}`, d: path });
+    return svg('path', { class: `line line${n % LOOKS}`, d: path });
   }
 
   cross() {
@@ -157,6 +159,6 @@ export class Chart {
     const x = this.x(point.at);
     const dots = this.lines.map((line, n) => [point.values[line.key], n]).filter(([value]) => value !== null && value !== undefined);
     return [svg('line', { class: 'cross', x1: x, x2: x, y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
-      ...dots.map(([value, n]) => svg('circle', { class: `dot line${n}`, cx: x, cy: this.y(value), r: 3.5 }))];
+      ...dots.map(([value, n]) => svg('circle', { class: `dot line${n % LOOKS}`, cx: x, cy: this.y(value), r: 3.5 }))];
   }
 }

@@ -1,0 +1,114 @@
+//! `nodes`: all nodes of the cluster, and what is wrong with it.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::client::ops::{OpsAddress, Which};
+use super::{fail, print};
+use crate::config::Sources;
+use crate::event::now_ms;
+use crate::ops::view::{ClusterView, NodeView};
+
+const EXAMPLE: &str = "\
+Examples:
+  foghorn nodes
+  foghorn nodes --json
+
+The password is FOGHORN_OPS_PASSWORD or FOGHORN_OPS_TOKEN of the environment, where the node has one.
+Exit code: 0 where nothing is warned of, 1 otherwise.";
+
+/// List all nodes of the cluster, and what is wrong with it
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// As the API gives it
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks, and prints the answer.
+pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
+    let cluster: Result<ClusterView, _> =
+        OpsAddress::find(&arguments.which, sources).and_then(|ops| ops.json("/nodes", None));
+    let cluster = match cluster {
+        Ok(cluster) => cluster,
+        Err(error) => return fail(&error),
+    };
+    match serde_json::to_string_pretty(&cluster) {
+        Ok(json) if arguments.json => print(&(json + "\n")),
+        _ => print(&table(&cluster)),
+    }
+    if cluster.warnings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The nodes as a table for people, and the warnings under it.
+pub fn table(cluster: &ClusterView) -> String {
+    let head = ["NODE", "ADDRESS", "VERSION", "PHASE", "UP", "CLIENTS", "SUBSCR.", "EVENTS/s", "DELIV./s", "REDIS"];
+    let mut rows = vec![head.map(ToOwned::to_owned)];
+    rows.extend(cluster.nodes.iter().map(row));
+    let mut text = aligned(&rows);
+    for warning in &cluster.warnings {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\nwarning: {}", warning.text);
+    }
+    if !cluster.warnings.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+fn row(node: &NodeView) -> [String; 10] {
+    let up = node.shards.iter().filter(|shard| shard.up).count();
+    let redis = if node.shards.is_empty() { "-".to_owned() } else { format!("{up}/{} up", node.shards.len()) };
+    [
+        node.name.clone(),
+        node.address.clone(),
+        node.version.clone(),
+        node.phase.clone(),
+        duration(now_ms().saturating_sub(node.started_ms) / 1_000),
+        node.connections.to_string(),
+        node.subscriptions.to_string(),
+        format!("{:.1}", node.events_per_second),
+        format!("{:.1}", node.deliveries_per_second),
+        redis,
+    ]
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// Columns two blanks apart.
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        for (seconds, text) in [(5, "5s"), (61, "1m"), (3_661, "1h01m"), (90_000, "1d01h")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}
