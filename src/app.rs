@@ -220,6 +220,13 @@ impl Running {
         }
         let handed_over = || self.order.waiting() == 0 && self.node.health().waiting == 0;
         let mut clean = wait_until(handed_over, left()).await;
+        if !clean {
+            let events = self.node.health().waiting + self.order.waiting();
+            tracing::error!(
+                events,
+                "these accepted events did not get out in time: other nodes' clients will miss them"
+            );
+        }
         self.node.broker().leave().await;
         self.back.stop();
         clean &= self.back.finish(left().max(Duration::from_secs(1))).await;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::common::node::Plan;
+use crate::common::node::{Plan, foghorn};
+use crate::common::redis::Redis;
 use crate::common::token;
 use crate::support::{Answer, Dns, Process, Stub, eventually, free_port, http, program, read, root, run, upgrade};
 
@@ -374,14 +375,21 @@ fn under_load(site: &Site, during: impl FnOnce()) -> Vec<String> {
 #[ignore = "needs haproxy"]
 fn nodes_drained_stopped_and_killed_under_load_cost_no_post_and_no_handshake() {
     let (port, ops) = (free_port(), free_port());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let redis = runtime.block_on(Redis::start());
     let start = |index: u8| {
         let address = node_address(index);
-        let plan = Plan::on(port, ops).env("NOTIFICATION_SERVER_HOST", &address.to_string());
+        let plan =
+            Plan::on(port, ops).redis([redis.url().as_str()]).env("NOTIFICATION_SERVER_HOST", &address.to_string());
         plan.env("FOGHORN_OPS_ADDR", &format!("{address}:{ops}")).env("FOGHORN_DRAIN_SECONDS", "2").launch()
     };
     let mut nodes: Vec<_> = (0..3).map(start).collect();
     let config = root().join("haproxy/haproxy.cfg");
     let site = Site::around(Vec::new(), (port, ops), &config, &[("HANDSHAKES_PER_10S", "1000000")], &[1, 2, 3]);
+    let (public, inner) = (format!("http://{}/notification", site.public), format!("http://{}", site.inner));
+    let mut doctor = foghorn(&["doctor", "--url", &public, "--inner", &inner]);
+    let (well, text) = run(doctor.env("JWT_PRIVATE_KEY", token::KEY));
+    assert!(well, "{text}");
     let handshakes = |index: u8| -> u64 {
         let address = SocketAddr::new(node_address(index).into(), ops);
         let page = http(SEAFILE, address, "GET /metrics", "").unwrap().body;

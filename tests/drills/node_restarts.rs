@@ -62,3 +62,20 @@ async fn all_three_nodes_one_after_the_other() {
     assert!(ends.get(&1001).is_some_and(|n| *n >= 12) && ends.len() == 1, "all were told to go: {ends:?}");
     ledger.close().await.perfect();
 }
+
+/// A node that has to end while Redis is away says how many events go with it, and that it was not a clean end.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn what_cannot_be_handed_over_is_told() {
+    let timing = || plan().env("FOGHORN_SETTLE_SECONDS", "0").env("FOGHORN_DRAIN_SECONDS", "2");
+    let mut cluster = crate::common::cluster::Cluster::start(1, 1, timing).await;
+    cluster.redis[0].kill();
+    site::redis_up(&cluster.nodes[0], 0.0).await;
+    for n in 0..7 {
+        cluster.nodes[0].post_update(&library(), &n.to_string()).await;
+    }
+    let status = cluster.nodes[0].stop().await;
+    assert_eq!(status.code(), Some(1));
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("did not get out in time") && log.contains("events=7"), "{log}");
+}
