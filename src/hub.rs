@@ -9,9 +9,9 @@ mod spoken;
 pub mod tally;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ahash::RandomState;
@@ -22,6 +22,7 @@ use tokio::sync::broadcast;
 use crate::connection::outbox::{Outbox, text_frame};
 use crate::event::{Channel, Event, now_ms};
 use crate::metrics;
+use crate::otlp::Traces;
 use look::Delivered;
 use tally::Tally;
 
@@ -96,6 +97,7 @@ pub struct Hub {
     meters: Meters,
     tally: Tally,
     tap: broadcast::Sender<Delivered>,
+    traces: OnceLock<Traces>,
 }
 
 impl Hub {
@@ -120,7 +122,19 @@ impl Hub {
             },
             tally: Tally::default(),
             tap: broadcast::Sender::new(look::TAP),
+            traces: OnceLock::new(),
         })
+    }
+
+    /// From now on events are traced.
+    pub fn trace(&self, traces: Traces) {
+        // Given twice, the first one stays.
+        let _ = self.traces.set(traces);
+    }
+
+    /// Where events are traced, if they are.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.get()
     }
 
     /// What was done so far.
@@ -185,6 +199,7 @@ impl Hub {
     /// Gives `event` to every subscriber it is for, and keeps it for those to come.
     pub async fn deliver(&self, event: Event) {
         let started = Instant::now();
+        let traced = self.traces().map(|traces| (traces, SystemTime::now()));
         let subscribers = self.record(&event, Duration::ZERO);
         let mut given = 0;
         if !subscribers.is_empty() {
@@ -211,6 +226,9 @@ impl Hub {
             let since_accepted = now_ms().saturating_sub(event.accepted_ms);
             self.meters.delivery_seconds.record(since_accepted as f64 / 1_000.0);
             self.tally.delivered(given, since_accepted as f64 / 1_000.0);
+            if let Some((traces, from)) = traced {
+                traces.delivered(&event, from, given);
+            }
         }
         if self.tap.receiver_count() > 0 {
             // Nobody looking on any more is no matter.
