@@ -37,6 +37,9 @@ pub fn text_frame(payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
+/// Bytes up to which frames that are sent in one go are put together.
+const TOGETHER: usize = 16 << 10;
+
 /// A ping with an empty payload.
 pub const PING: &[u8] = &[0x89, 0x00];
 
@@ -114,7 +117,8 @@ impl Outbox {
         self.queue(&mut inner, [frame.clone()])
     }
 
-    /// [`Outbox::push`] for several frames, in one go.
+    /// [`Outbox::push`] for several frames, in one go. Small ones are put together: a long history of a busy channel must
+    /// not close who subscribes to it, so it is bounded by its bytes and hardly by its number.
     pub fn push_all(&self, frames: &[Bytes]) -> bool {
         match frames {
             [] => return true,
@@ -122,13 +126,18 @@ impl Outbox {
             _ => {}
         }
         let mut inner = self.inner.lock();
-        if !matches!(inner.state, State::Open) || !self.queue(&mut inner, frames.iter().cloned()) {
+        if !matches!(inner.state, State::Open) {
             return false;
         }
-        match self.flush(&mut inner) {
-            Ok(_) => true,
-            Err(_) => self.broken(&mut inner),
+        for together in Together(frames) {
+            if !self.queue(&mut inner, [together]) {
+                return false;
+            }
+            if self.flush(&mut inner).is_err() {
+                return self.broken(&mut inner);
+            }
         }
+        true
     }
 
     /// Sends bytes that are whole frames: control frames of the WebSocket machinery, also after [`Outbox::take_close`].
@@ -324,6 +333,28 @@ impl Drop for Outbox {
     }
 }
 
+/// Whole frames in pieces of [`TOGETHER`] bytes; a larger frame is a piece by itself.
+struct Together<'a>(&'a [Bytes]);
+
+impl Iterator for Together<'_> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut bytes = 0;
+        let fits = |frame: &&Bytes| {
+            bytes += frame.len();
+            bytes <= TOGETHER
+        };
+        let count = self.0.iter().take_while(fits).count().clamp(1, self.0.len().max(1));
+        let (piece, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(match piece {
+            [one] => one.clone(),
+            several => Bytes::from(several.concat()),
+        })
+    }
+}
+
 fn wake(inner: &mut Inner) {
     if let Some(waker) = &inner.waker {
         waker.wake_by_ref();
@@ -400,6 +431,19 @@ mod tests {
             (n - PING.len()) % frame.len()
         };
         assert_eq!(tokio::join!(flush, read).1, 0, "only whole frames");
+    }
+
+    #[tokio::test]
+    async fn a_long_history_fits_where_many_messages_do_not() {
+        let (outbox, mut far, _reader) = pair(Bounds { messages: 1_000, bytes: 8 << 20 }).await;
+        let frames: Vec<Bytes> = (0..80_000_u32).map(|n| text_frame(format!("{n:0100}").as_bytes())).collect();
+        let expected: Vec<u8> = frames.iter().flatten().copied().collect();
+        assert!(outbox.push_all(&frames));
+        let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
+        let mut got = vec![0; expected.len()];
+        let (flushed, read) = tokio::join!(flush, far.read_exact(&mut got));
+        assert!(flushed.is_ok() && read.is_ok() && got == expected);
+        assert!(!outbox.push_all(&vec![text_frame(&vec![b'x'; 100_000]); 200]), "bytes are bounded all the same");
     }
 
     #[test]
