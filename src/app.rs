@@ -141,6 +141,7 @@ pub async fn start(
             None => attach(MemoryBroker::start(config.partitions, &back), sink),
         },
     };
+    operations::trace(config, local(&client_listener), &hub, &back);
     let node = Node::new(Arc::clone(&hub), broker, config.replay);
     upkeep(&back, hub, recorder.clone());
 

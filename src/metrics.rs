@@ -87,6 +87,7 @@ table! {
     OPS_REFUSED = "foghorn_ops_refused_total", Counter, ["reason"], "Requests to the ops address turned away, by reason.";
     CLUSTER_NODES = "foghorn_cluster_nodes", Gauge, [], "Nodes that this node sees in the cluster, itself included.";
     CLUSTER_WARNINGS = "foghorn_cluster_warnings", Gauge, ["code"], "1 where this node sees that something about the cluster is wrong, by what it is.";
+    SPANS_DROPPED = "foghorn_spans_dropped_total", Counter, ["reason"], "Spans of traces that did not reach the collector, by reason.";
     RUNTIME_WORKERS = "foghorn_runtime_workers", Gauge, [], "Worker threads of the runtime.";
     RUNTIME_TASKS = "foghorn_runtime_tasks", Gauge, [], "Tasks that are alive, about one for each connection.";
     RUNTIME_QUEUE = "foghorn_runtime_queue", Gauge, [], "Tasks waiting in the runtime's global queue.";

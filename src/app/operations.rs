@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::dialect::seafile::Seafile;
+use crate::drain::Tasks;
 use crate::event::now_ms;
+use crate::hub::Hub;
 use crate::ops::guard::Guard;
 use crate::ops::{self, Identity, Poster};
+use crate::otlp::{self, Traces};
 
 /// Who this node is, on these addresses.
 pub(super) fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
@@ -46,6 +49,15 @@ pub(super) fn poster(seafile: Arc<Seafile>) -> Poster {
         let seafile = Arc::clone(&seafile);
         Box::pin(async move { seafile.post(&body).await })
     })
+}
+
+/// Sends traces, where a collector is configured.
+pub(super) fn trace(config: &Config, client: SocketAddr, hub: &Hub, tasks: &Tasks) {
+    if let Some(otlp) = &config.otlp {
+        let (endpoint, percent) = (otlp.endpoint.clone(), otlp.percent);
+        let config = otlp::Config { endpoint, percent, node: name(config, client) };
+        hub.trace(Traces::start(config, tasks));
+    }
 }
 
 fn host_name() -> String {

@@ -37,6 +37,9 @@ pub fn text_frame(payload: &[u8]) -> Bytes {
     frame.freeze()
 }
 
+/// Bytes up to which frames that are sent in one go are put together.
+const TOGETHER: usize = 16 << 10;
+
 /// A ping with an empty payload.
 pub const PING: &[u8] = &[0x89, 0x00];
 
@@ -114,7 +117,8 @@ impl Outbox {
         self.queue(&mut inner, [frame.clone()])
     }
 
-    /// [`Outbox::push`] for several frames, in one go.
+    /// [`Outbox::push`] for several frames, in one go. Small ones are put together: a long history of a busy channel must
+    /// not close who subscribes to it, so it is bounded by its bytes and hardly by its number.
     pub fn push_all(&self, frames: &[Bytes]) -> bool {
         match frames {
             [] => return true,
@@ -122,13 +126,18 @@ impl Outbox {
             _ => {}
         }
         let mut inner = self.inner.lock();
-        if !matches!(inner.state, State::Open) || !self.queue(&mut inner, frames.iter().cloned()) {
+        if !matches!(inner.state, State::Open) {
             return false;
         }
-        match self.flush(&mut inner) {
-            Ok(_) => true,
-            Err(_) => self.broken(&mut inner),
+        for together in Together(frames) {
+            if !self.queue(&mut inner, [together]) {
+                return false;
+            }
+            if self.flush(&mut inner).is_err() {
+                return self.broken(&mut inner);
+            }
         }
+        true
     }
 
     /// Sends bytes that are whole frames: control frames of the WebSocket machinery, also after [`Outbox::take_close`].
@@ -324,6 +333,28 @@ impl Drop for Outbox {
     }
 }
 
+/// Whole frames in pieces of [`TOGETHER`] bytes; a larger frame is a piece by itself.
+struct Together<'a>(&'a [Bytes]);
+
+impl Iterator for Together<'_> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut bytes = 0;
+        let fits = |frame: &&Bytes| {
+            bytes += frame.len();
+            bytes <= TOGETHER
+        };
+        let count = self.0.iter().take_while(fits).count().clamp(1, self.0.len().max(1));
+        let (piece, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(match piece {
+            [one] => one.clone(),
+            several => Bytes::from(several.concat()),
+        })
+    }
+}
+
 fn wake(inner: &mut Inner) {
     if let Some(waker) = &inner.waker {
         waker.wake_by_ref();
@@ -348,64 +379,4 @@ fn advance(inner: &mut Inner, n: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::AsyncReadExt;
-    use tokio::net::{TcpListener, TcpStream};
-
-    async fn pair(bounds: Bounds) -> (Arc<Outbox>, TcpStream, tokio::net::tcp::OwnedReadHalf) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let (reader, writer) = near.unwrap().0.into_split();
-        reader.as_ref().writable().await.unwrap();
-        (Outbox::new(1, Client::Other, bounds, writer), far.unwrap(), reader)
-    }
-
-    #[tokio::test]
-    async fn frames_go_out_whole_and_in_order_whatever_the_socket_takes() {
-        let (outbox, mut far, _reader) = pair(Bounds { messages: 10_000, bytes: 64 << 20 }).await;
-        let frames: Vec<Bytes> =
-            (0..2_000_u32).map(|n| text_frame(format!("{n:08}").repeat(2_000).as_bytes())).collect();
-        let expected: Vec<u8> = frames.iter().flatten().copied().collect();
-        for (n, frame) in frames.iter().enumerate() {
-            if n % 3 == 0 { assert!(outbox.push_all(std::slice::from_ref(frame))) } else { assert!(outbox.push(frame)) }
-        }
-        assert!(!outbox.is_empty(), "the test must fill the socket");
-        let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
-        let mut got = vec![0; expected.len()];
-        let (flushed, read) = tokio::join!(flush, far.read_exact(&mut got));
-        assert!(flushed.is_ok() && read.is_ok() && got == expected);
-    }
-
-    #[tokio::test]
-    async fn a_full_outbox_closes_its_connection_after_the_frame_that_is_half_sent() {
-        let (outbox, mut far, reader) = pair(Bounds { messages: 4, bytes: 64 << 20 }).await;
-        let frame = text_frame(&vec![b'x'; 3_000_000]);
-        while outbox.push(&frame) {}
-        assert_eq!(outbox.take_close().map(|close| close.code), Some(1013));
-        assert!(!outbox.push(&frame), "nothing more is taken");
-        outbox.push_control(PING);
-        let half = outbox.inner.lock().bytes;
-        assert!(half < 2 * frame.len());
-        let flush = async {
-            std::future::poll_fn(|cx| outbox.poll_flush(cx)).await.unwrap();
-            drop((reader, outbox.clone()));
-        };
-        let read = async {
-            let mut got = vec![0; 10 * frame.len()];
-            let mut n = 0;
-            while !got[..n].ends_with(PING) {
-                n += far.read(&mut got[n..]).await.unwrap();
-            }
-            (n - PING.len()) % frame.len()
-        };
-        assert_eq!(tokio::join!(flush, read).1, 0, "only whole frames");
-    }
-
-    #[test]
-    fn lengths_are_written_as_the_rfc_says() {
-        for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
-            assert_eq!(text_frame(&vec![b'x'; length]).len(), length + header);
-        }
-    }
-}
+mod tests;

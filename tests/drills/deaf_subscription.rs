@@ -52,7 +52,8 @@ async fn half_open() {
     let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
     ledger.accepts(50).await;
     wire.flow(Flow::Pass, Flow::Swallow);
-    redis_up(&cluster.nodes[1], 0.0).await;
+    let found = redis_up(&cluster.nodes[1], 0.0).await;
+    println!("ledger | half-open: nothing comes from Redis | found after {found:.1} s");
     ledger.accepts(50).await;
     wire.heal();
     redis_up(&cluster.nodes[1], 1.0).await;
@@ -73,7 +74,8 @@ async fn blackhole() {
     let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
     ledger.accepts(50).await;
     wire.blackhole();
-    redis_up(&cluster.nodes[1], 0.0).await;
+    let found = redis_up(&cluster.nodes[1], 0.0).await;
+    println!("ledger | blackhole between a node and Redis | found after {found:.1} s");
     ledger.accepts(50).await;
     wire.heal();
     redis_up(&cluster.nodes[1], 1.0).await;
@@ -94,7 +96,8 @@ async fn unheard() {
     let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
     ledger.accepts(50).await;
     wire.flow(Flow::Swallow, Flow::Pass);
-    redis_up(&cluster.nodes[1], 0.0).await;
+    let found = redis_up(&cluster.nodes[1], 0.0).await;
+    println!("ledger | half-open: nothing reaches Redis | found after {found:.1} s");
     ledger.accepts(50).await;
     wire.heal();
     redis_up(&cluster.nodes[1], 1.0).await;

@@ -54,3 +54,29 @@ async fn on_every_node_and_after_a_restart() {
          owed {made} | made {made} | lost 0 | declared 0 | duplicated 0 | out of order 0"
     );
 }
+
+/// A library that sees more events than one client may have waiting: whoever subscribes gets them all and is not closed
+/// for it, now and each time it comes back.
+#[tokio::test]
+#[ignore = "one of the drills"]
+async fn a_history_longer_than_an_outbox() {
+    let plan = plan().env("FOGHORN_REPLAY_SECONDS", "120").env("FOGHORN_OUTBOX_MESSAGES", "50");
+    let (node, library) = (plan.start().await, library());
+    let ledger = Ledger::open("replay: a history longer than an outbox");
+    let load = ledger.load(&[(node.port(), library.as_str()); 4], std::time::Duration::ZERO);
+    ledger.accepts(1_000).await;
+    load.stop().await;
+    let count = ledger.accepted();
+    for _ in 0..3 {
+        let mut socket = node.subscriber(&library, "ann@example.com").await;
+        let mut numbers = Vec::new();
+        for _ in 0..count {
+            numbers.push(socket.recv().await["content"]["commit_id"].as_str().unwrap_or_default().to_owned());
+        }
+        assert!(socket.pending().await.is_empty());
+        numbers.sort();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
+    }
+    assert_eq!(node.metric("foghorn_outbox_overflows_total", "").await, 0.0);
+}

@@ -35,12 +35,14 @@ pub async fn seats(ledger: &mut Ledger, nodes: &[Node]) -> String {
     library
 }
 
-/// Waits until a node's shards are all up (1) or not all (0).
-pub async fn redis_up(node: &Node, shards: f64) {
+/// Waits until so many of a node's shards are up; says how long it took, in seconds.
+pub async fn redis_up(node: &Node, shards: f64) -> f64 {
+    let started = std::time::Instant::now();
     eventually("the state of the shards", || async {
         (node.metric("foghorn_redis_up", "").await == shards).then_some(())
     })
     .await;
+    started.elapsed().as_secs_f64()
 }
 
 /// HAProxy in front of `nodes`, with the timing of `haproxy/haproxy.cfg` made faster; gives its port.
