@@ -173,11 +173,11 @@ impl Broker {
     }
 
     /// Asks all nodes, this one included. Returns what was answered `within` this time; it waits no longer than for
-    /// `expected` answers.
-    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+    /// all that heard the question.
+    pub async fn ask(&self, question: Bytes, within: Duration) -> Vec<Bytes> {
         match self {
-            Self::Memory(broker) => broker.ask(question, expected, within).await,
-            Self::Redis(broker) => broker.ask(question, expected, within).await,
+            Self::Memory(broker) => broker.ask(question, within).await,
+            Self::Redis(broker) => broker.ask(question, within).await,
         }
     }
 }

@@ -124,9 +124,8 @@ impl Ops {
 
     /// Asks every node of the cluster, this one included.
     pub(super) async fn ask_all(&self, question: &Question) -> Vec<Reply> {
-        let expected = self.cluster().nodes.len();
         let Ok(bytes) = serde_json::to_vec(question) else { return Vec::new() };
-        let answers = self.node.broker().ask(bytes.into(), expected, ANSWER).await;
+        let answers = self.node.broker().ask(bytes.into(), ANSWER).await;
         let mut replies: Vec<Reply> = answers.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
         replies.sort_by(|a, b| a.node.cmp(&b.node));
         replies

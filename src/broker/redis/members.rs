@@ -98,7 +98,7 @@ impl Members {
     }
 
     /// Asks every node, over every shard.
-    pub async fn ask(&self, shards: &[Arc<Shard>], question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
+    pub async fn ask(&self, shards: &[Arc<Shard>], question: Bytes, within: Duration) -> Vec<Bytes> {
         let Some(peer) = self.peer() else { return Vec::new() };
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let number = self.last.fetch_add(1, Ordering::Relaxed);
@@ -110,8 +110,10 @@ impl Members {
             if let Some(own) = peer.answer(question).await {
                 answers.insert(peer.id(), own);
             }
-            futures_util::future::join_all(shards.iter().map(|shard| shard.say(message.clone()))).await;
-            while answers.len() < expected {
+            // A node that has just joined may be in no view yet, but it hears.
+            let heard = futures_util::future::join_all(shards.iter().map(|shard| shard.say(message.clone()))).await;
+            let hearers = heard.into_iter().max().unwrap_or(0);
+            while answers.len() < hearers {
                 let Some((id, answer)) = receiver.recv().await else { return };
                 answers.insert(id, answer);
             }

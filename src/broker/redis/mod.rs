@@ -199,8 +199,8 @@ impl RedisBroker {
     }
 
     /// Asks all of them.
-    pub async fn ask(&self, question: Bytes, expected: usize, within: Duration) -> Vec<Bytes> {
-        self.0.members.ask(&self.0.shards, question, expected, within).await
+    pub async fn ask(&self, question: Bytes, within: Duration) -> Vec<Bytes> {
+        self.0.members.ask(&self.0.shards, question, within).await
     }
 
     /// Waits until it turns out that this node cannot work with its Redis at all; the node must then stop.

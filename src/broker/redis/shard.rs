@@ -138,11 +138,18 @@ impl Shard {
         self.pulse.lock().filter(|_| self.is_up())
     }
 
-    /// Says something to all nodes. Where it cannot be said, another shard may do.
-    pub async fn say(&self, message: Bytes) {
-        if let Err(error) = self.tell(self.names.control(), message).await {
+    /// Says something to all nodes. Returns how many hear it, this one included; 0 where it cannot be said here.
+    pub async fn say(&self, message: Bytes) -> usize {
+        let Ok(client) = self.client() else { return 0 };
+        let heard: Result<usize, Error> = if self.server.layout == Layout::Cluster {
+            client.spublish(self.names.control(), message).await
+        } else {
+            client.publish(self.names.control(), message).await
+        };
+        heard.unwrap_or_else(|error| {
             tracing::debug!(shard = self.name, "the nodes cannot be asked: {error}");
-        }
+            0
+        })
     }
 
     /// Ends the lease of the node `id`.
