@@ -141,6 +141,7 @@ pub async fn start(
             None => attach(MemoryBroker::start(config.partitions, &back), sink),
         },
     };
+    operations::trace(config, local(&client_listener), &hub, &back);
     let node = Node::new(Arc::clone(&hub), broker, config.replay);
     upkeep(&back, hub, recorder.clone());
 
@@ -155,6 +156,7 @@ pub async fn start(
         life: life.clone(),
         outbox: Bounds { messages: config.limits.outbox_messages, bytes: config.limits.outbox_bytes },
         max_message: config.limits.message_bytes,
+        name: operations::name(config, local(&client_listener)),
         ids: AtomicU64::new(0),
     });
     let order = order(config, node.clone(), &back);

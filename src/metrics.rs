@@ -87,6 +87,7 @@ table! {
     OPS_REFUSED = "foghorn_ops_refused_total", Counter, ["reason"], "Requests to the ops address turned away, by reason.";
     CLUSTER_NODES = "foghorn_cluster_nodes", Gauge, [], "Nodes that this node sees in the cluster, itself included.";
     CLUSTER_WARNINGS = "foghorn_cluster_warnings", Gauge, ["code"], "1 where this node sees that something about the cluster is wrong, by what it is.";
+    SPANS_DROPPED = "foghorn_spans_dropped_total", Counter, ["reason"], "Spans of traces that did not reach the collector, by reason.";
     RUNTIME_WORKERS = "foghorn_runtime_workers", Gauge, [], "Worker threads of the runtime.";
     RUNTIME_TASKS = "foghorn_runtime_tasks", Gauge, [], "Tasks that are alive, about one for each connection.";
     RUNTIME_QUEUE = "foghorn_runtime_queue", Gauge, [], "Tasks waiting in the runtime's global queue.";
@@ -97,7 +98,7 @@ table! {
     PROCESS_OPEN_FDS = "process_open_fds", Gauge, [], "Open file descriptors, one for each connection.";
     PROCESS_MAX_FDS = "process_max_fds", Gauge, [], "File descriptors that the process may have open.";
     PROCESS_THREADS = "process_threads", Gauge, [], "Threads of the process.";
-    PROCESS_START_TIME = "process_start_time_seconds", Gauge, [], "Unix time at which the process started.";
+    START_TIME = "foghorn_start_time_seconds", Gauge, [], "Unix time at which the process started.";
 }
 
 /// Upper bounds of the buckets of [`Kind::Seconds`], in seconds.

@@ -31,6 +31,9 @@ impl Node {
     /// Takes an event; it reaches every node's subscribers.
     pub fn publish(&self, event: Event) -> Receipt {
         self.published.fetch_add(1, Ordering::Relaxed);
+        if let Some(traces) = self.hub.traces() {
+            traces.accepted(&event);
+        }
         self.broker.publish(event)
     }
 

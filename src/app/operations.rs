@@ -7,24 +7,30 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::dialect::seafile::Seafile;
+use crate::drain::Tasks;
 use crate::event::now_ms;
+use crate::hub::Hub;
 use crate::ops::guard::Guard;
 use crate::ops::{self, Identity, Poster};
+use crate::otlp::{self, Traces};
 
 /// Who this node is, on these addresses.
 pub(super) fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
-    let host = host_name();
     let own = own_address(config);
-    let name = config.node_name.clone().unwrap_or_else(|| format!("{host}:{}", client.port()));
     let scheme = if config.ops.tls.is_some() { "https" } else { "http" };
     Identity {
-        name,
+        name: name(config, client),
         id: ops::new_id(),
         address: reachable(client, own).to_string(),
         ops_url: format!("{scheme}://{}", reachable(ops, own)),
         started_ms: now_ms(),
         configuration: config.fingerprint(),
     }
+}
+
+/// What this node is called.
+pub(super) fn name(config: &Config, client: SocketAddr) -> String {
+    config.node_name.clone().unwrap_or_else(|| format!("{}:{}", host_name(), client.port()))
 }
 
 /// Who may use the ops address.
@@ -43,6 +49,15 @@ pub(super) fn poster(seafile: Arc<Seafile>) -> Poster {
         let seafile = Arc::clone(&seafile);
         Box::pin(async move { seafile.post(&body).await })
     })
+}
+
+/// Sends traces, where a collector is configured.
+pub(super) fn trace(config: &Config, client: SocketAddr, hub: &Hub, tasks: &Tasks) {
+    if let Some(otlp) = &config.otlp {
+        let (endpoint, percent) = (otlp.endpoint.clone(), otlp.percent);
+        let config = otlp::Config { endpoint, percent, node: name(config, client) };
+        hub.trace(Traces::start(config, tasks));
+    }
 }
 
 fn host_name() -> String {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::reader::{Entry, Fault, Reader, Sources};
 use super::settings::{self as s, Setting};
-use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, RedisSettings, Secret, Waiting};
+use super::{Config, ConfigError, DbTls, Groups, Http, Keys, Limits, Log, Ops, Otlp, RedisSettings, Secret, Waiting};
 use crate::broker::redis::Server;
 
 /// Everything that reading the configuration brought to light.
@@ -56,6 +56,7 @@ pub fn load(sources: &Sources) -> Report {
     let (ops, node_name) = (ops(&mut r), r.optional(&s::NODE_NAME));
     let keys = keys(&mut r);
     let log = log(&mut r, config_dir, log_file);
+    let otlp = otlp(&mut r);
     let groups = groups(&mut r);
     let redis = redis(&mut r);
     let mut config = Config {
@@ -64,6 +65,7 @@ pub fn load(sources: &Sources) -> Report {
         ops_addr,
         ops,
         node_name,
+        otlp,
         keys,
         groups,
         redis,
@@ -99,6 +101,11 @@ fn ops(r: &mut Reader) -> Ops {
         }
     }
     Ops { password, token, tls: cert.zip(key), payloads: r.value(&s::OPS_PAYLOADS) }
+}
+
+fn otlp(r: &mut Reader) -> Option<Otlp> {
+    let (endpoint, percent) = (r.optional(&s::OTLP_ENDPOINT), r.value(&s::OTLP_PERCENT));
+    endpoint.map(|endpoint| Otlp { endpoint, percent: percent as u8 })
 }
 
 fn keys(r: &mut Reader) -> Keys {

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 use crate::broker::redis::Server;
 
@@ -125,6 +126,15 @@ pub struct Ops {
     pub payloads: bool,
 }
 
+/// Where traces go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    /// A collector.
+    pub endpoint: Url,
+    /// How many of a hundred events are traced.
+    pub percent: u8,
+}
+
 /// What tokens are signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
@@ -215,6 +225,8 @@ pub struct Config {
     pub ops: Ops,
     /// What the node is called; `None`: host name and port.
     pub node_name: Option<String>,
+    /// Where traces go; `None`: there are none.
+    pub otlp: Option<Otlp>,
     /// Token keys.
     pub keys: Keys,
     /// Group members; `None`: no database.

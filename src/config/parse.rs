@@ -189,6 +189,15 @@ pub fn prefix(text: &str) -> Result<String, Wrong> {
     if !prefix.is_empty() && prefix.chars().all(good) { Ok(prefix.to_owned()) } else { Err(Wrong::default()) }
 }
 
+/// The URL of an HTTP server. A collector's needs no password, and this one would be shown.
+pub fn http_url(text: &str) -> Result<Url, Wrong> {
+    let url = Url::parse(text.trim()).map_err(|_| Wrong::default())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Wrong::because("It cannot have a user or a password in it."));
+    }
+    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(Wrong::default()) }
+}
+
 /// What a node may be called.
 pub fn label(text: &str) -> Result<String, Wrong> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);

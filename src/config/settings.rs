@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 use super::parse::{self, Wrong};
 use super::{DbTls, LogFormat, LogLevel};
@@ -173,6 +174,12 @@ settings! {
         LOG_FORMAT: LogFormat = "FOGHORN_LOG_FORMAT"
             "text", parse::format, "text or json",
             "Lines for people, or one JSON object a line.";
+        OTLP_ENDPOINT: Url = "FOGHORN_OTLP_ENDPOINT"
+            "", parse::http_url, "a URL, such as http://collector:4318",
+            "Where traces go, from accepting an event to its deliveries on every node: a collector that takes OTLP over HTTP (protobuf). `/v1/traces` is added where the URL has no path. Not set: no traces.";
+        OTLP_PERCENT: u64 = "FOGHORN_OTLP_PERCENT"
+            "100", parse::number::<1, 100>, "a number from 1 to 100",
+            "How many of a hundred events are traced. All nodes choose the same ones.";
     }
     "Group members" {
         DB_HOST: String = "SEAFILE_MYSQL_DB_HOST"

@@ -87,9 +87,9 @@ impl Peer {
         self.pinger.store(true, Ordering::Relaxed);
     }
 
-    /// The client has subscribed to something.
-    pub fn is_subscribed(&self) {
-        self.subscribed.store(true, Ordering::Relaxed);
+    /// The client has subscribed to something. Returns whether that is the first time.
+    pub fn is_subscribed(&self) -> bool {
+        !self.subscribed.load(Ordering::Relaxed) && !self.subscribed.swap(true, Ordering::Relaxed)
     }
 
     /// Asks for a tick at `at` (Unix milliseconds).

@@ -42,6 +42,8 @@ pub struct Shared {
     pub outbox: Bounds,
     /// The longest message a client may send, in bytes.
     pub max_message: usize,
+    /// What logs call this node.
+    pub name: String,
     /// The last connection's number.
     pub ids: AtomicU64,
 }
@@ -105,7 +107,8 @@ where
     let id = shared.ids.fetch_add(1, Ordering::Relaxed) + 1;
     let who = Who { id, address, client: handshake::client(&request.headers, dialect.subprotocol) };
     let visit = Visit { dialect, who, entered };
-    let span = tracing::debug_span!("connection", id, client = %address, kind = who.client.label());
+    let (kind, node, user) = (who.client.label(), shared.name.as_str(), tracing::field::Empty);
+    let span = tracing::debug_span!("connection", id, client = %address, kind, node, user);
     let serve = run(Arc::clone(shared), upgrade, visit, session(who));
     if span.is_disabled() {
         shared.tasks.spawn_connection(serve);

@@ -297,11 +297,18 @@ impl<S: Session> Connection<S> {
         for action in actions {
             match action {
                 Action::Subscribe { channel, user } => {
+                    if self.peer.is_subscribed() {
+                        tracing::Span::current().record("user", &*user);
+                    }
+                    tracing::debug!(%channel, user = &*user, "subscribed");
                     self.member.subscribe(channel, user);
-                    self.peer.is_subscribed();
                 }
-                Action::Unsubscribe(channel) => self.member.unsubscribe(&channel),
+                Action::Unsubscribe(channel) => {
+                    tracing::debug!(%channel, "unsubscribed");
+                    self.member.unsubscribe(&channel);
+                }
                 Action::Reply(text) => {
+                    tracing::debug!("sending {}", String::from_utf8_lossy(&text).trim_end());
                     if self.outbox.push(&text_frame(&text)) {
                         SENT.message.increment(1);
                     }

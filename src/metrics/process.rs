@@ -48,7 +48,7 @@ fn process() -> Vec<(&'static str, f64)> {
         (table::PROCESS_OPEN_FDS, open_files()),
         (table::PROCESS_MAX_FDS, max_files(&limits)),
         (table::PROCESS_THREADS, field(&stat, 20)),
-        (table::PROCESS_START_TIME, started),
+        (table::START_TIME, started),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -5,21 +5,15 @@
 //! the shard then.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Request;
+use http_body_util::Full;
 use serde::Deserialize;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use url::Url;
 
 use super::view::{NodeView, ShardView};
+use crate::fetch::fetch;
 
 /// So many looks in a row must say the same. With one every two seconds that is longer than nodes take to notice a
 /// dead shard, so one that notices later than others is not taken for one that still has it.
@@ -75,45 +69,10 @@ async fn ready_shards(ops_url: &str) -> Option<Vec<ShardView>> {
     struct Ready {
         shards: Vec<ShardView>,
     }
-    let body = tokio::time::timeout(PATIENCE, get(ops_url)).await.ok()??;
-    serde_json::from_slice::<Ready>(&body).ok().map(|ready| ready.shards)
-}
-
-async fn get(ops_url: &str) -> Option<Bytes> {
     let url = Url::parse(ops_url).ok()?;
-    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
-    if url.scheme() == "https" {
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
-        let stream = TlsConnector::from(trusting()?).connect(name, stream).await.ok()?;
-        return exchange(TokioIo::new(stream), host).await;
-    }
-    exchange(TokioIo::new(stream), host).await
-}
-
-fn trusting() -> Option<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-    Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
-}
-
-async fn exchange<I>(stream: I, host: &str) -> Option<Bytes>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
-{
-    let (mut sender, connection) = http1::handshake(stream).await.ok()?;
-    let request = hyper::Request::get("/readyz").header("host", host).body(Empty::<Bytes>::new()).ok()?;
-    let talk = async {
-        let answer = sender.send_request(request).await.ok()?;
-        Limited::new(answer.into_body(), ANSWER).collect().await.ok().map(|body| body.to_bytes())
-    };
-    tokio::pin!(talk);
-    tokio::select! {
-        answer = &mut talk => answer,
-        _ = connection => talk.await,
-    }
+    let request = Request::get("/readyz").body(Full::default()).ok()?;
+    let (_, body) = fetch(&url, request, PATIENCE, ANSWER).await.ok()?;
+    serde_json::from_slice::<Ready>(&body).ok().map(|ready| ready.shards)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A Redis Cluster of six: a master dies, slots move while events flow, nothing is lost.
 
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ impl Cluster {
     async fn start() -> Self {
         let servers: Vec<Redis> = (0..6).map(|_| start_server()).collect();
         let addresses: Vec<String> = servers.iter().map(|s| format!("127.0.0.1:{}", s.port)).collect();
-        let created = Command::new("redis-cli")
-            .args(["--cluster", "create"])
+        let created = Command::new("timeout")
+            .args(["60", "redis-cli", "--cluster", "create"])
             .args(&addresses)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
             .output()
@@ -47,7 +48,8 @@ impl Cluster {
 
 fn start_server() -> Redis {
     // The cluster bus listens 10,000 above.
-    let port = std::iter::repeat_with(free_port).find(|port| *port < 55_000).unwrap();
+    let fits = |port: &u16| *port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
+    let port = std::iter::repeat_with(free_port).find(fits).unwrap();
     Redis::start_on(port, &["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"])
 }
 
@@ -78,8 +80,8 @@ async fn slots_move_while_events_flow() {
     let cluster = Cluster::start().await;
     let (one, two) = (Node::up(config(&cluster.url(), 16)).await, Node::up(config(&cluster.url(), 16)).await);
     let masters = cluster.masters();
-    let mut reshard = Command::new("redis-cli")
-        .args(["--cluster", "reshard", &format!("127.0.0.1:{}", cluster.servers[masters[0]].port)])
+    let mut reshard = Command::new("timeout")
+        .args(["120", "redis-cli", "--cluster", "reshard", &format!("127.0.0.1:{}", cluster.servers[masters[0]].port)])
         .args(["--cluster-from", &cluster.id(masters[0]), "--cluster-to", &cluster.id(masters[1])])
         .args(["--cluster-slots", "4000", "--cluster-yes"])
         .stdout(std::process::Stdio::null())

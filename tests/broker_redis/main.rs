@@ -298,15 +298,14 @@ async fn nodes_see_and_ask_each_other() {
     let nodes = [Node::up(config(&redis.url(), 2)).await, Node::up(config(&redis.url(), 2)).await];
     let peers: Vec<Arc<dyn Peer>> = vec![Arc::new(Named("one")), Arc::new(Named("two"))];
     nodes.iter().zip(&peers).for_each(|(node, peer)| node.broker.join(peer));
-    loop {
-        let seen = nodes[0].broker.nodes();
-        let ids: Vec<&str> = seen.iter().map(|node| node.id.as_str()).collect();
-        if ids == ["one", "two"] {
-            assert_eq!(seen[1].view, "view of two");
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let seen = || {
+        let nodes = nodes[0].broker.nodes();
+        let mut seen: Vec<_> = nodes.into_iter().map(|node| (node.id, node.view)).collect();
+        seen.sort();
+        seen
+    };
+    let view = |id: &str| (id.to_owned(), Bytes::from(format!("view of {id}")));
+    until("the nodes see each other", || seen() == [view("one"), view("two")]).await;
     let mut answers = nodes[1].broker.ask(Bytes::from_static(b"what\nis"), 2, Duration::from_secs(20)).await;
     answers.sort();
     assert_eq!(answers, ["one heard what\nis", "two heard what\nis"]);

@@ -31,7 +31,10 @@ impl Sentinel {
     }
 
     fn ask(&self, what: &[&str]) -> String {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string(), "--raw"]).args(what).output();
+        let output = Command::new("timeout")
+            .args(["20", "redis-cli", "-p", &self.port.to_string(), "--raw"])
+            .args(what)
+            .output();
         String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
     }
 

@@ -58,7 +58,11 @@ impl Redis {
 
     /// Runs `redis-cli`.
     pub fn cli(&self, args: &[&str]) -> String {
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(args).output().unwrap();
+        let output = Command::new("timeout")
+            .args(["20", "redis-cli", "-p", &self.port.to_string()])
+            .args(args)
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }

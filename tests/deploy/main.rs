@@ -9,8 +9,12 @@
 mod common;
 mod containers;
 mod haproxy;
+mod haproxy_load;
+mod haproxy_site;
 mod helm;
+mod helm_page;
 mod linux;
 mod monitoring;
 mod proxies;
+mod stubs;
 mod support;

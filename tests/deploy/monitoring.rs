@@ -12,7 +12,7 @@ const RULES: &[&str] = &["deploy/prometheus/foghorn.rules.yml", "deploy/promethe
 /// Every word of `text` that begins as a metric of ours, without the suffixes of histograms.
 fn metrics(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
-    let ours = words.filter(|word| word.starts_with("foghorn_"));
+    let ours = words.filter(|word| word.starts_with("foghorn_") || word.starts_with("process_"));
     ours.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned()).collect()
 }
 

@@ -7,7 +7,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::common::process::command;
-use crate::support::{Answer, Process, Stub, eventually, free_port, http, program, pypi, read, root, run, upgrade};
+use crate::stubs::Stub;
+use crate::support::{Answer, Process, eventually, free_port, http, program, pypi, read, root, run, upgrade};
 
 const SEAFILE: &str = "127.0.0.1";
 const STRANGER: &str = "127.0.0.99";

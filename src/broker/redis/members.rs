@@ -175,7 +175,7 @@ impl Shard {
     async fn renew_lease(&self, members: &Members, peer: &dyn Peer) {
         let Ok(client) = self.client() else { return };
         let (asked, before_ms) = (Instant::now(), now_ms());
-        match script::lease(&client, &self.names, &peer.id(), peer.view()).await {
+        match self.trusted(script::lease(&client, &self.names, &peer.id(), peer.view()).await) {
             Ok((redis_ms, leases)) => {
                 let round_trip = asked.elapsed();
                 let here_ms = before_ms as i64 + round_trip.as_millis() as i64 / 2;

@@ -1,0 +1,118 @@
+//! What the hub promises its subscribers, tried over real sockets.
+
+use super::*;
+use crate::connection::Client;
+use crate::connection::outbox::Bounds;
+use crate::event::Recipients;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+const BOUNDS: Bounds = Bounds { messages: 100, bytes: 1 << 20 };
+
+async fn client(id: u64) -> (Arc<Outbox>, TcpStream) {
+    bounded(id, BOUNDS).await
+}
+
+async fn bounded(id: u64, bounds: Bounds) -> (Arc<Outbox>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (far, near) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+    let (reader, writer) = near.unwrap().0.into_split();
+    reader.as_ref().writable().await.unwrap();
+    // Kept, or the socket would be shut down in one direction.
+    std::mem::forget(reader);
+    (Outbox::new(id, Client::Other, bounds, writer), far.unwrap())
+}
+
+fn event(n: u32, recipients: Recipients) -> Event {
+    let payload = Bytes::from(format!("{n:04}"));
+    Event { channel: Channel::new("repo", "a"), payload, recipients, accepted_ms: now_ms() }
+}
+
+fn subscriber(outbox: &Arc<Outbox>, user: &str) -> Subscriber {
+    Subscriber::new(user.into(), Arc::clone(outbox))
+}
+
+/// What has come so far, up to and including the message `last`.
+async fn until(far: &mut TcpStream, last: u32) -> Vec<u32> {
+    let mut got = Vec::new();
+    while got.last() != Some(&last) {
+        let mut frame = [0; 6];
+        far.read_exact(&mut frame).await.unwrap();
+        got.push(std::str::from_utf8(&frame[2..]).unwrap().parse().unwrap());
+    }
+    got
+}
+
+#[tokio::test]
+async fn an_event_reaches_more_receivers_than_the_reference_can_count() {
+    const RECEIVERS: usize = 65_536 + 64;
+    let (hub, channel) = (Hub::new(Duration::ZERO, 0), Channel::new("repo", "a"));
+    let bounds = Bounds { messages: RECEIVERS, bytes: 1 << 20 };
+    let (outbox, mut far) = bounded(1, bounds).await;
+    // No process may open so many sockets everywhere: one outbox stands for all of them.
+    let list = Arc::new(vec![subscriber(&outbox, "ann"); RECEIVERS]);
+    hub.shard(&channel).lock().channels.entry(channel).or_default().list = list;
+    hub.deliver(event(1, Recipients::All)).await;
+    let mut frames = vec![0; 6 * RECEIVERS];
+    let flush = std::future::poll_fn(|cx| outbox.poll_flush(cx));
+    let (read, flushed) = tokio::join!(far.read_exact(&mut frames), flush);
+    assert!(read.is_ok() && flushed.is_ok());
+    assert!(frames.chunks(6).all(|frame| frame == b"\x81\x040001"));
+}
+
+#[tokio::test]
+async fn a_new_subscriber_gets_recent_events_once_and_before_newer_ones() {
+    let hub = Hub::new(Duration::from_secs(60), 1 << 20);
+    let (outbox, mut far) = client(1).await;
+    let channel = Channel::new("repo", "a");
+    hub.deliver(event(1, Recipients::All)).await;
+    hub.deliver(event(2, Recipients::users(["bob"]))).await;
+    hub.deliver(event(3, Recipients::users(["ann"]))).await;
+    hub.subscribe(&channel, subscriber(&outbox, "ann"), None);
+    hub.change_user(&channel, 1, "bob".into());
+    hub.change_user(&channel, 1, "ann".into());
+    hub.deliver(event(4, Recipients::All)).await;
+    assert_eq!(until(&mut far, 4).await, [1, 3, 4]);
+    let left = hub.unsubscribe(&channel, 1).unwrap();
+    hub.deliver(event(5, Recipients::All)).await;
+    hub.subscribe(&channel, subscriber(&outbox, "ann"), Some(left));
+    hub.deliver(event(6, Recipients::All)).await;
+    assert_eq!(until(&mut far, 6).await, [5, 6]);
+}
+
+#[tokio::test]
+async fn nothing_stays_of_channels_that_nobody_uses() {
+    let hub = Hub::new(Duration::from_millis(1), 1 << 20);
+    let (outbox, _far) = client(1).await;
+    for n in 0..1_000 {
+        let channel = Channel::new("repo", &n.to_string());
+        hub.subscribe(&channel, subscriber(&outbox, ""), None);
+        hub.deliver(Event { channel: channel.clone(), ..event(n, Recipients::users(["x"])) }).await;
+        assert!(hub.unsubscribe(&channel, 1).is_some());
+        assert!(hub.unsubscribe(&channel, 1).is_none());
+    }
+    while hub.recent_bytes.load(Ordering::Relaxed) > 0 {
+        hub.prune();
+        tokio::task::yield_now().await;
+    }
+    assert!(hub.shards.iter().all(|shard| shard.lock().channels.is_empty() && shard.lock().expiry.is_empty()));
+}
+
+#[tokio::test]
+async fn what_is_kept_for_later_subscribers_is_bounded() {
+    let hub = Hub::new(Duration::from_secs(60), 1_000);
+    for n in 0..1_000 {
+        hub.deliver(event(n, Recipients::All)).await;
+    }
+    assert!(hub.recent_bytes.load(Ordering::Relaxed) < 2_000);
+}
+
+#[tokio::test]
+async fn old_events_are_not_remembered() {
+    let hub = Hub::new(Duration::from_secs(10), 1 << 20);
+    let (outbox, mut far) = client(1).await;
+    hub.remember(&event(1, Recipients::All), Duration::from_secs(11));
+    hub.remember(&event(2, Recipients::All), Duration::from_secs(1));
+    hub.subscribe(&Channel::new("repo", "a"), subscriber(&outbox, ""), None);
+    assert_eq!(until(&mut far, 2).await, [2]);
+}

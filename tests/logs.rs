@@ -1,0 +1,60 @@
+//! What the log says: of each connection who it is, at debug level what is sent to it, and at no level a secret.
+
+mod common;
+
+use common::node::Plan;
+use common::socket::{End, Handshake};
+use common::{library, token};
+use serde_json::{Value, json};
+
+/// The JSON lines of a log that have this message.
+fn lines(log: &str, message: &str) -> Vec<Value> {
+    let parsed = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    parsed.filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
+}
+
+#[tokio::test]
+async fn a_connection_is_told_by_address_user_and_node_and_messages_are_shown() {
+    let plan = Plan::new().env("FOGHORN_LOG_FORMAT", "json").env("FOGHORN_NODE_NAME", "one");
+    let mut node = plan.env("FOGHORN_OPS_PASSWORD", "ops-secret").start().await;
+    let library = library();
+    let mut client = Handshake::new(node.port()).desktop().header("X-Forwarded-For", "203.0.113.7").open().await;
+    client.subscribe(&library, "a@x").await;
+    node.post_update(&library, "c0ffee").await;
+    client.expect_update(&library, "c0ffee").await;
+    client.send_subscribe(&[(&library, "bad-token-of-a-client")]).await;
+    client.recv().await;
+    client.send(common::socket::TEXT, b"nonsense").await;
+    assert!(matches!(client.ended().await, End::Closed(..)));
+    let log = node.process().logged("disconnected").await;
+
+    let subscribed = lines(&log, "subscribed").pop().expect("a line");
+    let span = &subscribed["span"];
+    assert_eq!((&span["client"], &span["node"]), (&json!("203.0.113.7"), &json!("one")), "{subscribed}");
+    assert_eq!((&span["user"], &span["kind"]), (&json!("a@x"), &json!("desktop")), "{subscribed}");
+    let sent = lines(&log, "sending {\"type\":\"repo-update\"").pop().expect("a line");
+    assert!(sent["message"].as_str().is_some_and(|text| text.contains("c0ffee")) && sent["user"] == "a@x", "{sent}");
+    assert_eq!(lines(&log, "sending {\"type\":\"jwt-expired\"").len(), 1);
+    let gone = lines(&log, "disconnected").pop().expect("a line");
+    assert_eq!((&gone["span"]["user"], &gone["level"]), (&json!("a@x"), &json!("DEBUG")), "{gone}");
+
+    let good = token::subscription(&library, "a@x");
+    for secret in [token::KEY, "bad-token", "ops-secret", &good[..40]] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn at_info_level_clients_come_and_go_without_a_line() {
+    let mut node = Plan::new().env("NOTIFICATION_SERVER_LOG_LEVEL", "info").start().await;
+    let library = library();
+    for n in 0..20 {
+        let mut client = node.subscriber(&library, "a@x").await;
+        node.post_update(&library, &n.to_string()).await;
+        client.recv().await;
+    }
+    assert!(node.stop().await.success());
+    let log = node.log();
+    assert!(!log.contains("sending") && !log.contains("connected\n") && log.contains("serving"), "{log}");
+    assert!(log.lines().count() < 12, "{log}");
+}

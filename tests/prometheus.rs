@@ -1,0 +1,98 @@
+//! A real Prometheus scrapes a cluster with the rules that are shipped, and what it adds up is true.
+
+mod common;
+
+use std::path::Path;
+
+use common::cluster::Cluster;
+use common::node::Plan;
+use common::ports::free_port;
+use common::process::{Process, command, need};
+use common::{eventually, http, library};
+use serde_json::Value;
+
+/// Starts Prometheus with the shipped rules, evaluated every second, on `nodes`; gives its port.
+async fn prometheus(folder: &Path, nodes: &[u16]) -> (Process, u16) {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus");
+    let targets: Vec<String> = nodes.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let config = format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}/foghorn.rules.yml', \
+         '{rules}/foghorn.alerts.yml']\nscrape_configs:\n  - job_name: foghorn\n    static_configs: [{{targets: {targets:?}}}]\n",
+        rules = shipped.display(),
+    );
+    let file = folder.join("prometheus.yml");
+    std::fs::write(&file, config).expect("writing");
+    let port = free_port();
+    let mut start = command(&need("prometheus", "prometheus"));
+    start.arg(format!("--config.file={}", file.display()));
+    start.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+    start.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    let mut process = Process::start("prometheus", start, &folder.join("output"));
+    process.listening(port).await;
+    (process, port)
+}
+
+async fn api(port: u16, path: &str) -> Value {
+    http::try_request(port, "GET", &format!("/api/v1/{path}"), &[], None).await.map_or(Value::Null, |a| a.json())
+}
+
+/// The one number that `query` gives, if it does.
+async fn number(port: u16, query: &str) -> Option<f64> {
+    let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let answer = api(port, &format!("query?query={query}")).await;
+    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+}
+
+#[tokio::test]
+#[ignore = "needs Prometheus and Redis"]
+async fn what_prometheus_adds_up_over_three_nodes_is_what_happened() {
+    let cluster = Cluster::start(3, 1, Plan::new).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports: Vec<u16> = cluster.nodes.iter().map(common::node::Node::ops).collect();
+    let (_prometheus, port) = prometheus(folder.path(), &ports).await;
+
+    let library = library();
+    let mut clients = Vec::new();
+    for node in &cluster.nodes {
+        clients.push(node.subscriber(&library, "a@x").await);
+        clients.push(node.subscriber(&library, "b@x").await);
+    }
+    for (n, node) in cluster.nodes.iter().cycle().take(9).enumerate() {
+        node.post_update(&library, &n.to_string()).await;
+        for client in &mut clients {
+            client.expect_update(&library, &n.to_string()).await;
+        }
+    }
+    for (query, value) in [
+        ("sum(up{job='foghorn'})", 3.0),
+        ("sum(foghorn_connections)", 6.0),
+        ("foghorn:subscriptions:sum", 6.0),
+        ("sum(foghorn_events_accepted_total)", 9.0),
+        ("sum(foghorn_events_delivered_total)", 27.0),
+        ("sum(foghorn_deliveries_total)", 54.0),
+        ("sum(foghorn_delivery_seconds_count)", 27.0),
+        ("sum(foghorn_fanout_subscribers_sum)", 54.0),
+        ("min(foghorn_redis_up)", 1.0),
+        ("min(foghorn_cluster_nodes)", 3.0),
+        ("count(process_resident_memory_bytes > 0)", 3.0),
+    ] {
+        eventually(query, || async { (number(port, query).await == Some(value)).then_some(()) }).await;
+    }
+    // Buckets add up over nodes, so a percentile of the whole cluster can be told.
+    let query = "histogram_quantile(0.99, sum by (le) (foghorn_delivery_seconds_bucket))";
+    let p99 = number(port, query).await.expect("a percentile");
+    assert!(p99 > 0.0 && p99 < 60.0, "{p99}");
+
+    let targets = api(port, "targets").await;
+    for target in targets["data"]["activeTargets"].as_array().expect("targets") {
+        assert_eq!((&target["health"], &target["lastError"]), (&"up".into(), &"".into()));
+    }
+    let rules = api(port, "rules").await;
+    let groups = rules["data"]["groups"].as_array().expect("groups").clone();
+    let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().expect("rules")).collect();
+    assert!(rules.len() > 20);
+    for rule in rules {
+        assert_eq!(rule["lastError"].as_str().unwrap_or_default(), "", "{rule}");
+        assert_ne!(rule["state"], "firing", "nothing is wrong: {rule}");
+    }
+}
