@@ -26,6 +26,7 @@ pub fn ran_apart(test: &str) -> bool {
     command.args(["--exact", test, "--include-ignored", "--nocapture"]).env(MARK, "1");
     let output = process::run(&format!("{test} in a network namespace"), command);
     assert!(output.contains("1 passed"), "{test} did not run in its namespace:\n{output}");
+    output.lines().filter(|line| line.starts_with("ledger ")).for_each(|line| println!("{line}"));
     true
 }
 
