@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::cluster::{Peer, Seen};
 use super::{Health, Lost, Receipt, Sink, partition};
@@ -20,9 +20,12 @@ use crate::event::{Event, now_ms};
 /// Events waiting for delivery in one partition; past this many, what is published is lost and declared so.
 const QUEUE: usize = 65_536;
 
+/// An event, and whom to tell that it is delivered.
+type Queued = (Event, oneshot::Sender<()>);
+
 struct Inner {
     sinks: RwLock<Vec<Arc<dyn Sink>>>,
-    queues: Vec<mpsc::Sender<Event>>,
+    queues: Vec<mpsc::Sender<Queued>>,
     waiting: AtomicUsize,
     peers: RwLock<Vec<Weak<dyn Peer>>>,
 }
@@ -52,14 +55,15 @@ impl MemoryBroker {
         self.0.sinks.write().push(sink);
     }
 
-    /// Takes an event. It is confirmed at once: nothing here outlives the process anyway.
+    /// Takes an event. It is confirmed once every sink has delivered it, so that who subscribes after the answer does not
+    /// get it as news.
     pub fn publish(&self, event: Event) -> Receipt {
-        let receipt = Receipt::given();
+        let (done, receipt) = Receipt::pending();
         let partition = partition::of(&event.channel, self.0.queues.len() as u32);
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.0.queues[partition as usize].try_send(event) {
+        if let Err(error) = self.0.queues[partition as usize].try_send((event, done)) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-            let event = error.into_inner();
+            let (event, _) = error.into_inner();
             ::metrics::counter!(crate::metrics::WAITING_DROPPED, "bound" => "count").increment(1);
             tracing::error!(channel = %event.channel, "event dropped: {QUEUE} others of its partition wait to be delivered");
             let sinks = self.0.sinks.read().clone();
@@ -110,11 +114,11 @@ impl MemoryBroker {
     }
 }
 
-async fn run(mut receiver: mpsc::Receiver<Event>, inner: Arc<Inner>, tasks: Tasks) {
+async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tasks) {
     loop {
-        let event = tokio::select! {
+        let (event, done) = tokio::select! {
             biased;
-            event = receiver.recv() => match event { Some(event) => event, None => return },
+            queued = receiver.recv() => match queued { Some(queued) => queued, None => return },
             () = tasks.stopped() => return,
         };
         let sinks = inner.sinks.read().clone();
@@ -122,5 +126,7 @@ async fn run(mut receiver: mpsc::Receiver<Event>, inner: Arc<Inner>, tasks: Task
             sink.deliver(event.clone()).await;
         }
         inner.waiting.fetch_sub(1, Ordering::Relaxed);
+        // Whoever published may have stopped waiting; that changes nothing.
+        let _ = done.send(());
     }
 }

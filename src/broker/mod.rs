@@ -63,27 +63,19 @@ impl Lost {
 
 /// The promise that a published event will be safe with the broker.
 #[derive(Debug)]
-pub struct Receipt(Option<oneshot::Receiver<()>>);
+pub struct Receipt(oneshot::Receiver<()>);
 
 impl Receipt {
     /// A receipt, and what fulfils it.
     pub fn pending() -> (oneshot::Sender<()>, Self) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Self(Some(receiver)))
-    }
-
-    /// A receipt for an event that is as safe as it will ever be.
-    pub fn given() -> Self {
-        Self(None)
+        (sender, Self(receiver))
     }
 
     /// Waits until the event is where the death of this process cannot take it any more, `within` at most. `false`
     /// means: not yet; the event is still on its way.
     pub async fn confirmed(self, within: Duration) -> bool {
-        match self.0 {
-            None => true,
-            Some(receiver) => matches!(tokio::time::timeout(within, receiver).await, Ok(Ok(()))),
-        }
+        matches!(tokio::time::timeout(within, self.0).await, Ok(Ok(())))
     }
 }
 
