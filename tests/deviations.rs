@@ -31,7 +31,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ),
     (
         "one library with more than 65,536 receivers",
-        &["src/hub::an_event_reaches_more_receivers_than_the_reference_can_count"],
+        &["src/hub/tests::an_event_reaches_more_receivers_than_the_reference_can_count"],
     ),
     ("first client frame in one packet", &["handshake::a_message_in_one_packet_with_the_handshake_is_taken"]),
     ("`Sec-WebSocket-Key` that is not 16 bytes", &["handshake::a_key_that_is_not_sixteen_bytes_is_400"]),
