@@ -5,8 +5,8 @@
 #   loadtest/soak-faults.sh [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
 #
 # FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…); SOAK_FAULTS, which faults to pick from. All on 127.0.0.1; needs redis-server,
-# redis-cli, haproxy and curl. HAProxy posts again what a node did not answer, and the node may have published it: events
-# that say the same twice are counted as duplicated, at most a few for each killed or stopped node.
+# redis-cli, haproxy and curl. HAProxy posts again what a node did not answer, as in haproxy/haproxy.cfg; the nodes tell by
+# the Idempotency-Key that it gives each post.
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -105,7 +105,10 @@ proxy() {
         printf 'backend %s\n    balance leastconn\n    option httpchk\n' $backend
         printf '    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host foghorn\n    http-check expect status 200\n'
         if [ $backend = clients ]; then printf '    timeout server 10m\n    retry-on conn-failure empty-response\n'
-        else printf '    timeout server 500ms\n    retry-on conn-failure empty-response response-timeout 503\n'; fi
+        else
+            printf '    timeout server 500ms\n    retry-on conn-failure empty-response response-timeout 503\n'
+            printf '    http-request set-header Idempotency-Key %%[uuid] unless { req.hdr(Idempotency-Key) -m found }\n'
+        fi
         for n in 0 1 2; do
             port=$(node_port "$n")
             printf '    server n%s 127.0.0.1:%s check port %s inter 500ms fastinter 200ms rise 1 fall 2' "$n" "$port" "$(ops_port "$n")"

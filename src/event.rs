@@ -94,6 +94,9 @@ pub struct Event {
     pub recipients: Recipients,
     /// When the accepting node took it: Unix time in milliseconds, by that node's clock.
     pub accepted_ms: u64,
+    /// The same for each copy of an event that was posted again, by a proxy that saw no answer say; `None` where the
+    /// poster gave nothing to tell by.
+    pub idempotency_key: Option<u64>,
 }
 
 impl Event {

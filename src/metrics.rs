@@ -71,6 +71,7 @@ table! {
     GAPS_LOST = "foghorn_gaps_lost_total", Counter, [], "Holes that the log could not fill.";
     EPOCH_CHANGES = "foghorn_epoch_changes_total", Counter, [], "Times a partition's log was found to be another one than before.";
     DUPLICATES = "foghorn_duplicates_total", Counter, [], "Events heard again and not delivered again.";
+    EVENTS_REPEATED = "foghorn_events_repeated_total", Counter, [], "Events posted again with the same Idempotency-Key and not delivered again.";
     MESSAGES_SKIPPED = "foghorn_broker_messages_skipped_total", Counter, ["reason"], "Broker messages that could not be read and were skipped.";
     RESYNCS = "foghorn_resyncs_total", Counter, [], "Connections closed so that their clients check everything anew.";
     WAITING_EVENTS = "foghorn_waiting_events", Gauge, [], "Accepted events that Redis does not have yet.";

@@ -251,7 +251,8 @@ mod tests {
 
     fn event(payload: &'static str) -> Event {
         let channel = Channel::new("repo", "a");
-        Event { channel, payload: Bytes::from_static(payload.as_bytes()), recipients: Recipients::All, accepted_ms: 7 }
+        let payload = Bytes::from_static(payload.as_bytes());
+        Event { channel, payload, recipients: Recipients::All, accepted_ms: 7, idempotency_key: None }
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn order(config: &Config, patience: Duration, tasks: &Tasks) -> (Order, Arc<Mute
 
 fn event(text: &'static str) -> Event {
     let channel = Channel::new("repo", "r");
-    Event { channel, payload: text.into(), recipients: Recipients::All, accepted_ms: 0 }
+    Event { channel, payload: text.into(), recipients: Recipients::All, accepted_ms: 0, idempotency_key: None }
 }
 
 async fn wait_for(published: &Mutex<Vec<String>>, count: usize) -> Vec<String> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use self::fill::Fill;
 use super::log::{Cursor, Entry, Heard, Known, Look, Position, Step};
+use super::repeats::Repeats;
 use super::window::{Seen, Windows};
 use super::wire::{self, Body, Stamp};
 use crate::event::{Channel, Event};
@@ -51,6 +52,7 @@ pub struct Follower {
     /// Logs that are gone; stragglers from them are no news.
     former: VecDeque<u64>,
     windows: Windows,
+    repeats: Repeats,
     /// The origin of this node's own declarations of loss: its own clients got those events.
     own_losses: u64,
     /// Whether this node's own events were delivered before following began.
@@ -69,6 +71,7 @@ impl Follower {
             settled: 0,
             former: VecDeque::new(),
             windows: Windows::default(),
+            repeats: Repeats::default(),
             own_losses,
             own_delivered: false,
             replay_ms: replay.as_millis() as u64,
@@ -94,7 +97,7 @@ impl Follower {
     /// An event this node accepted and Redis does not have yet.
     pub fn local(&mut self, stamp: Stamp, event: Event, now: Now) {
         self.own_delivered = true;
-        if self.fresh(stamp, now) {
+        if self.fresh(stamp, now) && self.repeats.is_first(&event, now.ms) {
             self.acts.push_back(Act::Deliver(event));
         }
     }
@@ -157,7 +160,9 @@ impl Follower {
 
     fn take(&mut self, entry: &Entry, now: Now) {
         match decode(entry) {
-            Some(Body::Event(stamp, event)) if self.fresh(stamp, now) => self.acts.push_back(Act::Deliver(event)),
+            Some(Body::Event(stamp, event)) if self.fresh(stamp, now) && self.repeats.is_first(&event, now.ms) => {
+                self.acts.push_back(Act::Deliver(event));
+            }
             Some(Body::Lost(stamp, channels)) if self.fresh(stamp, now) && stamp.origin != self.own_losses => {
                 self.acts.push_back(Act::Lost(channels));
             }

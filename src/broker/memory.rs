@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cluster::{Peer, Seen};
+use super::repeats::Repeats;
 use super::{Health, Lost, Receipt, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::{Event, now_ms};
@@ -115,15 +116,18 @@ impl MemoryBroker {
 }
 
 async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tasks) {
+    let (mut repeats, start) = (Repeats::default(), Instant::now());
     loop {
         let (event, done) = tokio::select! {
             biased;
             queued = receiver.recv() => match queued { Some(queued) => queued, None => return },
             () = tasks.stopped() => return,
         };
-        let sinks = inner.sinks.read().clone();
-        for sink in sinks {
-            sink.deliver(event.clone()).await;
+        if repeats.is_first(&event, start.elapsed().as_millis() as u64) {
+            let sinks = inner.sinks.read().clone();
+            for sink in sinks {
+                sink.deliver(event.clone()).await;
+            }
         }
         inner.waiting.fetch_sub(1, Ordering::Relaxed);
         // Whoever published may have stopped waiting; that changes nothing.

@@ -9,6 +9,7 @@ pub mod log;
 pub mod memory;
 pub mod partition;
 pub mod redis;
+pub mod repeats;
 pub mod window;
 pub mod wire;
 

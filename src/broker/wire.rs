@@ -86,6 +86,9 @@ struct Header {
     /// When it was accepted, Unix time in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     t: Option<u64>,
+    /// Idempotency key, 16 hex digits, absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    i: Option<String>,
     /// Users an event is for, absent for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     u: Option<Vec<String>>,
@@ -112,6 +115,7 @@ pub fn encode_event(stamp: Stamp, event: Event) -> (Bytes, Event) {
         k: None,
         c: Some(event.channel.as_str().to_owned()),
         t: Some(event.accepted_ms),
+        i: event.idempotency_key.map(|key| format!("{key:016x}")),
         u: users,
         l: None,
     };
@@ -129,6 +133,7 @@ pub fn encode_lost(stamp: Stamp, channels: Option<&[Channel]>) -> Bytes {
         k: Some("lost".to_owned()),
         c: None,
         t: None,
+        i: None,
         u: None,
         l: channels.map(|list| list.iter().map(|c| c.as_str().to_owned()).collect()),
     };
@@ -163,7 +168,8 @@ pub fn decode_body(body: &[u8]) -> Result<Body, Unreadable> {
             let recipients = header.u.map_or(Recipients::All, Recipients::users);
             let accepted_ms = header.t.ok_or(Unreadable::Malformed)?;
             let payload = Bytes::copy_from_slice(payload);
-            Ok(Body::Event(stamp, Event { channel, payload, recipients, accepted_ms }))
+            let idempotency_key = header.i.map(|key| hex(&key).ok_or(Unreadable::Malformed)).transpose()?;
+            Ok(Body::Event(stamp, Event { channel, payload, recipients, accepted_ms, idempotency_key }))
         }
         Some("lost") => {
             let channels = header.l.map(|list| list.iter().map(|c| Channel::from_text(c)).collect());
@@ -214,6 +220,8 @@ mod tests {
 
     const EVENT: &[u8] =
         b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":7,\"c\":\"repo/x\",\"t\":1700000000123,\"u\":[\"a@x\",\"b@x\"]}\n{\"type\":\"t\"}\n";
+    const KEYED: &[u8] =
+        b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":7,\"c\":\"repo/x\",\"t\":1700000000123,\"i\":\"00000000000000ab\",\"u\":[\"a@x\",\"b@x\"]}\n{\"type\":\"t\"}\n";
     const LOST: &[u8] = b"{\"v\":1,\"o\":\"00000000000000ff\",\"n\":8,\"k\":\"lost\",\"l\":[\"repo/x\"]}\n";
     const STAMP: Stamp = Stamp { origin: 255, counter: 7 };
 
@@ -223,6 +231,7 @@ mod tests {
             payload: Bytes::from_static(b"{\"type\":\"t\"}\n"),
             recipients: Recipients::users(["b@x", "a@x"]),
             accepted_ms: 1_700_000_000_123,
+            idempotency_key: None,
         }
     }
 
@@ -231,6 +240,9 @@ mod tests {
         let (body, same) = encode_event(STAMP, event());
         assert_eq!((&body[..], &same), (EVENT, &event()));
         assert_eq!(decode_body(EVENT), Ok(Body::Event(STAMP, event())));
+        let keyed = Event { idempotency_key: Some(0xab), ..event() };
+        assert_eq!(&encode_event(STAMP, keyed.clone()).0[..], KEYED);
+        assert_eq!(decode_body(KEYED), Ok(Body::Event(STAMP, keyed)));
         let lost = Stamp { origin: 255, counter: 8 };
         assert_eq!(&encode_lost(lost, Some(&[Channel::new("repo", "x")]))[..], LOST);
         assert_eq!(decode_body(LOST), Ok(Body::Lost(lost, Some(vec![Channel::new("repo", "x")]))));
@@ -281,9 +293,11 @@ mod tests {
         #[test]
         fn events_survive(channel in ".{0,40}", payload in prop::collection::vec(any::<u8>(), 0..100),
                           users in prop::option::of(prop::collection::vec(".{0,10}", 0..4)),
-                          origin in any::<u64>(), counter in any::<u64>(), accepted_ms in any::<u64>()) {
+                          origin in any::<u64>(), counter in any::<u64>(), accepted_ms in any::<u64>(),
+                          idempotency_key in any::<Option<u64>>()) {
             let recipients = users.map_or(Recipients::All, Recipients::users);
-            let event = Event { channel: Channel::from_text(&channel), payload: payload.into(), recipients, accepted_ms };
+            let channel = Channel::from_text(&channel);
+            let event = Event { channel, payload: payload.into(), recipients, accepted_ms, idempotency_key };
             let stamp = Stamp { origin, counter };
             prop_assert_eq!(decode_body(&encode_event(stamp, event.clone()).0), Ok(Body::Event(stamp, event)));
         }

@@ -25,7 +25,7 @@ async fn bounded(id: u64, bounds: Bounds) -> (Arc<Outbox>, TcpStream) {
 
 fn event(n: u32, recipients: Recipients) -> Event {
     let payload = Bytes::from(format!("{n:04}"));
-    Event { channel: Channel::new("repo", "a"), payload, recipients, accepted_ms: now_ms() }
+    Event { channel: Channel::new("repo", "a"), payload, recipients, accepted_ms: now_ms(), idempotency_key: None }
 }
 
 fn subscriber(outbox: &Arc<Outbox>, user: &str) -> Subscriber {

@@ -59,6 +59,7 @@ pub fn event(channel: &str, number: usize) -> Event {
         payload: number.to_string().into(),
         recipients: Recipients::All,
         accepted_ms: now_ms(),
+        idempotency_key: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Promise 5: a node dies under load. The clients of the others lose nothing of what was answered 200, and nothing is left
 //! behind in Redis that needs a hand.
 
-use crate::common::ledger::{Counts, Ledger};
+use crate::common::ledger::Ledger;
 use crate::common::redis::Redis;
 use crate::site::{BRISK, cluster, haproxy, seats};
 
@@ -19,13 +19,6 @@ async fn keys_without_an_end(redis: &Redis) -> Vec<String> {
     endless
 }
 
-/// HAProxy posts again what was not answered, and the node that did not answer may have published it: then it is another
-/// event that says the same. At most the one that was on its way comes twice to each of `clients`.
-fn repeated(counts: &mut Counts, clients: usize) {
-    assert!(counts.duplicated <= clients, "{counts}: {:?}", counts.examples);
-    counts.duplicated = 0;
-}
-
 #[tokio::test]
 #[ignore = "needs redis-server and haproxy"]
 async fn killed_under_load() {
@@ -39,8 +32,7 @@ async fn killed_under_load() {
     cluster.nodes[2].process().kill();
     ledger.accepts(200).await;
     load.stop().await;
-    let mut counts = ledger.close().await;
-    repeated(&mut counts, 4);
+    let counts = ledger.close().await;
     counts.nothing_lost();
     assert!(counts.refused.keys().all(|status| *status < 500), "{:?}", counts.refused);
     assert_eq!(keys_without_an_end(&cluster.redis[0]).await, Vec::<String>::new());
@@ -63,9 +55,8 @@ async fn stopped_and_continued_under_load() {
     cluster.nodes[2].process().signal("CONT");
     ledger.accepts(100).await;
     load.stop().await;
-    let mut counts = ledger.close().await;
-    repeated(&mut counts, 3 * 6);
-    counts.nothing_lost();
+    // HAProxy posted again what the stopped node did not answer, and that node has taken it as well when it goes on.
+    ledger.close().await.nothing_lost();
 }
 
 /// Nothing is known of a node that vanished with events it had not yet handed over: they are told apart by their stamp,

@@ -65,6 +65,7 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
          backend clients\n    balance leastconn\n    timeout server 10m\n    retry-on conn-failure empty-response\n\
          {ready}{}\
          backend events\n    balance roundrobin\n    timeout server 1s\n    \
+         http-request set-header Idempotency-Key %[uuid] unless {{ req.hdr(Idempotency-Key) -m found }}\n    \
          retry-on conn-failure empty-response response-timeout 503\n{ready}{}",
         servers(check),
         servers(check),

@@ -199,7 +199,7 @@ impl Follower {
         }
         // From before this node listened: nobody here has waited for it.
         let Some(Body::Event(stamp, event)) = decode(entry) else { return };
-        if !self.fresh(stamp, now) || age > self.replay_ms {
+        if !self.fresh(stamp, now) || !self.repeats.is_first(&event, now.ms) || age > self.replay_ms {
             return;
         }
         self.acts.push_back(if self.own_delivered {

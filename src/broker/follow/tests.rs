@@ -15,6 +15,8 @@ const NOW: Now = Now { ms: 0, listening_ms: 50 };
 #[derive(Clone, Debug)]
 enum Op {
     Publish(u64),
+    /// What was published last is posted again to another node.
+    Repeat(u64),
     Hear,
     HearTwice,
     Miss,
@@ -30,6 +32,7 @@ enum Op {
 fn gentle() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0u64..3).prop_map(Op::Publish),
+        1 => (10u64..13).prop_map(Op::Repeat),
         6 => Just(Op::Hear),
         1 => Just(Op::HearTwice),
         2 => Just(Op::Miss),
@@ -67,6 +70,7 @@ struct World {
     follower: Follower,
     cursor: Option<Cursor>,
     published: Vec<Stamp>,
+    last: Option<Event>,
     delivered: Vec<Stamp>,
     /// How many had been published when a loss was last declared.
     lost_upto: usize,
@@ -89,6 +93,7 @@ impl World {
             follower: Follower::new(Duration::from_secs(10), 999),
             cursor: None,
             published: Vec::new(),
+            last: None,
             delivered: Vec::new(),
             lost_upto: 0,
         };
@@ -98,18 +103,25 @@ impl World {
         world
     }
 
-    fn new_event(&mut self, origin: u64) -> (Stamp, Event, Bytes) {
+    fn stamp(&mut self, origin: u64) -> Stamp {
         let counter = self.counters.entry(origin).or_default();
         *counter += 1;
-        let stamp = Stamp { origin, counter: *counter };
+        Stamp { origin, counter: *counter }
+    }
+
+    fn new_event(&mut self, origin: u64) -> (Stamp, Event, Bytes) {
+        let stamp = self.stamp(origin);
+        let counter = stamp.counter;
         let event = Event {
             channel: Channel::new("repo", "x"),
             payload: format!("{origin} {counter}").into(),
             recipients: Recipients::All,
             accepted_ms: 0,
+            idempotency_key: Some(self.published.len() as u64),
         };
         let (body, event) = wire::encode_event(stamp, event);
         self.published.push(stamp);
+        self.last = Some(event.clone());
         (stamp, event, body)
     }
 
@@ -175,6 +187,13 @@ impl World {
                 self.bring_again();
                 let (stamp, _, body) = self.new_event(origin);
                 self.append(stamp, body);
+            }
+            Op::Repeat(origin) => {
+                self.bring_again();
+                if let Some(event) = self.last.clone() {
+                    let stamp = self.stamp(origin);
+                    self.append(stamp, wire::encode_event(stamp, event).0);
+                }
             }
             Op::Local(origin) => {
                 let (stamp, event, body) = self.new_event(origin + 100);

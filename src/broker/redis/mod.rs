@@ -7,6 +7,7 @@
 //!
 //! Invariant: fred, the Redis client, is used in this folder only, and nothing here waits for Redis but tasks of its own.
 
+mod awake;
 mod client;
 mod config;
 mod examine;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use awake::Awake;
 pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
 pub use examine::{ExamineError, Examined, examine};
 use line::Line;
@@ -130,7 +132,8 @@ impl RedisBroker {
             .map(|number| Line::new(number, Outgoing::new(origin, loss_origin), start))
             .map(|(line, ends)| (Arc::new(line), ends))
             .unzip();
-        let shards = shards(&config, &lines);
+        let awake = Arc::new(Awake::new());
+        let shards = shards(&config, &lines, &awake);
         let waiting = Arc::new(Waiting::new(config.waiting));
         let broker = Self(Arc::new(Inner {
             lines,
@@ -155,6 +158,8 @@ impl RedisBroker {
             tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(members(), tasks.clone()));
             tasks.spawn("redis-lease", Arc::clone(shard).run_lease(members(), tasks.clone()));
         }
+        let noting = tasks.clone();
+        tasks.spawn("redis-awake", async move { awake.run(&noting).await });
         tasks.spawn("redis-gauges", gauges(Arc::clone(&broker.0), tasks.clone()));
         Ok(broker)
     }
@@ -163,7 +168,8 @@ impl RedisBroker {
     pub fn publish(&self, event: Event) -> Receipt {
         let (sender, receipt) = Receipt::pending();
         let line = &self.0.lines[partition::of(&event.channel, self.0.lines.len() as u32) as usize];
-        let at_once = !self.0.shard_of(line.partition).is_up();
+        let shard = self.0.shard_of(line.partition);
+        let at_once = !shard.is_up() && shard.awake.bearings().is_none();
         // Handed over under the lock, so that order holds among all that publish.
         let mut outgoing = line.outgoing.lock();
         line.deliver_here(outgoing.push((event, sender), at_once, &self.0.waiting));
@@ -223,11 +229,11 @@ impl Inner {
     }
 }
 
-fn shards(config: &Config, lines: &[Arc<Line>]) -> Vec<Arc<Shard>> {
+fn shards(config: &Config, lines: &[Arc<Line>], awake: &Arc<Awake>) -> Vec<Arc<Shard>> {
     let count = config.shards.len();
     let make = |index| {
         let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(config, index, mine))
+        Arc::new(Shard::new(config, index, mine, Arc::clone(awake)))
     };
     (0..count).map(make).collect()
 }

@@ -273,6 +273,7 @@ mod tests {
             payload: name.to_string().into(),
             recipients: Recipients::All,
             accepted_ms: 0,
+            idempotency_key: None,
         }
     }
 

@@ -1,13 +1,14 @@
 //! The task that publishes one partition: first in, first out, one batch in flight, tried again until Redis has it.
 //!
-//! Invariant: what is not confirmed in time reaches this node's own clients without Redis; receivers tell by the stamp
-//! that they had it, so publishing twice harms nobody.
+//! Invariant: what is not confirmed in time reaches this node's own clients without Redis, unless it was this process that
+//! stood still; receivers tell by the stamp that they had it, so publishing twice harms nobody.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::awake::Awake;
 use super::line::Line;
 use super::script::Published;
 use super::shard::{Failure, Shard};
@@ -54,7 +55,9 @@ pub async fn run(line: Arc<Line>, shard: Arc<Shard>, waiting: Arc<Waiting>, task
             Ok(()) => pause = PAUSE_MIN,
             Err(failure) => {
                 tracing::debug!(partition = line.partition, why = failure.label(), "not published yet: {failure}");
-                hand_over(&line);
+                if shard.awake.bearings().is_none() {
+                    hand_over(&line);
+                }
                 tokio::select! {
                     () = sleep(pause.mul_f64(rand::random_range(0.75..1.25))) => {}
                     () = shard.came_up() => {}
@@ -79,12 +82,12 @@ async fn attempt(line: &Line, shard: &Shard, waiting: &Waiting) -> Result<(), Fa
     let started = Instant::now();
     let mut publish = std::pin::pin!(shard.publish(line.partition, known, bodies));
     let published = loop {
-        let oldest = line.outgoing.lock().oldest_unhanded();
+        let due = line.outgoing.lock().oldest_unhanded().map(|oldest| oldest + HAND_OVER);
         tokio::select! {
             biased;
             published = &mut publish => break published?,
-            () = sleep_until(oldest.unwrap_or_else(Instant::now) + HAND_OVER), if oldest.is_some() => hand_over(line),
-            () = line.wake.notified(), if oldest.is_none() => {}
+            () = hand_over_at(due, &shard.awake), if due.is_some() => hand_over(line),
+            () = line.wake.notified(), if due.is_none() => {}
         }
     };
     match published {
@@ -104,6 +107,16 @@ async fn attempt(line: &Line, shard: &Shard, waiting: &Waiting) -> Result<(), Fa
         }
     }
     Ok(())
+}
+
+/// Waits until `due`, and for as long as this process takes its bearings.
+async fn hand_over_at(due: Option<Instant>, awake: &Awake) {
+    if let Some(due) = due {
+        sleep_until(due).await;
+    }
+    while let Some(until) = awake.bearings() {
+        sleep_until(until).await;
+    }
 }
 
 fn hand_over(line: &Line) {

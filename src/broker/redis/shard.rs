@@ -16,6 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::awake::Awake;
 use super::config::{Config, Layout, Server};
 use super::line::Line;
 use super::lua::is_mixed_up;
@@ -55,6 +56,7 @@ pub struct Shard {
     pub(super) name: String,
     pub(super) names: Names,
     pub(super) partitions: u32,
+    pub(super) awake: Arc<Awake>,
     pub(super) lines: Vec<Arc<Line>>,
     pub(super) commands: RwLock<Option<Client>>,
     pub(super) subscribed: AtomicBool,
@@ -78,13 +80,14 @@ pub struct Pulse {
 
 impl Shard {
     /// Not connected yet: number `index` of the shards, with the partitions that live there.
-    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>) -> Self {
+    pub fn new(config: &Config, index: usize, lines: Vec<Arc<Line>>, awake: Arc<Awake>) -> Self {
         let server = config.shards[index].clone();
         Self {
             name: server.name(),
             names: Names::new(&config.prefix, server.database, server.layout == Layout::Cluster),
             server,
             partitions: config.partitions,
+            awake,
             lines,
             commands: RwLock::new(None),
             subscribed: AtomicBool::new(false),

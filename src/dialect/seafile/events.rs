@@ -1,7 +1,7 @@
 //! `/events`: what Seafile's backends post.
 //!
 //! Invariants: the token is judged before a byte of the body is read; 200 means that the event is ours to lose, and comes
-//! in well under a second whatever Redis or the database does, since nobody posts an event twice.
+//! in well under a second whatever Redis or the database does, since no backend posts an event twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sha1::{Digest, Sha1};
 
 use super::message::CHANNEL_KIND;
 use super::order::Accepted;
@@ -22,6 +23,9 @@ use crate::metrics;
 
 /// How long an answer may wait for the event to be safe with the broker. The C server hangs up after a second.
 const CONFIRM: Duration = Duration::from_millis(150);
+
+/// What a proxy that may post twice gives each post (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What the reference answers to any token that is not good.
 const NOT_MATCH: &str = "Notification token not match\n";
@@ -40,17 +44,28 @@ pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Resp
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    match take(&seafile, &body).await {
+    let key = parts.headers.get(IDEMPOTENCY_KEY).map(|key| idempotency_key(key.as_bytes(), &body));
+    match take(&seafile, &body, key).await {
         Ok(_) => StatusCode::OK.into_response(),
         Err(bad) => refuse(StatusCode::INTERNAL_SERVER_ERROR, bad.label(), format!("{bad}\n")),
     }
 }
 
+/// What the copies of a post have in common, and no other post: one key given to different events tells nothing.
+fn idempotency_key(given: &[u8], body: &[u8]) -> u64 {
+    let digest = Sha1::new().chain_update(given).chain_update(b"\n").chain_update(body).finalize();
+    digest.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+}
+
 /// Takes an event whose sender may post it. `Some` says why it goes to nobody.
-pub(super) async fn take(seafile: &Seafile, body: &[u8]) -> Result<Option<String>, BadBody> {
+pub(super) async fn take(
+    seafile: &Seafile,
+    body: &[u8],
+    idempotency_key: Option<u64>,
+) -> Result<Option<String>, BadBody> {
     match BackendEvent::parse(body) {
         Ok(Posted::Deliver(event)) => {
-            accept(seafile, event).await;
+            accept(seafile, event, idempotency_key).await;
             Ok(None)
         }
         Ok(Posted::Nowhere { reason, detail }) => {
@@ -82,7 +97,7 @@ async fn read(seafile: &Seafile, body: Body) -> Result<bytes::Bytes, Response> {
     }
 }
 
-async fn accept(seafile: &Seafile, posted: BackendEvent) {
+async fn accept(seafile: &Seafile, posted: BackendEvent, idempotency_key: Option<u64>) {
     counter!(metrics::EVENTS_ACCEPTED, "dialect" => DIALECT.name, "type" => posted.kind.name()).increment(1);
     let (recipients, group) = match posted.audience {
         Audience::All => (Recipients::All, None),
@@ -90,7 +105,7 @@ async fn accept(seafile: &Seafile, posted: BackendEvent) {
         Audience::Group(group) => (Recipients::users::<_, &str>([]), Some(group)),
     };
     let channel = Channel::new(CHANNEL_KIND, &posted.repo_id);
-    let event = Event { channel, payload: posted.payload, recipients, accepted_ms: now_ms() };
+    let event = Event { channel, payload: posted.payload, recipients, accepted_ms: now_ms(), idempotency_key };
     let accepted = match group {
         None => seafile.order.accept(event),
         Some(group) => seafile.order.accept_for_group(event, group),

@@ -129,6 +129,7 @@ mod tests {
             payload: n.to_string().into(),
             recipients: Recipients::All,
             accepted_ms: 0,
+            idempotency_key: None,
         }
     }
 

@@ -73,7 +73,7 @@ impl Seafile {
     /// # Errors
     /// Why it goes to nobody.
     pub async fn post(&self, body: &[u8]) -> Result<(), String> {
-        match events::take(self, body).await {
+        match events::take(self, body, None).await {
             Ok(None) => Ok(()),
             Ok(Some(nowhere)) => Err(nowhere),
             Err(bad) => Err(bad.to_string()),

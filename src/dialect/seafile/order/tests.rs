@@ -80,6 +80,7 @@ fn event(library: &str, text: &str) -> Event {
         payload: text.to_owned().into(),
         recipients: Recipients::All,
         accepted_ms: 0,
+        idempotency_key: None,
     }
 }
 
