@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::haproxy_site::{SEAFILE, STRANGER, Site, loopback, node_address};
 use crate::stubs::Stub;
-use crate::support::{Answer, eventually, http, read, root, run, upgrade};
+use crate::support::{Answer, eventually, http, read, repeats_with_one_key, root, run, upgrade};
 
 /// The configuration with `server` lines where it asks DNS.
 fn without_dns(config: &str, servers: &[String]) -> String {
@@ -106,6 +106,15 @@ fn nodes_come_and_go_without_a_reload() {
 
     site.dns.set(&[node_address(0), node_address(1), node_address(2), node_address(3)]);
     eventually("a node that is new in DNS gets clients", 20, || site.up() == vec![1, 2, 3, 4]);
+}
+
+#[test]
+#[ignore = "needs haproxy"]
+fn a_post_is_repeated_with_the_key_it_had() {
+    let site = Site::shipped(&[]);
+    repeats_with_one_key(&site.nodes[0].0, || site.get(SEAFILE, "POST /notification/events"));
+    let answer = site.get(SEAFILE, "POST /notification/events\nIdempotency-Key: given");
+    assert!(answer.body.contains("idempotency-key: given\n"), "{}", answer.body);
 }
 
 #[test]

@@ -16,24 +16,32 @@ pub struct Stub {
     ready: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     requests: Arc<AtomicUsize>,
+    silent: Arc<Silent>,
+}
+
+/// Requests that were taken and not answered, as they were seen.
+#[derive(Default)]
+struct Silent {
+    is: AtomicBool,
+    taken: Mutex<Vec<String>>,
 }
 
 impl Stub {
     /// Listens on `addr` and calls itself `name`.
     pub fn start(addr: SocketAddr, name: &str) -> Stub {
         let listener = TcpListener::bind(addr).unwrap_or_else(|error| panic!("stub {addr}: {error}"));
-        let stub =
-            Stub { addr, ready: Arc::new(AtomicBool::new(true)), stop: Arc::default(), requests: Arc::default() };
+        let ready = Arc::new(AtomicBool::new(true));
+        let stub = Stub { addr, ready, stop: Arc::default(), requests: Arc::default(), silent: Arc::default() };
         let (ready, stop, name) = (stub.ready.clone(), stub.stop.clone(), name.to_owned());
-        let requests = stub.requests.clone();
+        let (requests, silent) = (stub.requests.clone(), stub.silent.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stop.load(Ordering::Acquire) {
                     return;
                 }
-                let (ready, requests, name) = (ready.clone(), requests.clone(), name.clone());
+                let (ready, requests, silent, name) = (ready.clone(), requests.clone(), silent.clone(), name.clone());
                 std::thread::spawn(move || {
-                    let _ = serve_stub(stream, &name, &ready, &requests);
+                    let _ = serve_stub(stream, &name, &ready, &requests, &silent);
                 });
             }
         });
@@ -43,6 +51,16 @@ impl Stub {
     /// How many requests it has got.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// From now on it takes requests and does not answer them.
+    pub fn fall_silent(&self) {
+        self.silent.is.store(true, Ordering::Release);
+    }
+
+    /// What it has taken since.
+    pub fn taken(&self) -> Vec<String> {
+        self.silent.taken.lock().expect("no panic holds it").clone()
     }
 
     /// What `/readyz` says from now on.
@@ -58,7 +76,13 @@ impl Drop for Stub {
     }
 }
 
-fn serve_stub(stream: TcpStream, name: &str, ready: &AtomicBool, requests: &AtomicUsize) -> std::io::Result<()> {
+fn serve_stub(
+    stream: TcpStream,
+    name: &str,
+    ready: &AtomicBool,
+    requests: &AtomicUsize,
+    silent: &Silent,
+) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -72,6 +96,11 @@ fn serve_stub(stream: TcpStream, name: &str, ready: &AtomicBool, requests: &Atom
         sorted.sort();
         for (name, value) in sorted {
             seen.push_str(&format!("{name}: {value}\n"));
+        }
+        if silent.is.load(Ordering::Acquire) {
+            silent.taken.lock().expect("no panic holds it").push(seen);
+            // Until the other side gives up.
+            return reader.read_exact(&mut [0]);
         }
         let upgrade = headers.contains_key("upgrade");
         let unready = line.contains(" /readyz ") && !ready.load(Ordering::Acquire);

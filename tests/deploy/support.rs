@@ -195,3 +195,26 @@ pub fn yaml(text: &str) -> Vec<serde_json::Value> {
     assert!(good, "{json}");
     serde_json::from_str(&json).expect("JSON")
 }
+
+/// Posts until one that a silent node has taken was answered by another: both must have got the same `Idempotency-Key`,
+/// and no other post may have it.
+pub fn repeats_with_one_key(silent: &crate::stubs::Stub, post: impl Fn() -> Answer) {
+    let key = |seen: &str| {
+        let line = seen.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+        line.unwrap_or_else(|| panic!("no key: {seen}")).to_owned()
+    };
+    let mut keys = vec![key(&post().body)];
+    silent.fall_silent();
+    eventually("a post is repeated", 20, || {
+        let answer = post();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        keys.push(key(&answer.body));
+        !silent.taken().is_empty()
+    });
+    let taken: Vec<_> = silent.taken().iter().map(|seen| key(seen)).collect();
+    assert!(taken.iter().all(|taken| keys.contains(taken)), "{taken:?} {keys:?}");
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count, "a key was given twice");
+}
