@@ -8,6 +8,9 @@ use crate::target::Target;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// How the reasons for which a stuck reader's connection ended begin.
+pub const STUCK: &str = "stuck reader: ";
+
 /// Everything a worker needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
