@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures every figure of the performance table: a fresh node for each, in turns with the floor and nginx + nchan.
 #
-#   loadtest/bench.sh [-o FOLDER] [-q] [ROW...]       rows: see ROWS; -q: fewer rounds
+#   loadtest/bench.sh [-o FOLDER] [-r ROUNDS] [ROW...]       rows: see ROWS; ROUNDS: 5 unless told
 #
 # Needs target/release/foghorn and target/release/foghorn-load. nchan is used where Debian's libnginx-mod-nchan is
 # installed, else fetched (not installed) with apt-get where nginx is. UPSTREAM=http://127.0.0.1:PORT adds a running
@@ -122,10 +122,10 @@ cluster() {
     row cluster rate --post-url "${nodes[0]}" --url "${nodes[1]}" --url "${nodes[2]}" --no-floor -r 2000
 }
 
-while getopts 'o:qh' option; do
+while getopts 'o:r:h' option; do
     case $option in
         o) out=$OPTARG ;;
-        q) rounds=2 ;;
+        r) rounds=$OPTARG ;;
         *) usage ;;
     esac
 done
