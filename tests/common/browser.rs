@@ -120,6 +120,12 @@ impl Browser {
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'").await;
     }
 
+    /// Loads the page again and waits until it is there.
+    pub async fn reload(&mut self) {
+        self.evaluate("window.former = true; location.reload()").await;
+        self.until("!window.former && document.readyState === 'complete'").await;
+    }
+
     /// The value of a JavaScript expression; promises are awaited.
     pub async fn evaluate(&mut self, expression: &str) -> Value {
         let params =

@@ -80,8 +80,7 @@ async fn a_token_opens_it_too_and_is_kept_by_the_tab_alone() {
     browser.click("#tail-go").await;
     shows(&mut browser, "tail-answer", "Listening").await;
     // Loading the page again keeps it.
-    browser.evaluate("document.body.id = 'before'; location.reload()").await;
-    browser.until("document.body.id === '' && document.readyState === 'complete'").await;
+    browser.reload().await;
     live(&mut browser).await;
     let elsewhere =
         "JSON.stringify([document.cookie, {...localStorage}, location.href, document.documentElement.outerHTML])";

@@ -13,8 +13,7 @@ use super::{console, live, sign_in, text};
 async fn keys_are_enough_and_themes_change() {
     let mut browser = console(Fake::start().await.port()).await;
     assert_eq!(browser.evaluate("document.activeElement.id").await, "main");
-    browser.evaluate("document.body.id = 'before'; location.reload()").await;
-    browser.until("document.body.id === '' && document.readyState === 'complete'").await;
+    browser.reload().await;
     live(&mut browser).await;
     browser.press("Tab").await;
     assert_eq!(browser.evaluate("document.activeElement.className").await, "skip");
@@ -30,8 +29,8 @@ async fn keys_are_enough_and_themes_change() {
     browser.until(&format!("{ground} !== {light}")).await;
     // Remembered, whatever the system says.
     browser.theme("light").await;
-    browser.evaluate("location.reload()").await;
-    browser.until(&format!("document.readyState === 'complete' && {}.includes('dark')", text("theme"))).await;
+    browser.reload().await;
+    browser.until(&format!("{}.includes('dark')", text("theme"))).await;
     assert_ne!(browser.evaluate(ground).await, light);
     // A chart's figures by keys.
     browser.until("document.querySelectorAll('.plot path')[0]?.getAttribute('d').includes('L')").await;
