@@ -38,7 +38,7 @@ start_node() {
     local port
     port=$(free_port) ops=127.0.0.1:$(free_port)
     env NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$port" FOGHORN_OPS_ADDR="$ops" \
-        NOTIFICATION_SERVER_LOG_LEVEL=error "$@" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
+        "$@" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
     pids+=($!)
     url=http://127.0.0.1:$port
     wait_for curl -fsS -o /dev/null "$url/ping"
