@@ -25,8 +25,11 @@ impl Desk {
     fn run(&self, arguments: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foghorn-load"));
         let out = command.args(arguments.split_whitespace()).current_dir(&self.0).output().expect("it runs");
-        assert!(out.status.success(), "{arguments}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).expect("text")
+        let complaint = String::from_utf8(out.stderr).expect("text");
+        // That a site is too large for any cluster is an answer too.
+        let answered = out.status.success() || complaint.contains("each hears every event");
+        assert!(answered, "{arguments}: {complaint}");
+        String::from_utf8(out.stdout).expect("text") + &complaint
     }
 }
 

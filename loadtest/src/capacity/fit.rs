@@ -58,10 +58,17 @@ pub fn observations(resource: Resource, p: &Point) -> Vec<(Load, f64)> {
 pub fn coefficients(m: &Measured) -> Result<Coefficients, Failed> {
     let mut found = Coefficients::default();
     for (resource, drivers) in FORMULAE {
-        let seen = m.points.iter().filter(|p| p.series != CHECK).flat_map(|p| observations(*resource, p));
+        let all = m.points.iter().filter(|p| p.series != CHECK).flat_map(|p| observations(*resource, p));
+        let seen: Vec<(Load, f64)> = all.filter(|(_, used)| *used > 0.0).collect();
+        let most = seen.iter().map(|s| s.1).fold(0.0, f64::max);
         let rows: Vec<(Vec<f64>, f64)> = seen
-            .filter(|(_, used)| *used > 0.0)
-            .map(|(load, used)| (drivers.iter().map(|d| load.amount(*d)).collect(), used))
+            .iter()
+            .map(|(load, used)| {
+                // An error is weighed against what was measured, so that a small load counts as much as a large one; but
+                // the kernel's memory is the whole machine's, which moves by some MB without us.
+                let weight = if *resource == Resource::KernelMemory { most } else { *used };
+                (drivers.iter().map(|d| load.amount(*d) / weight).collect(), used / weight)
+            })
             .collect();
         let costs = solve::costs(&rows).map_err(|i| {
             let what = drivers.get(i).map_or("anything", |d| d.name());

@@ -13,7 +13,7 @@ pub enum Driver {
     Node,
     /// A Redis shard, whatever it does.
     Shard,
-    /// A node's link to one shard: its subscriptions and probes.
+    /// A node's link to one shard: its connections, buffers and probes.
     Link,
     /// A client's connection.
     Connection,
@@ -90,7 +90,7 @@ pub const FORMULAE: &[(Resource, &[Driver])] = &[
     (Resource::JoinCpu, &[Driver::Connection, Driver::Subscription]),
     (
         Resource::NodeMemory,
-        &[Driver::Node, Driver::Connection, Driver::Subscription, Driver::Channel, Driver::Remembered],
+        &[Driver::Node, Driver::Link, Driver::Connection, Driver::Subscription, Driver::Channel, Driver::Remembered],
     ),
     (Resource::KernelMemory, &[Driver::Connection]),
     (Resource::Network, &[Driver::Link, Driver::Ping, Driver::Event, Driver::Hearing, Driver::Delivery]),

@@ -3,7 +3,7 @@
 //! Invariant: the figures come from the coefficients compiled in, which `fit` made from a measurement.
 
 use super::Failed;
-use super::model::{Coefficients, Load, Resource};
+use super::model::{Coefficients, Driver, Load, Resource};
 use super::tables::{bytes, markdown};
 use crate::report::{digits, thousands};
 use clap::Args;
@@ -98,19 +98,23 @@ impl Site {
     fn load(&self, nodes: u32, shards: u32) -> Load {
         let (n, subscriptions) = (f64::from(nodes), self.connections * self.libraries_per_client);
         let libraries = subscriptions / self.subscribers_per_library;
-        let somebody_here = 1.0 - (1.0 - 1.0 / n).powf(self.subscribers_per_library);
         Load {
             nodes: n,
             shards: shards.into(),
             connections: self.connections,
             subscriptions,
-            channels: n * libraries * somebody_here,
+            channels: libraries * self.nodes_with_subscribers(n),
             pings: self.connections,
             events: self.events,
             deliveries: self.events * self.subscribers_per_library,
             remembered: n * self.events * f64::from(self.replay),
             logged: (self.events * LOG_SECONDS).min(f64::from(self.partitions) * LOG_EVENTS),
         }
+    }
+
+    /// On how many of `n` nodes a library has subscribers, which fall on nodes by chance.
+    fn nodes_with_subscribers(&self, n: f64) -> f64 {
+        n * (1.0 - (1.0 - 1.0 / n).powf(self.subscribers_per_library))
     }
 
     fn node(&self, c: &Coefficients, load: &Load) -> Vec<Use> {
@@ -204,11 +208,8 @@ impl Site {
 
     /// Events a second that fill the CPU of a node that has nothing to do but hear them.
     fn most_events(&self, c: &Coefficients) -> f64 {
-        let idle = Load { nodes: 1.0, shards: 1.0, ..Load::default() };
-        let one = Load { events: 1.0, ..idle };
-        let (idle, one) = (c.used(Resource::NodeCpu, &idle), c.used(Resource::NodeCpu, &one));
-        let accepting = c.cost(Resource::NodeCpu, super::model::Driver::Event);
-        (self.cores_per_node * self.fill - idle) / (one - idle - accepting)
+        let idle = c.used(Resource::NodeCpu, &Load { nodes: 1.0, shards: 1.0, ..Load::default() });
+        (self.cores_per_node * self.fill - idle) / c.cost(Resource::NodeCpu, Driver::Hearing)
     }
 
     /// What `foghorn-load plan` prints.
@@ -229,8 +230,8 @@ impl Site {
         let joining = c.used(Resource::JoinCpu, &full) / full.nodes;
         Ok(format!(
             "Nodes: {} ({} of them spare). Redis shards: {}. Runs out first: {}.\n\n{}\nThe {} clients of a lost node cost the \
-             others {} s of CPU to take in.\nMore nodes help up to {} events/s, where a node has to hear so much that no CPU is \
-             left for clients.\n",
+             others {} s of CPU to take in.\nHearing all events takes {} cores of each node; {:.1} of the nodes have \
+             somebody to give an event to.\nMore nodes help up to {} events/s, where hearing leaves no CPU for clients.\n",
             thousands(all.into()),
             self.spare,
             shards,
@@ -238,6 +239,8 @@ impl Site {
             markdown(&rows),
             whole(full.connections / full.nodes),
             digits(joining),
+            digits(c.cost(Resource::NodeCpu, Driver::Hearing) * self.events),
+            self.nodes_with_subscribers(full.nodes),
             whole(self.most_events(c)),
         ))
     }

@@ -1,6 +1,6 @@
 //! Least squares with coefficients that are not negative: a cost below nothing is an artefact of noise.
 //!
-//! Invariant: errors are weighed relative to what was measured, so a small load counts as much as a large one.
+//! Invariant: what the rows do not determine is refused, not guessed.
 
 /// Solves rows of (amounts, measured) for the cost of each amount. `Err` names the column that the rows do not determine.
 pub fn costs(rows: &[(Vec<f64>, f64)]) -> Result<Vec<f64>, usize> {
@@ -20,7 +20,7 @@ pub fn costs(rows: &[(Vec<f64>, f64)]) -> Result<Vec<f64>, usize> {
 
 fn normal_equations(rows: &[(Vec<f64>, f64)], used: &[usize]) -> Result<Vec<f64>, usize> {
     // Amounts lie many powers of ten apart; each column is brought to the size of one.
-    let size = |c: &usize| rows.iter().map(|(x, y)| (x[*c] / y).abs()).fold(0.0, f64::max);
+    let size = |c: &usize| rows.iter().map(|(x, _)| x[*c].abs()).fold(0.0, f64::max);
     let sizes: Vec<f64> = used.iter().map(size).collect();
     if let Some(i) = sizes.iter().position(|s| *s <= 0.0 || !s.is_finite()) {
         return Err(used[i]);
@@ -28,10 +28,10 @@ fn normal_equations(rows: &[(Vec<f64>, f64)], used: &[usize]) -> Result<Vec<f64>
     let n = used.len();
     let mut matrix = vec![vec![0.0; n + 1]; n];
     for (x, y) in rows {
-        let row: Vec<f64> = used.iter().zip(&sizes).map(|(c, s)| x[*c] / y / s).collect();
+        let row: Vec<f64> = used.iter().zip(&sizes).map(|(c, s)| x[*c] / s).collect();
         for i in 0..n {
             (0..n).for_each(|j| matrix[i][j] += row[i] * row[j]);
-            matrix[i][n] += row[i];
+            matrix[i][n] += row[i] * y;
         }
     }
     let scaled = eliminate(matrix).map_err(|i| used[i])?;

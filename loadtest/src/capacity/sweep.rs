@@ -213,12 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_of_every_shape_reach_all_nodes() {
+    fn libraries_of_every_shape_have_their_subscribers() {
         for s in SERIES.iter().flat_map(|(_, shapes)| *shapes) {
             let p = point("x", *s);
-            let wide = s.nodes * p.channels;
-            // With ten subscribers or more, hardly a library is missing on a node.
-            assert!(p.node_channels <= wide && p.node_channels * 10 >= wide * 8, "{p:?}");
+            assert!((p.channels..=s.nodes * p.channels).contains(&p.node_channels), "{p:?}");
+            assert!(s.nodes == 1 || s.subscribers == 1 || p.node_channels > p.channels, "all on one node: {p:?}");
             let mean = f64::from(s.clients * s.libraries) / f64::from(p.channels);
             assert!((mean / f64::from(s.subscribers) - 1.0).abs() < 0.05, "{p:?}");
         }

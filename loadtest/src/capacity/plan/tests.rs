@@ -70,7 +70,7 @@ fn what_is_scarce_runs_out_first() {
     for (scarce, what) in [
         ("--cores-per-node 1", "CPU of a node, cores"),
         ("--memory-per-node 256MiB", "memory of a node, the kernel's included"),
-        ("--network 1e7", "network of a node, Mbit/s"),
+        ("--network 4e7", "network of a node, Mbit/s"),
         ("--descriptors-per-node 2000", "open files of a node"),
         ("--proxy-addresses 1 --ports 1000", "ports of the proxies towards a node"),
     ] {
@@ -105,7 +105,7 @@ fn the_impossible_is_said() {
 fn wrong_arguments_are_named() {
     for (options, want) in [
         ("--events 5", "--connections"),
-        ("--connections -1 --events 5", "not a number above 0"),
+        ("--connections=-1 --events 5", "not a number above 0"),
         ("--connections many --events 5", "not a number above 0"),
         ("--connections inf --events 5", "not a number above 0"),
         ("--connections 5 --events 5 --fill 1.5", "at most 1"),
@@ -114,4 +114,36 @@ fn wrong_arguments_are_named() {
         let e = site(options).unwrap_err();
         assert!(e.contains(want), "{options}: {e}");
     }
+}
+
+/// What follows `name` in the text, up to a comma, a brace or the line's end.
+fn after<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name}"));
+    rest.split([',', '}', '\n']).next().unwrap().trim()
+}
+
+#[test]
+fn the_charts_nodes_have_what_their_clients_need() {
+    let values = include_str!("../../../../charts/foghorn/values.yaml");
+    let clients: f64 = after(values, "connectionsPerNode:").parse().unwrap();
+    let nodes = after(values, "replicaCount:").parse::<u32>().unwrap();
+    let (_, resources) = values.split_once("\nresources:").unwrap();
+    let cpu = after(resources, "cpu:").strip_suffix('m').unwrap().parse::<f64>().unwrap() / 1000.0;
+    let mib = |text: &str| size(&text.replace("Mi", "MiB")).unwrap();
+    let request = mib(after(resources, "memory:"));
+    let limit = mib(after(after_limits(resources), "memory:"));
+
+    let events = 100;
+    let s = site(&format!("--connections {} --events {events}", clients * f64::from(nodes))).unwrap();
+    let uses = s.node(&coefficients(), &s.load(nodes, 1));
+    assert!(uses[0].used <= cpu && uses[0].used > cpu / 2.0, "{} cores for {cpu}", uses[0].used);
+    assert!(uses[1].used <= request && uses[1].used > request / 2.0, "{} for {request}", bytes(uses[1].used));
+    // Those of a lost node come too, and slow readers leave something lying about.
+    assert!(limit >= 2.0 * uses[1].used, "{} for {limit}", bytes(uses[1].used));
+    let told = format!("{} clients", thousands(clients as u64));
+    assert!(values.contains(&told) && values.contains(&format!("{events} events/s")), "{told}");
+}
+
+fn after_limits(text: &str) -> &str {
+    text.split_once("limits:").unwrap().1
 }
