@@ -65,6 +65,12 @@ impl Redis {
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+
+    /// Runs `redis-cli` with a command that answers OK (or, from MIGRATE, that the key is gone already).
+    pub fn done(&self, args: &[&str]) {
+        let answer = self.cli(args);
+        assert!(matches!(answer.trim(), "OK" | "NOKEY"), "{args:?}: {answer}");
+    }
 }
 
 /// The server to test with; `FOGHORN_TEST_REDIS` names another than the one on the path.
