@@ -2,7 +2,9 @@
 //!
 //! Invariant: the whole life of a node is on this page, and nothing else knows all of its parts.
 
+mod bind;
 mod operations;
+mod translate;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,19 +13,18 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 use crate::auth::{self, Keys};
 use crate::broker::Broker;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{self, RedisBroker};
-use crate::config::{self, Config, DbTls, RedisSettings};
+use crate::config::Config;
 use crate::connection::door::{self, Door};
 use crate::connection::outbox::Bounds;
 use crate::connection::sweep::{Liveness, Register};
 use crate::connection::upgrade::Shared;
 use crate::connection::{Close, pace};
-use crate::dialect::seafile::groups::{self, Groups, Tls};
+use crate::dialect::seafile::groups::Groups;
 use crate::dialect::seafile::message::CHANNEL_KIND;
 use crate::dialect::seafile::order::{self, Directory, Order};
 use crate::dialect::seafile::{self, Seafile};
@@ -32,13 +33,16 @@ use crate::hub::Hub;
 use crate::listen::Server;
 use crate::listen::tls::{self, TlsError};
 use crate::node::Node;
+use crate::ops::guard::Guard;
 use crate::ops::{self, Ops};
 use crate::sink::NodeSink;
 
+use bind::{bind, hint, local};
+pub(crate) use translate::groups_config;
+use translate::{limits, redis_config, seafile_config};
+
 /// Memory that recent events may take for clients still to subscribe, in bytes.
 const REPLAY_BYTES: usize = 64 * 1024 * 1024;
-/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
 /// Of the drain time, what is kept for clients to answer their close frames and for the broker to hand over.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -82,17 +86,6 @@ impl AppError {
     }
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            ": another program has this port; is the upstream notification server still running?"
-        }
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
-        _ => "",
-    }
-}
-
 /// A node that serves.
 pub struct Running {
     /// Where clients and backends connect.
@@ -105,6 +98,7 @@ pub struct Running {
     door: Arc<Door>,
     order: Order,
     register: Arc<Register>,
+    guard: Arc<Guard>,
     life: Life,
     /// What talks to clients and backends: ends first.
     front: Tasks,
@@ -178,13 +172,14 @@ pub async fn start(
         tasks: back.clone(),
     });
     ops.start();
-    let router = ops::router(ops, operations::guard(config, ops_addr));
+    let guard = operations::guard(config, ops_addr);
+    let router = ops::router(ops, Arc::clone(&guard));
     let ops_door = Door::new(door::Limits::default());
     Server { router, door: ops_door, handshake }.run_with(ops_listener, ops_tls, &back);
     become_ready(&back, life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let (settle, drain) = (config.settle, config.drain);
-    Ok(Running { client_addr, ops_addr, keys, node, door, order, register, life, front, back, settle, drain })
+    Ok(Running { client_addr, ops_addr, keys, node, door, order, register, guard, life, front, back, settle, drain })
 }
 
 impl Running {
@@ -197,6 +192,7 @@ impl Running {
     pub fn reload(&self, config: &Config) {
         self.keys.replace(&config.keys.current.0, config.keys.previous.as_ref().map(|key| key.0.as_str()));
         self.door.replace(limits(config));
+        self.guard.replace(operations::credentials(config));
     }
 
     /// Ends the node: not ready, a time for proxies to see it, every connection closed at an even pace, the broker's
@@ -255,54 +251,6 @@ async fn wait_until(condition: impl Fn() -> bool, within: Duration) -> bool {
     tokio::time::timeout(within, poll).await.is_ok()
 }
 
-fn limits(config: &Config) -> door::Limits {
-    door::Limits {
-        connections: config.limits.connections,
-        connections_per_address: config.limits.connections_per_address,
-        handshake_rate: config.limits.handshake_rate,
-        handshakes: config.limits.handshake_concurrency,
-        trusted_proxies: config.http.trusted_proxies.clone(),
-        origins: config.http.allowed_origins.clone(),
-        events_from: config.http.events_from.clone(),
-    }
-}
-
-fn redis_config(config: &Config, settings: &RedisSettings) -> redis::Config {
-    let waiting = &config.waiting;
-    redis::Config {
-        shards: settings.shards.clone(),
-        prefix: settings.prefix.clone(),
-        partitions: config.partitions,
-        replay: config.replay,
-        waiting: redis::Bounds { count: waiting.events, bytes: waiting.bytes, age: waiting.age },
-    }
-}
-
-fn seafile_config(config: &Config) -> seafile::Config {
-    seafile::Config {
-        max_event: config.limits.event_bytes,
-        max_subscriptions: config.limits.subscriptions,
-        request: config.limits.request,
-    }
-}
-
-/// Where the ccnet database is, for who looks into it.
-pub(crate) fn groups_config(database: &config::Groups) -> groups::Config {
-    groups::Config {
-        host: database.host.clone(),
-        port: database.port,
-        user: database.user.clone(),
-        password: database.password.0.clone(),
-        database: database.ccnet_db.clone(),
-        tls: match database.tls {
-            DbTls::Off => Tls::Off,
-            DbTls::On => Tls::On,
-            DbTls::Verify => Tls::Verify,
-        },
-        ca: database.ca.clone(),
-    }
-}
-
 fn order(config: &Config, node: Node, tasks: &Tasks) -> Order {
     let directory = config
         .groups
@@ -340,28 +288,4 @@ fn upkeep(tasks: &Tasks, hub: Arc<Hub>, recorder: PrometheusHandle) {
             recorder.run_upkeep();
         }
     });
-}
-
-async fn bind(host: &str, port: u16, setting: &'static str) -> Result<TcpListener, AppError> {
-    let failed = |source| AppError::Bind { address: format!("{host}:{port}"), setting, source };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in lookup_host((host, port)).await.map_err(failed)? {
-        match listen(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restarted server must not wait for its predecessor's closed connections to time out.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-fn local(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }

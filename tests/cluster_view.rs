@@ -4,7 +4,7 @@ mod common;
 
 use common::cluster::Cluster;
 use common::http::{self, Answer};
-use common::node::{Node, Plan};
+use common::node::{Node, Plan, foghorn};
 use common::redis::Redis;
 use common::socket::End;
 use common::wire::Wire;
@@ -103,6 +103,35 @@ async fn what_differs_between_nodes_is_warned_of() {
     assert!(!view.to_string().contains("another-key"));
     one.counted("foghorn_cluster_warnings", "code=\"keys\"", 1.0).await;
     one.counted("foghorn_cluster_nodes", "", 3.0).await;
+}
+
+/// What one machine cannot have for real, another clock and another version, a made-up lease says.
+#[tokio::test]
+#[ignore = "needs Redis"]
+async fn clocks_apart_versions_mixed_and_a_node_that_hears_nothing_are_warned_of() {
+    let cluster = Cluster::start(0, 1, Plan::new).await;
+    let one = cluster.member(called("one")).start().await;
+    let view =
+        seen(&one, "itself", |view| names(view) == ["one"] && view["nodes"][0]["clock_offset_ms"].is_i64()).await;
+    let mut other = view["nodes"][0].clone();
+    let ahead = other["clock_offset_ms"].as_i64().expect("an offset") + 5_000;
+    (other["name"], other["id"]) = (json!("other"), json!("other-1"));
+    (other["clock_offset_ms"], other["version"]) = (json!(ahead), json!("0.0.9"));
+    other["shards"][0]["up"] = json!(false);
+    let lease = format!("{} {other}", (common::token::now() + 3_600) * 1_000);
+    cluster.redis[0].command(&["HSET", "{foghorn:nodes}", "other-1", &lease]).await;
+    let view = seen(&one, "three warnings", |view| codes(view).len() == 3).await;
+    assert_eq!(codes(&view), ["clocks", "versions", "deaf"], "{view}");
+    let text = view["warnings"].to_string();
+    assert!(text.contains("clock of other is 5.") && text.contains("0.0.9 (other)"), "{text}");
+    assert!(text.contains("other does not hear from Redis at 127.0.0.1:"), "{text}");
+    one.counted("foghorn_cluster_warnings", "code=\"clocks\"", 1.0).await;
+    let status = tokio::task::spawn_blocking({
+        let ops = format!("127.0.0.1:{}", one.ops());
+        move || foghorn(&["status"]).env("FOGHORN_OPS_ADDR", ops).output().expect("foghorn starts")
+    });
+    let said = String::from_utf8(status.await.expect("it ends").stdout).expect("text");
+    assert!(said.contains("other") && said.contains("clock of other"), "{said}");
 }
 
 async fn ready(node: &Node) -> u16 {

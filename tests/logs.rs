@@ -5,6 +5,7 @@ mod common;
 use common::node::Plan;
 use common::socket::{End, Handshake};
 use common::{library, token};
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 /// The JSON lines of a log that have this message.
@@ -41,6 +42,32 @@ async fn a_connection_is_told_by_address_user_and_node_and_messages_are_shown() 
     let good = token::subscription(&library, "a@x");
     for secret in [token::KEY, "bad-token", "ops-secret", &good[..40]] {
         assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+/// What an operator is warned of says whom it is about, also where there is no line for each step.
+#[tokio::test]
+async fn at_info_level_and_above_a_line_tells_whose_it_is() {
+    for (level, format) in [("info", "json"), ("info", "text"), ("warning", "json"), ("warning", "text")] {
+        let plan = Plan::new().env("FOGHORN_LOG_FORMAT", format).env("FOGHORN_NODE_NAME", "one");
+        let mut node = plan.env("NOTIFICATION_SERVER_LOG_LEVEL", level).start().await;
+        let library = library();
+        let mut client = Handshake::new(node.port()).desktop().header("X-Forwarded-For", "203.0.113.7").open().await;
+        client.subscribe(&library, "a@x").await;
+        let claims = json!({"exp": token::now() + 300, "repo_id": library, "username": "a@x"});
+        let forged = token::sign("another-key-than-the-nodes-own-one", Algorithm::HS256, &claims);
+        client.send_subscribe(&[(&library, &forged)]).await;
+        let log = node.process().logged("its signature does not fit").await;
+        assert!(!log.contains(&forged[..40]) && !log.contains("subscribed"), "{log}");
+        if format == "json" {
+            let line = lines(&log, "token for").pop().expect("a line");
+            let (span, wanted) = (&line["span"], json!(["203.0.113.7", "one", "a@x", "desktop"]));
+            assert_eq!(json!([span["client"], span["node"], span["user"], span["kind"]]), wanted, "{line}");
+        } else {
+            let line = log.lines().find(|line| line.contains("token for")).expect("a line");
+            let whose = "WARN connection{id=1 client=203.0.113.7 kind=\"desktop\" node=\"one\" user=\"a@x\"}";
+            assert!(line.contains(whose), "{line}");
+        }
     }
 }
 

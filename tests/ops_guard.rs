@@ -12,14 +12,17 @@ use common::eventually;
 use common::http;
 use common::node::Plan;
 use rcgen::{CertificateParams, KeyPair};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-const GUARDED: &[&str] = &["/nodes", "/console", "/console/console.js", "/api/v1/overview", "/api/v1/openapi.json"];
+const GUARDED: &[&str] = &["/nodes", "/api/v1/nodes", "/api/v1/overview", "/api/v1/tail", "/api/v1/openapi.json"];
 const OPEN: &[&str] = &["/livez", "/readyz", "/metrics"];
+/// Open where it can ask for the password itself.
+const PAGE: &[&str] = &["/console", "/console/console.js"];
 
 fn basic(password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("anyone:{password}")))
@@ -32,17 +35,18 @@ async fn what_shows_or_does_something_needs_the_password_and_probes_do_not() {
     let get = async |path: &str, authorization: &str| {
         http::request(node.ops(), "GET", path, &[("Authorization", authorization)], None).await
     };
-    for path in OPEN {
+    for path in OPEN.iter().chain(PAGE) {
         http::get(node.ops(), path).await.expect(200);
     }
     for path in GUARDED {
-        let refused = http::get(node.ops(), path).await.expect(401);
-        assert!(refused.headers["www-authenticate"].starts_with("Basic "));
-        assert_eq!(refused.json()["error"], "no_credentials");
+        let refused = http::get(node.ops(), path).await.expect(401).json();
+        assert_eq!((&refused["error"], &refused["accepts"]), (&json!("no_credentials"), &json!(["password", "token"])));
         get(path, &basic("wrong")).await.expect(401);
         get(path, "Bearer pass:word").await.expect(401);
-        get(path, &basic("pass:word")).await.expect(200);
-        get(path, "Bearer a-token").await.expect(200);
+        if *path != "/api/v1/tail" {
+            get(path, &basic("pass:word")).await.expect(200);
+            get(path, "Bearer a-token").await.expect(200);
+        }
     }
     for path in ["/api/v1/events", "/api/v1/disconnect", "/api/v1/token"] {
         http::request(node.ops(), "POST", path, &[], Some(b"{}")).await.expect(401);
@@ -58,11 +62,54 @@ async fn what_shows_or_does_something_needs_the_password_and_probes_do_not() {
     assert!(!node.log().contains("pass:word") && !node.log().contains("a-token"));
 }
 
+/// A browser that is asked for Basic opens its own dialog: only where that can be answered.
+#[tokio::test]
+async fn only_what_is_accepted_is_asked_for() {
+    for (name, challenge, kind) in
+        [("FOGHORN_OPS_PASSWORD", "Basic ", "password"), ("FOGHORN_OPS_TOKEN", "Bearer ", "token")]
+    {
+        let node = Plan::new().env(name, "secret").start().await;
+        let refused = http::get(node.ops(), "/nodes").await.expect(401);
+        assert!(refused.headers["www-authenticate"].starts_with(challenge), "{refused:?}");
+        assert_eq!(refused.json()["accepts"], json!([kind]));
+    }
+}
+
+#[tokio::test]
+async fn passwords_may_lie_in_files_that_a_hangup_reads_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [password, token] = ["password", "token"].map(|name| folder.path().join(name));
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("writing");
+    write(&password, "first\n");
+    write(&token, "token-1\r\n");
+    let plan = Plan::new().env("FOGHORN_OPS_PASSWORD_FILE", &password.display().to_string());
+    let mut node = plan.env("FOGHORN_OPS_TOKEN_FILE", &token.display().to_string()).start().await;
+    let ops = node.ops();
+    let get = async |authorization: &str| {
+        http::request(ops, "GET", "/nodes", &[("Authorization", authorization)], None).await.status
+    };
+    assert_eq!((get(&basic("first")).await, get("Bearer token-1").await), (200, 200));
+
+    write(&password, "second");
+    write(&token, "token-2");
+    node.process().signal("HUP");
+    eventually("the new password", || async { (get(&basic("second")).await == 200).then_some(()) }).await;
+    assert_eq!([get(&basic("first")).await, get("Bearer token-1").await, get("Bearer token-2").await], [401, 401, 200]);
+    let log = node.process().logged("configuration read again").await;
+    assert!(log.contains("FOGHORN_OPS_PASSWORD_FILE, FOGHORN_OPS_TOKEN_FILE") && !log.contains("second"), "{log}");
+
+    // An emptied file does not open the address to everybody: nothing changes.
+    write(&password, "\n");
+    node.process().signal("HUP");
+    node.process().logged("not read again").await;
+    assert_eq!((get(&basic("second")).await, get(&basic("")).await), (200, 401));
+}
+
 #[tokio::test]
 async fn without_a_password_only_this_machine_is_served() {
     let plan = Plan::new();
     let here = plan.start().await;
-    for path in GUARDED {
+    for path in GUARDED.iter().chain(PAGE).filter(|path| **path != "/api/v1/tail") {
         http::get(here.ops(), path).await.expect(200);
         let other = [("Host", "rebound.example:80")];
         http::request(here.ops(), "GET", path, &other, None).await.expect(403);
@@ -70,7 +117,7 @@ async fn without_a_password_only_this_machine_is_served() {
     let port = common::ports::free_port();
     let plan = Plan::on(common::ports::free_port(), port).env("FOGHORN_OPS_ADDR", &format!("0.0.0.0:{port}"));
     let everywhere = plan.start().await;
-    for path in GUARDED {
+    for path in GUARDED.iter().chain(PAGE) {
         let refused = http::get(everywhere.ops(), path).await.expect(403);
         assert!(refused.body.contains("FOGHORN_OPS_PASSWORD"), "{}", refused.body);
     }
@@ -82,7 +129,7 @@ async fn without_a_password_only_this_machine_is_served() {
 #[tokio::test]
 async fn every_answer_carries_the_headers_that_browsers_heed() {
     let node = Plan::new().start().await;
-    for path in OPEN.iter().chain(GUARDED).chain(&["/nothing-here"]) {
+    for path in OPEN.iter().chain(PAGE).chain(&["/nodes", "/nothing-here"]) {
         let answer = http::get(node.ops(), path).await;
         for (name, value) in [
             ("x-content-type-options", "nosniff"),

@@ -10,7 +10,7 @@ use crate::dialect::seafile::Seafile;
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::hub::Hub;
-use crate::ops::guard::Guard;
+use crate::ops::guard::{Credentials, Guard};
 use crate::ops::{self, Identity, Poster};
 use crate::otlp::{self, Traces};
 
@@ -33,14 +33,15 @@ pub(super) fn name(config: &Config, client: SocketAddr) -> String {
     config.node_name.clone().unwrap_or_else(|| format!("{}:{}", host_name(), client.port()))
 }
 
-/// Who may use the ops address.
-pub(super) fn guard(config: &Config, ops: SocketAddr) -> Guard {
+/// What opens the ops address.
+pub(super) fn credentials(config: &Config) -> Credentials {
     let text = |secret: &Option<crate::config::Secret>| secret.as_ref().map(|secret| secret.0.clone());
-    Guard {
-        password: text(&config.ops.password),
-        token: text(&config.ops.token),
-        loopback: ops.ip().to_canonical().is_loopback(),
-    }
+    Credentials { password: text(&config.ops.password), token: text(&config.ops.token) }
+}
+
+/// Who may use the ops address.
+pub(super) fn guard(config: &Config, ops: SocketAddr) -> Arc<Guard> {
+    Arc::new(Guard::new(credentials(config), ops.ip().to_canonical().is_loopback()))
 }
 
 /// How an operator's event gets in.

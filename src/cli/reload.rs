@@ -4,7 +4,7 @@
 
 use crate::app::Running;
 use crate::config::settings::LIVE;
-use crate::config::{Config, Entry, Sources, load};
+use crate::config::{Entry, Sources, load};
 use crate::logging::Logging;
 
 /// What was read so far.
@@ -14,17 +14,16 @@ pub struct Reload<'a> {
     started: Vec<Entry>,
     /// As it was read last.
     last: Vec<Entry>,
-    keys: Option<crate::config::Keys>,
 }
 
 impl<'a> Reload<'a> {
     /// `entries` is what the node starts with.
     pub fn new(sources: &'a Sources, entries: Vec<Entry>) -> Self {
-        Self { sources, started: entries.clone(), last: entries, keys: None }
+        Self { sources, started: entries.clone(), last: entries }
     }
 
-    /// Reads all of it again. `before` is what the node was started with.
-    pub fn again(&mut self, before: &Config, running: &Running, logging: &Logging) {
+    /// Reads all of it again.
+    pub fn again(&mut self, running: &Running, logging: &Logging) {
         let report = load(self.sources);
         let entries = report.entries.clone();
         let config = match report.into_config() {
@@ -35,18 +34,17 @@ impl<'a> Reload<'a> {
         logging.set_level(config.log.level);
         let mut changed: Vec<&str> = differing(&self.last, &entries);
         changed.retain(|name| LIVE.contains(name));
-        // A key's file keeps its name when the key in it changes.
-        if *self.keys.as_ref().unwrap_or(&before.keys) != config.keys {
-            changed.push("the keys");
-        }
         let stale: Vec<&str> =
             differing(&self.started, &entries).into_iter().filter(|name| !LIVE.contains(name)).collect();
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-        tracing::info!(changed, "configuration read again: keys, log level, and who may come in, are in force");
+        tracing::info!(
+            changed,
+            "configuration read again: keys, passwords, log level, and who may come in, are in force"
+        );
         if !stale.is_empty() {
             tracing::warn!(changed = stale.join(", "), "this needs a restart to take effect");
         }
-        (self.last, self.keys) = (entries, Some(config.keys));
+        self.last = entries;
     }
 }
 

@@ -23,7 +23,7 @@ Examples:
   JWT_PRIVATE_KEY=… foghorn serve
   foghorn serve -c /opt/seafile/conf -l /opt/seafile/logs/notification-server.log
 
-Signals: TERM and INT drain and end, a second one ends at once; HUP reads the keys' files, FOGHORN_ENV_FILE and
+Signals: TERM and INT drain and end, a second one ends at once; HUP reads the files of keys and passwords, FOGHORN_ENV_FILE and
 seafile.conf again, puts into force what can change and says what needs a restart; USR1 reopens the log file.";
 
 /// Run a node (this is what happens without a subcommand)
@@ -68,7 +68,7 @@ async fn serve(config: Config, logging: &Logging, mut reload: Reload<'_>) -> Res
     let recorder = ops::install_recorder()?;
     let running = app::start(&config, None, recorder).await?;
     tokio::select! {
-        () = signals.ended_or(|| reload.again(&config, &running, logging)) => {}
+        () = signals.ended_or(|| reload.again(&running, logging)) => {}
         fatal = running.fatal() => {
             running.stop().await;
             return Err(fatal.into());

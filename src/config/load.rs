@@ -89,10 +89,11 @@ pub fn load(sources: &Sources) -> Report {
 }
 
 fn ops(r: &mut Reader) -> Ops {
-    let password = r.optional(&s::OPS_PASSWORD).map(Secret);
-    let token = r.optional(&s::OPS_TOKEN).map(Secret);
-    if token.as_ref().is_some_and(|token| token.0.contains(char::is_whitespace)) {
-        r.fault(s::OPS_TOKEN.row.name, "has a blank in it, which no header can carry");
+    let password = filled(r, &s::OPS_PASSWORD, &s::OPS_PASSWORD_FILE);
+    let token = filled(r, &s::OPS_TOKEN, &s::OPS_TOKEN_FILE);
+    if token.as_ref().is_some_and(|token| !token.0.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let row = if r.is_set(&s::OPS_TOKEN.row) { &s::OPS_TOKEN.row } else { &s::OPS_TOKEN_FILE.row };
+        r.fault(row.name, "has a blank or a letter beyond ASCII in it, which no header can carry");
     }
     let (cert, key) = (r.optional(&s::OPS_TLS_CERT), r.optional(&s::OPS_TLS_KEY));
     for (one, other) in [(&s::OPS_TLS_CERT.row, &s::OPS_TLS_KEY.row), (&s::OPS_TLS_KEY.row, &s::OPS_TLS_CERT.row)] {
@@ -135,6 +136,15 @@ fn one_of(r: &mut Reader, plain: &'static Setting<String>, file: &'static Settin
         r.fault(file.row.name, format!("and {} are both set: give one of them", plain.row.name));
     }
     contents.or(given)
+}
+
+/// Likewise, but a file with nothing in it is wrong: it would leave open what somebody meant to guard.
+fn filled(r: &mut Reader, plain: &'static Setting<String>, file: &'static Setting<PathBuf>) -> Option<Secret> {
+    let secret = one_of(r, plain, file);
+    if secret.as_ref().is_some_and(String::is_empty) {
+        r.fault(file.row.name, "is a file with nothing in it");
+    }
+    secret.map(Secret)
 }
 
 fn log(r: &mut Reader, config_dir: Option<PathBuf>, log_file: Option<String>) -> Log {

@@ -177,6 +177,10 @@ impl<'a> Reader<'a> {
         let path = self.optional(setting)?;
         match std::fs::read_to_string(Path::new(&path)) {
             Ok(text) => {
+                // The file keeps its name when what is in it changes.
+                if let Some(entry) = self.entries.last_mut() {
+                    entry.mark = mark(&text);
+                }
                 Some(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_owned())
             }
             Err(error) => {

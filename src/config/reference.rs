@@ -7,7 +7,7 @@ use super::settings::{LIVE, Mask, Row, TABLE};
 const HEAD: &str = "\
 # Configuration
 
-<!-- Made by `foghorn check-config --reference`; change src/config/settings.rs instead. -->
+<!-- Made by `foghorn check-config --reference`; change src/config/settings/table.rs instead. -->
 
 A setting comes from the command line, else from the environment, else from the file that `FOGHORN_ENV_FILE` names, else
 from the `[notification]` section of the `seafile.conf` in the `-c` folder (Seafile 10 to 12), else from its default. An

@@ -149,3 +149,23 @@ fn a_settings_file_stands_in_for_the_environment() {
     let config = report.into_config().unwrap();
     assert_eq!((config.partitions, config.replay.as_secs(), config.notices.len()), (16, 10, 1));
 }
+
+#[test]
+fn an_empty_file_is_no_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name).display().to_string()
+    };
+    let (empty, good, odd) = (file("empty", "\n"), file("good", "secret\n"), file("odd", "se cret"));
+    let load = |pairs: &[(&str, &str)]| load_env(&[&[("JWT_PRIVATE_KEY", "k")], pairs].concat());
+    let ops =
+        load(&[("FOGHORN_OPS_PASSWORD_FILE", &good), ("FOGHORN_OPS_TOKEN_FILE", &good)]).into_config().unwrap().ops;
+    assert_eq!((ops.password, ops.token), (Some(Secret("secret".into())), Some(Secret("secret".into()))));
+    for (name, path) in
+        [("FOGHORN_OPS_PASSWORD_FILE", &empty), ("FOGHORN_OPS_TOKEN_FILE", &empty), ("FOGHORN_OPS_TOKEN_FILE", &odd)]
+    {
+        assert_eq!(names(&load(&[(name, path)])), [name]);
+    }
+    assert_eq!(names(&load(&[("FOGHORN_OPS_TOKEN", "tökén")])), ["FOGHORN_OPS_TOKEN"]);
+}

@@ -16,7 +16,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tracing::Instrument;
+use tracing::{Instrument, Level, Span};
 
 use super::door::{Door, Entered};
 use super::outbox::Bounds;
@@ -68,6 +68,13 @@ pub struct Who {
     pub client: Client,
 }
 
+impl Who {
+    /// What every line about this connection carries. `user` may be recorded later.
+    pub fn span(&self, node: &str, user: Option<&str>) -> Span {
+        tracing::info_span!("connection", id = self.id, client = %self.address, kind = self.client.label(), node, user)
+    }
+}
+
 /// Answers a handshake; where it is a good one, the connection is served from now on by what `session` makes.
 pub fn upgrade<S, F>(shared: &Arc<Shared>, dialect: Dialect, mut request: Parts, session: F) -> Response<String>
 where
@@ -107,13 +114,13 @@ where
     let id = shared.ids.fetch_add(1, Ordering::Relaxed) + 1;
     let who = Who { id, address, client: handshake::client(&request.headers, dialect.subprotocol) };
     let visit = Visit { dialect, who, entered };
-    let (kind, node, user) = (who.client.label(), shared.name.as_str(), tracing::field::Empty);
-    let span = tracing::debug_span!("connection", id, client = %address, kind, node, user);
     let serve = run(Arc::clone(shared), upgrade, visit, session(who));
-    if span.is_disabled() {
-        shared.tasks.spawn_connection(serve);
+    // One for the whole connection costs every idle client its memory: only where each step has a line. At other levels
+    // the connection has one while it is at work.
+    if tracing::enabled!(Level::DEBUG) {
+        shared.tasks.spawn_connection(serve.instrument(who.span(&shared.name, None)));
     } else {
-        shared.tasks.spawn_connection(serve.instrument(span));
+        shared.tasks.spawn_connection(serve);
     }
     switching(&accept)
 }

@@ -22,6 +22,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::Error;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
+use tracing::Span;
 
 use super::outbox::{Outbox, text_frame};
 use super::sweep::{Peer, Registered};
@@ -80,6 +81,9 @@ pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, ear
     let outbox = Outbox::new(who.id, who.client, shared.outbox, writer);
     let peer = Peer::new(Arc::clone(&outbox), who.address);
     let mut connection = Connection {
+        shared,
+        who,
+        user: None,
         socket: Socket { reader, context: WebSocketContext::new(Role::Server, Some(config(shared.max_message))) },
         member: shared.node.join(Arc::clone(&outbox)),
         registered: shared.register.join(Arc::clone(&peer)),
@@ -107,7 +111,11 @@ struct Socket {
     context: WebSocketContext,
 }
 
-struct Connection<S> {
+struct Connection<'a, S> {
+    shared: &'a Shared,
+    who: Who,
+    /// Whose first subscription it had.
+    user: Option<Arc<str>>,
     socket: Socket,
     member: Member,
     registered: Registered,
@@ -121,7 +129,7 @@ struct Connection<S> {
     deaf: bool,
 }
 
-impl<S: Session> Connection<S> {
+impl<S: Session> Connection<'_, S> {
     fn take_early(&mut self, early: &Bytes) -> Option<End> {
         if early.is_empty() { None } else { self.feed(early) }
     }
@@ -129,9 +137,7 @@ impl<S: Session> Connection<S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.outbox.register(cx.waker());
         if self.peer.take_tick() {
-            let mut actions = Vec::new();
-            self.session.on_tick(now_ms(), &mut actions);
-            self.perform(actions);
+            self.work(Session::on_tick);
         }
         if self.peer.take_asked() {
             let inquiries = self.registered.register().inquiries();
@@ -245,8 +251,15 @@ impl<S: Session> Connection<S> {
         if self.closing.is_some() || self.outbox.is_closing() {
             return;
         }
+        self.work(|session, now, actions| session.on_message(now, data, actions));
+    }
+
+    /// Lets the session decide, and does what it wants; lines that are logged meanwhile say whom they are about.
+    fn work(&mut self, decide: impl FnOnce(&mut S, u64, &mut Vec<Action>)) {
+        let named = Span::current().is_disabled().then(|| self.who.span(&self.shared.name, self.user.as_deref()));
+        let _entered = named.as_ref().map(Span::enter);
         let mut actions = Vec::new();
-        self.session.on_message(now_ms(), data, &mut actions);
+        decide(&mut self.session, now_ms(), &mut actions);
         self.perform(actions);
     }
 
@@ -255,7 +268,8 @@ impl<S: Session> Connection<S> {
             match action {
                 Action::Subscribe { channel, user } => {
                     if self.peer.is_subscribed() {
-                        tracing::Span::current().record("user", &*user);
+                        Span::current().record("user", &*user);
+                        self.user = Some(Arc::clone(&user));
                     }
                     tracing::debug!(%channel, user = &*user, "subscribed");
                     self.member.subscribe(channel, user);

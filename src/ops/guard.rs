@@ -1,7 +1,8 @@
 //! Who may see the console and use the API; and the headers that every answer of the ops address carries.
 //!
 //! Invariants: credentials are compared in constant time and never logged; without any, only a loopback address serves,
-//! and then only to pages of its own (no other site, and no other name for 127.0.0.1, can use a browser for it).
+//! and then only to pages of its own (no other site, and no other name for 127.0.0.1, can use a browser for it). The
+//! console's page holds nothing but the form that asks for credentials; all it shows comes through the API.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,23 +18,57 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::RwLock;
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::metrics;
 
-/// Nothing may be loaded but from here, and nobody may put these pages into a frame.
+/// Scripts, styles and requests of this page's own origin; nobody may put it into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What is asked for.
-#[derive(Clone)]
-pub struct Guard {
+/// What opens the guarded part.
+#[derive(Clone, Default)]
+pub struct Credentials {
     /// Password of any user, by HTTP Basic.
     pub password: Option<String>,
     /// Bearer token.
     pub token: Option<String>,
+}
+
+impl Credentials {
+    fn any(&self) -> bool {
+        self.password.is_some() || self.token.is_some()
+    }
+
+    /// Each kind that is accepted, with the challenge that asks for it.
+    fn accepted(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let password = self.password.as_ref().map(|_| ("password", "Basic realm=\"Foghorn\", charset=\"UTF-8\""));
+        let token = self.token.as_ref().map(|_| ("token", "Bearer realm=\"Foghorn\""));
+        password.into_iter().chain(token)
+    }
+
+    fn include(&self, authorization: &str) -> Result<bool, Turned> {
+        let (scheme, value) = authorization.split_once(' ').ok_or(Turned::NoCredentials)?;
+        let (wanted, given) = if scheme.eq_ignore_ascii_case("bearer") {
+            (&self.token, value.trim().as_bytes().to_vec())
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let pair = STANDARD.decode(value.trim()).unwrap_or_default();
+            let colon = pair.iter().position(|&byte| byte == b':').ok_or(Turned::WrongCredentials)?;
+            (&self.password, pair[colon + 1..].to_vec())
+        } else {
+            return Err(Turned::NoCredentials);
+        };
+        Ok(wanted.as_ref().is_some_and(|wanted| bool::from(wanted.as_bytes().ct_eq(&given))))
+    }
+}
+
+/// What is asked for.
+pub struct Guard {
+    credentials: RwLock<Credentials>,
     /// Whether the ops address can be reached from this machine only.
-    pub loopback: bool,
+    loopback: bool,
 }
 
 /// Why a request is turned away.
@@ -83,8 +118,19 @@ impl Turned {
 }
 
 impl Guard {
+    /// `loopback`: whether the ops address can be reached from this machine only.
+    pub fn new(credentials: Credentials, loopback: bool) -> Self {
+        Self { credentials: RwLock::new(credentials), loopback }
+    }
+
+    /// From now on these are asked for.
+    pub fn replace(&self, credentials: Credentials) {
+        *self.credentials.write() = credentials;
+    }
+
     fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
-        if self.password.is_none() && self.token.is_none() {
+        let credentials = self.credentials.read();
+        if !credentials.any() {
             if !self.loopback {
                 return Err(Turned::Unprotected);
             }
@@ -93,7 +139,7 @@ impl Guard {
             if hosts.peek().is_none() || !hosts.all(local) {
                 return Err(Turned::ForeignHost);
             }
-        } else if !self.knows(text(headers, &AUTHORIZATION))? {
+        } else if !credentials.include(text(headers, &AUTHORIZATION))? {
             return Err(Turned::WrongCredentials);
         }
         let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()).unwrap_or("none");
@@ -107,20 +153,6 @@ impl Guard {
             }
         }
         Ok(())
-    }
-
-    fn knows(&self, authorization: &str) -> Result<bool, Turned> {
-        let (scheme, value) = authorization.split_once(' ').ok_or(Turned::NoCredentials)?;
-        let (wanted, given) = if scheme.eq_ignore_ascii_case("bearer") {
-            (&self.token, value.trim().as_bytes().to_vec())
-        } else if scheme.eq_ignore_ascii_case("basic") {
-            let pair = STANDARD.decode(value.trim()).unwrap_or_default();
-            let colon = pair.iter().position(|&byte| byte == b':').ok_or(Turned::WrongCredentials)?;
-            (&self.password, pair[colon + 1..].to_vec())
-        } else {
-            return Err(Turned::NoCredentials);
-        };
-        Ok(wanted.as_ref().is_some_and(|wanted| bool::from(wanted.as_bytes().ct_eq(&given))))
     }
 }
 
@@ -139,24 +171,34 @@ fn is_local_name(host: &str) -> bool {
 
 /// Lets a request through, or answers it.
 pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    // A page's script says itself that it was refused; asked by the browser, it would wait for a person.
-    let script = text(request.headers(), &HeaderName::from_static("sec-fetch-dest")) == "empty";
     match guard.judge(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(turned) => {
             counter!(metrics::OPS_REFUSED, "reason" => turned.label()).increment(1);
-            let body = serde_json::json!({"error": turned.label(), "text": turned.advice()}).to_string() + "\n";
+            let mut body = json!({"error": turned.label(), "text": turned.advice()});
+            let mut challenges = Vec::new();
+            if turned.status() == StatusCode::UNAUTHORIZED {
+                let (kinds, asked): (Vec<_>, Vec<_>) = guard.credentials.read().accepted().unzip();
+                (body["accepts"], challenges) = (json!(kinds), asked);
+            }
+            let body = format!("{body}\n");
             let mut answer = (turned.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
-            if turned.status() == StatusCode::UNAUTHORIZED && !script {
-                let ask = HeaderValue::from_static("Basic realm=\"Foghorn\", charset=\"UTF-8\"");
-                answer.headers_mut().insert(WWW_AUTHENTICATE, ask);
+            for challenge in challenges {
+                answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
             answer
         }
     }
 }
 
-/// Adds what browsers need to know, where the answer does not say it already.
+/// Lets the console's page through where it can ask for credentials itself.
+pub async fn check_page(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let asks = guard.credentials.read().any();
+    if asks { next.run(request).await } else { check(State(guard), request, next).await }
+}
+
+/// Adds what browsers need to know, where the answer does not say it already. Nothing is kept: a new version's page must
+/// not meet an old version's script.
 pub async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [
@@ -188,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_password_of_any_user_and_the_token_open() {
-        let guard = Guard { password: Some("p:w".into()), token: Some("t".into()), loopback: false };
+        let both = Credentials { password: Some("p:w".into()), token: Some("t".into()) };
+        let guard = Guard::new(both.clone(), false);
         let get = |value: &str| judge(&guard, Method::GET, &[("authorization", value)]);
         assert_eq!(get(&basic("anyone:p:w")), Ok(()));
         assert_eq!(get(&basic(":p:w")), Ok(()));
@@ -199,26 +242,27 @@ mod tests {
         for none in ["", "Digest x", "Basic"] {
             assert_eq!(get(none), Err(Turned::NoCredentials), "{none}");
         }
-        let only_token = Guard { password: None, ..guard.clone() };
-        assert_eq!(judge(&only_token, Method::GET, &[("authorization", &basic("a:"))]), Err(Turned::WrongCredentials));
+        guard.replace(Credentials { password: None, ..both });
+        assert_eq!(get(&basic("anyone:p:w")), Err(Turned::WrongCredentials));
+        assert_eq!((get(&basic("a:")), get("Bearer t")), (Err(Turned::WrongCredentials), Ok(())));
     }
 
     #[test]
     fn without_a_password_only_this_machine_under_its_own_name() {
-        let guard = Guard { password: None, token: None, loopback: true };
+        let guard = Guard::new(Credentials::default(), true);
         for host in ["127.0.0.1:8084", "localhost", "LOCALHOST:1", "[::1]:8084", "127.1.2.3"] {
             assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["evil.example:8084", "", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
             assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Err(Turned::ForeignHost), "{host}");
         }
-        let elsewhere = Guard { loopback: false, ..guard };
+        let elsewhere = Guard::new(Credentials::default(), false);
         assert_eq!(judge(&elsewhere, Method::GET, &[("host", "localhost")]), Err(Turned::Unprotected));
     }
 
     #[test]
     fn other_sites_cannot_post() {
-        let guard = Guard { password: None, token: None, loopback: true };
+        let guard = Guard::new(Credentials::default(), true);
         let post = |site, kind| {
             let headers = [("host", "localhost"), ("sec-fetch-site", site), ("content-type", kind)];
             judge(&guard, Method::POST, &headers)

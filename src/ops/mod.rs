@@ -178,9 +178,10 @@ pub fn install_recorder() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// The routes of the ops address: those that probes and Prometheus use are open, all others guarded.
-pub fn router(ops: Arc<Ops>, guard: Guard) -> Router {
-    let check = middleware::from_fn_with_state(Arc::new(guard), guard::check);
-    let guarded = api::router().merge(console::router()).route_layer(check);
+pub fn router(ops: Arc<Ops>, guard: Arc<Guard>) -> Router {
+    let page = middleware::from_fn_with_state(Arc::clone(&guard), guard::check_page);
+    let check = middleware::from_fn_with_state(guard, guard::check);
+    let guarded = api::router().route_layer(check).merge(console::router().route_layer(page));
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))

@@ -5,6 +5,7 @@
 
 mod blackhole;
 mod cluster;
+mod layouts;
 mod node;
 #[path = "../common/ports.rs"]
 mod ports;

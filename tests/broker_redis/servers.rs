@@ -33,11 +33,7 @@ impl Redis {
     }
 
     fn wait_until_it_answers(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < deadline, "redis-server does not come up");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("redis-server answers", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
     /// `kill -<signal>`
@@ -70,6 +66,15 @@ impl Redis {
     pub fn done(&self, args: &[&str]) {
         let answer = self.cli(args);
         assert!(matches!(answer.trim(), "OK" | "NOKEY"), "{args:?}: {answer}");
+    }
+}
+
+/// Waits, without a runtime.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "still waiting until {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -59,13 +59,19 @@ impl Browser {
         let socket = Handshake::new(port).path(&path).header("Host", &host).open().await;
         let (session, complaints) = (String::new(), Vec::new());
         let mut browser = Self { socket, session, last_id: 0, complaints, process, _folder: folder };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"})).await["targetId"].clone();
-        let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true})).await;
-        browser.session = attached["sessionId"].as_str().expect("a session has an id").to_owned();
-        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            browser.call(domain, json!({})).await;
-        }
+        browser.tab().await;
         browser
+    }
+
+    /// Goes on in a new, empty tab, beside those there are.
+    pub async fn tab(&mut self) {
+        self.session.clear();
+        let target = self.call("Target.createTarget", json!({"url": "about:blank"})).await["targetId"].clone();
+        let attached = self.call("Target.attachToTarget", json!({"targetId": target, "flatten": true})).await;
+        self.session = attached["sessionId"].as_str().expect("a session has an id").to_owned();
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            self.call(domain, json!({})).await;
+        }
     }
 
     /// Sends a DevTools command; gives its result.
@@ -112,6 +118,12 @@ impl Browser {
         let answer = self.call("Page.navigate", json!({"url": url})).await;
         assert!(answer.get("errorText").is_none(), "{url}: {answer}");
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'").await;
+    }
+
+    /// Loads the page again and waits until it is there.
+    pub async fn reload(&mut self) {
+        self.evaluate("window.former = true; location.reload()").await;
+        self.until("!window.former && document.readyState === 'complete'").await;
     }
 
     /// The value of a JavaScript expression; promises are awaited.

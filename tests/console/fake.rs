@@ -16,8 +16,10 @@ use axum::{Json, Router};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
 
-/// `Authorization` for the password.
-pub const PASSWORD: &str = "Basic YWRtaW46c2VjcmV0";
+/// The password.
+pub const PASSWORD: &str = "secret";
+/// What the page makes of it: `Authorization` by HTTP Basic.
+pub const AUTHORIZATION: &str = "Basic Zm9naG9ybjpzZWNyZXQ=";
 
 /// The cluster.
 #[derive(Default)]
@@ -36,8 +38,8 @@ impl Fake {
             .route("/api/v1/events", post(take))
             .route("/api/v1/disconnect", post(take))
             .route("/api/v1/token", post(take))
-            .merge(foghorn::ops::console::router())
             .layer(from_fn_with_state(Arc::clone(&fake), guard))
+            .merge(foghorn::ops::console::router())
             .with_state(Arc::clone(&fake));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -47,10 +49,10 @@ impl Fake {
 }
 
 async fn guard(State(_): State<Arc<Fake>>, request: Request, next: Next) -> Response {
-    if request.headers().get(header::AUTHORIZATION).is_some_and(|given| given == PASSWORD) {
+    if request.headers().get(header::AUTHORIZATION).is_some_and(|given| given == AUTHORIZATION) {
         return next.run(request).await;
     }
-    (StatusCode::UNAUTHORIZED, Json(json!({"error": "no_credentials"}))).into_response()
+    (StatusCode::UNAUTHORIZED, Json(json!({"error": "no_credentials", "accepts": ["password"]}))).into_response()
 }
 
 fn node(n: u64, turn: u64) -> Value {

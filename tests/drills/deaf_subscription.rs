@@ -47,19 +47,17 @@ async fn deaf_on_one_connection() {
     ledger.close().await.perfect();
 }
 
-/// Nothing comes from Redis any more on either connection, and nobody hangs up.
-#[tokio::test]
-#[ignore = "needs redis-server"]
-async fn half_open() {
+/// A node's wire to its Redis is cut: it finds out, and has everything once the wire is mended.
+async fn cut_and_mended(drill: &str, cut: impl FnOnce(&Wire)) {
     let (cluster, wire) = through_a_wire().await;
-    let mut ledger = Ledger::open("half-open: nothing comes from Redis");
+    let mut ledger = Ledger::open(drill);
     let library = seats(&mut ledger, &cluster.nodes).await;
     let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
     let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
     ledger.accepts(50).await;
-    wire.flow(Flow::Pass, Flow::Swallow);
+    cut(&wire);
     let found = redis_up(&cluster.nodes[1], 0.0).await;
-    println!("ledger | half-open: nothing comes from Redis | found after {found:.1} s");
+    println!("ledger | {drill} | found after {found:.1} s");
     ledger.accepts(50).await;
     heal(&wire);
     redis_up(&cluster.nodes[1], 1.0).await;
@@ -69,26 +67,18 @@ async fn half_open() {
     ledger.close().await.perfect();
 }
 
+/// Nothing comes from Redis any more on either connection, and nobody hangs up.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn half_open() {
+    cut_and_mended("half-open: nothing comes from Redis", |wire| wire.flow(Flow::Pass, Flow::Swallow)).await;
+}
+
 /// A network that drops everything in both directions.
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn blackhole() {
-    let (cluster, wire) = through_a_wire().await;
-    let mut ledger = Ledger::open("blackhole between a node and Redis");
-    let library = seats(&mut ledger, &cluster.nodes).await;
-    let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
-    let load = ledger.load(&[(a, &library), (b, &library)], BRISK * 4);
-    ledger.accepts(50).await;
-    wire.blackhole();
-    let found = redis_up(&cluster.nodes[1], 0.0).await;
-    println!("ledger | blackhole between a node and Redis | found after {found:.1} s");
-    ledger.accepts(50).await;
-    heal(&wire);
-    redis_up(&cluster.nodes[1], 1.0).await;
-    ledger.accepts(50).await;
-    load.stop().await;
-    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
-    ledger.close().await.perfect();
+    cut_and_mended("blackhole between a node and Redis", Wire::blackhole).await;
 }
 
 /// What this node says does not arrive, while it hears all the others say.

@@ -55,7 +55,12 @@ async fn old_and_new_tokens_are_good_while_the_key_changes() {
     write(&previous, token::KEY);
     write(&current, NEW);
     let log = reload(&mut node, 1).await;
-    assert!(log.contains("the keys") && !log.contains(NEW) && !log.contains("restart"), "{log}");
+    assert!(
+        log.contains("changed=\"JWT_PRIVATE_KEY_FILE, JWT_PRIVATE_KEY_PREVIOUS_FILE\"")
+            && !log.contains(NEW)
+            && !log.contains("restart"),
+        "{log}"
+    );
     assert_eq!((posts(&node, token::KEY).await, posts(&node, NEW).await), (200, 200));
     // New clients, some with tokens of the old key, one with the new.
     ledger.seat(node.port(), &library, Kind::Desktop).await;

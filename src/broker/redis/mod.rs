@@ -21,6 +21,7 @@ mod receiver;
 mod script;
 mod shard;
 mod subscription;
+mod urls;
 mod waiting;
 
 use std::sync::Arc;
@@ -30,13 +31,14 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use awake::Awake;
-pub use config::{Bounds, Config, Layout, Server, UrlFault, parse_urls};
+pub use config::{Bounds, Config, Layout, Server};
 pub use examine::{ExamineError, Examined, examine};
 use line::Line;
 use members::Members;
 use outgoing::Outgoing;
 use receiver::Receiver;
 use shard::Shard;
+pub use urls::{UrlFault, parse_urls};
 use waiting::Waiting;
 
 use super::cluster::{Peer, Seen};

@@ -23,7 +23,7 @@ pub(super) struct Closing {
     pub(super) deadline: Pin<Box<Sleep>>,
 }
 
-impl<S: Session> Connection<S> {
+impl<S: Session> Connection<'_, S> {
     /// The peer sent a close frame; the parser has answered it or will, at its next read.
     pub(super) fn peer_closes(&mut self, frame: Option<CloseFrame>) {
         RECEIVED.close.increment(1);

@@ -1,7 +1,8 @@
 // The cluster at a glance: totals, live charts, nodes and warnings, asked for every two seconds while the page is seen.
 
+import { ApiError, api } from '/console/api.js';
 import { Chart } from '/console/chart.js';
-import { $, ApiError, api, count, el, latency, moment, rate, short, span, table } from '/console/common.js';
+import { $, count, el, latency, moment, rate, short, span, table } from '/console/common.js';
 
 const EVERY = 2_000;
 
@@ -21,7 +22,7 @@ const charts = {
   shards: new Chart({ title: 'Redis round trip', format: latency, axis: latency, least: 0.001, lines: [] }),
 };
 
-/** Starts asking. `told` hears how it goes: an overview, or an error. */
+/** Starts asking. `told` hears how it goes: an overview, or an error. Gives what asks at once. */
 export function start(told) {
   $('charts').append(charts.connections.figure, charts.rates.figure, charts.latency.figure, charts.shards.figure);
   let timer = null;
@@ -35,11 +36,14 @@ export function start(told) {
       if (!(error instanceof ApiError)) console.error(error);
       gap();
       told(null, error);
+      // It would be refused again and again: whoever signs in makes it go on.
+      if (error.status === 401) return;
     }
     if (!document.hidden) timer = setTimeout(ask, EVERY);
   };
   document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : ask()));
   ask();
+  return ask;
 }
 
 function show(overview) {

@@ -1,4 +1,4 @@
-// What all parts of the page share: elements, the API, numbers and times.
+// What all parts of the page share: elements, numbers and times.
 // Texts are always set as text: nothing that comes from a client can become part of the page.
 
 export const $ = (id) => document.getElementById(id);
@@ -12,48 +12,6 @@ export function el(tag, properties = {}, ...children) {
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
-}
-
-/** A failed request: `status` 0 means that there was no answer at all. */
-export class ApiError extends Error {
-  constructor(status, text) {
-    super(text);
-    this.status = status;
-  }
-}
-
-/** The address of an endpoint; without the user and password that the page's own address may hold. */
-export const endpoint = (path) => new URL(`/api/v1/${path}`, location.origin);
-
-/** Asks the API; a body makes it a POST. */
-export async function api(path, body) {
-  const options = { headers: { Accept: 'application/json' }, cache: 'no-store' };
-  if (body !== undefined) {
-    options.method = 'POST';
-    options.headers['Content-Type'] = 'application/json';
-    options.body = JSON.stringify(body);
-  }
-  let response;
-  try {
-    response = await fetch(endpoint(path), options);
-  } catch {
-    throw new ApiError(0, 'The node does not answer.');
-  }
-  const text = await response.text();
-  let answer = null;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    answer = null;
-  }
-  if (!response.ok) throw new ApiError(response.status, reason(response.status, answer, text));
-  return answer;
-}
-
-function reason(status, answer, text) {
-  if (status === 401) return 'The password is needed: load the page again and give it.';
-  const said = answer?.text ?? answer?.error ?? answer?.message ?? text.trim().slice(0, 200);
-  return said ? `Refused (${status}): ${said}` : `Refused (${status}).`;
 }
 
 /** Shows how something went. `kind`: `good`, `bad` or nothing. */

@@ -3,6 +3,7 @@
 import * as cluster from '/console/cluster.js';
 import { $ } from '/console/common.js';
 import * as lookup from '/console/lookup.js';
+import * as signin from '/console/signin.js';
 import * as tail from '/console/tail.js';
 import * as token from '/console/token.js';
 
@@ -42,7 +43,9 @@ function state(text, kind) {
   place.className = `state ${kind}`;
 }
 
-cluster.start((overview, error) => {
+let ask = () => {};
+signin.start(() => ask());
+ask = cluster.start((overview, error) => {
   if (error) {
     state(error.status === 401 || error.status === 403 ? error.message : `${error.message} Trying again…`, 'bad');
     return;
@@ -51,6 +54,7 @@ cluster.start((overview, error) => {
   $('version').textContent = overview.version;
   document.title = `${overview.node} · Foghorn console`;
   tail.allow(overview.payloads);
+  signin.unneeded();
   state('Live', 'good');
 });
 lookup.start();

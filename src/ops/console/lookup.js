@@ -1,6 +1,7 @@
 // Who holds a library, or what a user holds; and ending their connections, after asking.
 
-import { $, answer, api, count, during, el, moment, table } from '/console/common.js';
+import { api } from '/console/api.js';
+import { $, answer, count, during, el, moment, table } from '/console/common.js';
 
 const TITLES = { library: 'Library ID', user: 'User (e-mail address)' };
 

@@ -1,18 +1,11 @@
 //! The console: one page that shows the cluster live and does what the API offers, for operators and newcomers.
 //!
 //! Invariants: all of it is in the binary and nothing is asked of another site; no script or style is inline, so that the
-//! policy can forbid those; the page does nothing that the API does not offer to every program.
+//! policy can forbid those; the page does nothing that the API does not offer to every program, and holds nothing that needs a password to be read.
 
 use axum::Router;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-
-/// Scripts, styles and requests of this page's own origin; no frame anywhere may hold it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -23,30 +16,21 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("/console", HTML, include_str!("console.html")),
     ("/console/console.css", CSS, include_str!("console.css")),
     ("/console/console.js", JS, include_str!("console.js")),
+    ("/console/api.js", JS, include_str!("api.js")),
     ("/console/chart.js", JS, include_str!("chart.js")),
     ("/console/cluster.js", JS, include_str!("cluster.js")),
     ("/console/common.js", JS, include_str!("common.js")),
     ("/console/lookup.js", JS, include_str!("lookup.js")),
+    ("/console/signin.js", JS, include_str!("signin.js")),
     ("/console/tail.js", JS, include_str!("tail.js")),
     ("/console/token.js", JS, include_str!("token.js")),
 ];
 
-/// The page's routes. Who may see them is decided around them.
+/// The page's routes. Who may see them, and with which headers, is decided around them.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let part = |&(_, kind, content): &(&str, &'static str, &'static str)| get(async move || answer(kind, content));
+    let part =
+        |&(_, kind, content): &(&str, &'static str, &'static str)| get(async move || ([(CONTENT_TYPE, kind)], content));
     PARTS.iter().fold(Router::new(), |router, it| router.route(it.0, part(it)))
-}
-
-fn answer(kind: &'static str, content: &'static str) -> Response {
-    let headers = [
-        (CONTENT_TYPE, kind),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        // A new version's page must not meet an old version's script.
-        (CACHE_CONTROL, "no-store"),
-    ];
-    (headers, content).into_response()
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 // Events as they are delivered. At most the last 200 stay on the page; they come onto it a few times a second at most,
 // so that neither a screen nor a screen reader drowns.
 
-import { $, answer, clock, count, el, endpoint } from '/console/common.js';
+import { stream } from '/console/api.js';
+import { $, answer, clock, count, el } from '/console/common.js';
 
 const KEEP = 200;
 const PACE = 300;
+const AGAIN = 2_000;
 
-let source = null;
+/** What ends the listening that goes on. */
+let listening = null;
 let waiting = [];
 let timer = null;
 let seen = 0;
@@ -14,11 +17,11 @@ let seen = 0;
 export function start() {
   $('tail-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    if (source) stop('Stopped.');
+    if (listening) stop('Stopped.');
     else listen();
   });
   for (const id of ['tail-type', 'tail-payload', 'tail-library']) {
-    $(id).addEventListener('change', () => source && listen());
+    $(id).addEventListener('change', () => listening && listen());
   }
   $('tail-clear').addEventListener('click', () => {
     $('tail-events').replaceChildren();
@@ -33,28 +36,35 @@ export function allow(payloads) {
   $('tail-hidden').hidden = payloads;
 }
 
-function listen() {
+async function listen() {
   stop('');
+  const mine = new AbortController();
+  listening = mine;
   const filters = new URLSearchParams();
   const library = $('tail-library').value.trim();
   if (library) filters.set('library', library);
   if ($('tail-type').value) filters.set('type', $('tail-type').value);
   if ($('tail-payload').checked) filters.set('payload', '1');
-  source = new EventSource(endpoint(`tail?${filters}`));
-  source.onopen = () => answer($('tail-answer'), 'Listening…', 'good');
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) stop('The node does not let this page listen. Load it again, and give the password.', 'bad');
-    else answer($('tail-answer'), 'The connection was lost; trying again…', 'bad');
-  };
-  source.addEventListener('event', (message) => take(JSON.parse(message.data)));
-  source.addEventListener('missed', (message) => take(JSON.parse(message.data)));
   answer($('tail-answer'), 'Connecting…');
   $('tail-go').textContent = 'Stop';
+  while (listening === mine) {
+    try {
+      await stream(`tail?${filters}`, mine.signal, () => answer($('tail-answer'), 'Listening…', 'good'), take);
+    } catch (error) {
+      if (listening !== mine) return;
+      if (error.status) {
+        stop(error.message, 'bad');
+        return;
+      }
+    }
+    if (listening === mine) answer($('tail-answer'), 'The connection was lost; trying again…', 'bad');
+    await new Promise((resume) => setTimeout(resume, AGAIN));
+  }
 }
 
 function stop(text, kind) {
-  source?.close();
-  source = null;
+  listening?.abort();
+  listening = null;
   $('tail-go').textContent = 'Listen';
   answer($('tail-answer'), text, kind);
 }
@@ -75,7 +85,7 @@ function flush() {
   while (list.childElementCount > KEEP) list.firstElementChild.remove();
   // Whoever has scrolled up reads on.
   if (bottom) list.scrollTop = list.scrollHeight;
-  if (source) answer($('tail-answer'), `Listening… ${count(seen)} so far.`, 'good');
+  if (listening) answer($('tail-answer'), `Listening… ${count(seen)} so far.`, 'good');
 }
 
 function item(event) {

@@ -1,6 +1,7 @@
 // Sends a token to be explained, and a test event to be delivered. The token is emptied from its field before it is sent.
 
-import { $, answer, api, during, el, span } from '/console/common.js';
+import { api } from '/console/api.js';
+import { $, answer, during, el, span } from '/console/common.js';
 
 export function start() {
   $('token-form').addEventListener('submit', (event) => {

@@ -1,6 +1,6 @@
-//! Every setting there is, in one table: parsing, `check-config` and `docs/CONFIGURATION.md` all come from it.
+//! Every setting there is, in one table.
 //!
-//! Invariant: a setting that is not in [`TABLE`] does not exist, and each one in it is read exactly once.
+//! Invariant: the order here is the order in which they are read and shown.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,48 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::parse::{self, Wrong};
-use super::{DbTls, LogFormat, LogLevel};
+use super::{Mask, Row, Setting};
 use crate::broker::redis::Server;
-
-/// What of a setting's value may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mask {
-    /// All of it.
-    Open,
-    /// Nothing.
-    Secret,
-    /// All but the passwords in its URLs.
-    Urls,
-}
-
-/// One setting, without its type.
-#[derive(Debug)]
-pub struct Row {
-    /// The part of the program it belongs to, as the documentation groups them.
-    pub area: &'static str,
-    /// The environment variable, or the flag where there is no variable.
-    pub name: &'static str,
-    /// The key in the `[notification]` section of `seafile.conf` that stands in for it.
-    pub conf: Option<&'static str>,
-    /// What holds where nobody sets it; empty: nothing.
-    pub default: &'static str,
-    /// What a value looks like, as the end of "should be …".
-    pub shape: &'static str,
-    /// What of it may be shown.
-    pub mask: Mask,
-    /// What it does.
-    pub help: &'static str,
-}
-
-/// One setting whose values are of type `T`.
-#[derive(Debug)]
-pub struct Setting<T: 'static> {
-    /// What it is called and means.
-    pub row: Row,
-    /// Reads a value.
-    pub parse: fn(&str) -> Result<T, Wrong>,
-}
+use crate::config::{DbTls, LogFormat, LogLevel, parse};
 
 macro_rules! one_of {
     ($first:expr; $rest:expr) => {
@@ -133,10 +94,16 @@ settings! {
     "Operations" {
         OPS_PASSWORD: String = "FOGHORN_OPS_PASSWORD" [mask Secret]
             "", parse::raw, "a password",
-            "Password for `/nodes`, `/console` and `/api/v1` on the ops address (HTTP Basic, any user name).";
+            "Password for `/nodes`, `/console` and `/api/v1` on the ops address (HTTP Basic, any user name; the console asks for it).";
+        OPS_PASSWORD_FILE: PathBuf = "FOGHORN_OPS_PASSWORD_FILE"
+            "", parse::file, "a file that exists",
+            "File with the password, instead; one line end behind it does not count. Read again on SIGHUP.";
         OPS_TOKEN: String = "FOGHORN_OPS_TOKEN" [mask Secret]
-            "", parse::raw, "a token without blanks",
-            "Bearer token for the same, for programs. Either of the two is good where both are set.";
+            "", parse::raw, "a token of ASCII letters, digits and signs",
+            "Bearer token for the same, for programs; the console takes it too. Either of the two is good where both are set.";
+        OPS_TOKEN_FILE: PathBuf = "FOGHORN_OPS_TOKEN_FILE"
+            "", parse::file, "a file that exists",
+            "File with the token, instead. Read again on SIGHUP.";
         OPS_TLS_CERT: PathBuf = "FOGHORN_OPS_TLS_CERT"
             "", parse::file, "a PEM file that exists",
             "Certificate chain of the ops address, which then speaks HTTPS only. Read again when it changes; goes with `FOGHORN_OPS_TLS_KEY`.";
@@ -287,36 +254,5 @@ settings! {
         HANDSHAKE_CONCURRENCY: u64 = "FOGHORN_HANDSHAKE_CONCURRENCY"
             "16384", parse::number::<1, 10_000_000>, "a number from 1 to 10000000",
             "Requests and handshakes in progress at once; who is over it is answered 503 with `Retry-After`.";
-    }
-}
-
-/// What SIGHUP puts into force; everything else needs a restart.
-pub static LIVE: &[&str] = &[
-    "JWT_PRIVATE_KEY",
-    "JWT_PRIVATE_KEY_FILE",
-    "JWT_PRIVATE_KEY_PREVIOUS",
-    "JWT_PRIVATE_KEY_PREVIOUS_FILE",
-    "NOTIFICATION_SERVER_LOG_LEVEL",
-    "FOGHORN_TRUSTED_PROXIES",
-    "FOGHORN_ALLOWED_ORIGINS",
-    "FOGHORN_EVENTS_FROM",
-    "FOGHORN_MAX_CONNECTIONS",
-    "FOGHORN_MAX_CONNECTIONS_PER_ADDRESS",
-    "FOGHORN_HANDSHAKE_RATE",
-    "FOGHORN_HANDSHAKE_CONCURRENCY",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_sentences_end() {
-        let mut seen = std::collections::HashSet::new();
-        for row in TABLE {
-            assert!(seen.insert(row.name), "{} twice", row.name);
-            assert!(row.help.ends_with('.') && !row.shape.ends_with('.'), "{}", row.name);
-        }
-        assert!(LIVE.iter().all(|name| seen.contains(name)));
     }
 }

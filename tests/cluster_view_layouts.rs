@@ -1,0 +1,108 @@
+//! Over Sentinels and over a Redis Cluster too, any node and the commands show the whole cluster, before and after a
+//! master died.
+
+mod common;
+#[allow(dead_code, clippy::unwrap_used)]
+#[path = "broker_redis/layouts.rs"]
+mod layouts;
+#[allow(dead_code, clippy::unwrap_used)]
+#[path = "broker_redis/servers.rs"]
+mod servers;
+
+use common::node::{Node, Plan, foghorn};
+use common::{eventually, http, library, ports, token};
+use layouts::{Cluster, Sentinels};
+use serde_json::Value;
+
+/// What `foghorn` prints; its exit code is 0.
+async fn said(args: &[&str], env: &[(&str, &str)]) -> String {
+    let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+    let mut command = foghorn(&[]);
+    command.args(&args);
+    command.envs(env.iter().copied());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ends").expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// Waits until `node` sees both nodes, each with its shard up and timed and nothing to warn of.
+async fn sees_both(node: &Node) {
+    eventually("both nodes and their shard", || async {
+        let view = http::get(node.ops(), "/nodes").await.expect(200).json();
+        let well = |node: &Value| {
+            let shard = &node["shards"][0];
+            shard["up"] == true && shard["round_trip_seconds"].is_number() && node["clock_offset_ms"].is_number()
+        };
+        let nodes = view["nodes"].as_array().expect("nodes");
+        let names: Vec<_> = nodes.iter().map(|node| &node["name"]).collect();
+        (names == ["one", "two"] && nodes.iter().all(well) && view["warnings"] == serde_json::json!([])).then_some(())
+    })
+    .await;
+}
+
+/// Both nodes show both, hold a client each and hear each other; the commands say so.
+async fn all_is_shown(nodes: [&Node; 2], url: &str) {
+    let library = library();
+    let mut clients = Vec::new();
+    for node in nodes {
+        sees_both(node).await;
+        clients.push(node.subscriber(&library, "a@x").await);
+    }
+    nodes[0].post_update(&library, "c0ffee").await;
+    for client in &mut clients {
+        client.expect_update(&library, "c0ffee").await;
+    }
+    for node in nodes {
+        let found = http::get(node.ops(), &format!("/api/v1/lookup?library={library}")).await.expect(200).json();
+        assert_eq!(found["total"], 2, "{found}");
+        let ops = format!("127.0.0.1:{}", node.ops());
+        let table = said(&["status"], &[("FOGHORN_OPS_ADDR", &ops)]).await;
+        let rows = |name: &str| table.lines().filter(|line| line.trim_start().starts_with(name)).count();
+        assert!(table.contains("ready (running)") && rows("one") >= 1 && rows("two") >= 1, "{table}");
+    }
+    let [public, inner] = nodes.map(|node| format!("http://127.0.0.1:{}", node.port()));
+    let settings = [("FOGHORN_REDIS_URLS", url), ("JWT_PRIVATE_KEY", token::KEY)];
+    let report = said(&["doctor", "--json", "--url", &public, "--inner", &inner], &settings).await;
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    for (place, check) in [("redis", "connect"), ("redis", "version"), ("redis", "memory"), ("public", "event")] {
+        let checks = report["checks"].as_array().expect("checks").iter();
+        let found: Vec<_> = checks.filter(|c| c["place"] == place && c["check"] == check).collect();
+        assert!(!found.is_empty() && found.iter().all(|c| c["outcome"] == "ok"), "{check}: {report:#}");
+    }
+}
+
+async fn two_nodes(url: &str) -> [Node; 2] {
+    let plan = |name: &str| Plan::new().env("FOGHORN_NODE_NAME", name).redis([url]);
+    [plan("one").start().await, plan("two").start().await]
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn over_sentinels() {
+    let mut redis = Sentinels::start();
+    let url = redis.url();
+    let [one, two] = two_nodes(&url).await;
+    all_is_shown([&one, &two], &url).await;
+    redis.master.kill();
+    eventually("the replica's turn", || async { redis.replica.cli(&["ROLE"]).starts_with("master").then_some(()) })
+        .await;
+    all_is_shown([&one, &two], &url).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn over_a_redis_cluster() {
+    let mut redis = Cluster::start();
+    let url = redis.url();
+    let [one, two] = two_nodes(&url).await;
+    all_is_shown([&one, &two], &url).await;
+    let before = redis.masters();
+    redis.servers[before[0]].kill();
+    eventually("another master", || async {
+        let rest = redis.masters();
+        (rest.len() == before.len()).then_some(())
+    })
+    .await;
+    all_is_shown([&one, &two], &url).await;
+}
