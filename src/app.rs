@@ -37,7 +37,7 @@ use crate::ops::guard::Guard;
 use crate::ops::{self, Ops};
 use crate::sink::NodeSink;
 
-use bind::{bind, hint, local};
+use bind::{bind, local};
 pub(crate) use translate::groups_config;
 use translate::{limits, redis_config, seafile_config};
 
@@ -83,6 +83,17 @@ impl AppError {
             Self::Broker(_) => "broker",
             Self::Fatal(_) => "fatal",
         }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program has this port; is the upstream notification server still running?"
+        }
+        io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
+        _ => "",
     }
 }
 

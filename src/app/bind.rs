@@ -25,18 +25,6 @@ pub(super) async fn bind(host: &str, port: u16, setting: &'static str) -> Result
     Err(failed(last))
 }
 
-/// What may be behind an error, to be added to it.
-pub(super) fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            ": another program has this port; is the upstream notification server still running?"
-        }
-        io::ErrorKind::PermissionDenied => ": ports below 1024 need the capability CAP_NET_BIND_SERVICE",
-        io::ErrorKind::AddrNotAvailable => ": no interface of this machine has this address",
-        _ => "",
-    }
-}
-
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restarted server must not wait for its predecessor's closed connections to time out.

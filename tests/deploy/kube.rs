@@ -9,7 +9,7 @@ use crate::kube_kubelet::Kubelet;
 use crate::support::eventually;
 
 /// Release, values, further arguments, and how many nodes its controllers must make.
-const RELEASES: [(&str, &str, &str, usize); 7] = [
+const RELEASES: [(&str, &str, &str, usize); 5] = [
     ("trial", "trial", "", 3),
     ("single", "single", "", 1),
     ("beside", "beside-seafile", "", 3),
@@ -19,15 +19,6 @@ const RELEASES: [(&str, &str, &str, usize); 7] = [
         "trial",
         "--set redis.bundled.enabled=false --set-json 'redis.urls=[\"rediss://:secret@a:6380\", \"redis-cluster://:secret@b:6379\", \
          \"redis-sentinel://:secret@c:26379?node=d:26379&sentinelServiceName=main\"]'",
-        3,
-    ),
-    ("every", "everything", "", 3),
-    // What the matrix cannot have at once: an Ingress, the bundled Redis and a made Secret beside everything else.
-    (
-        "more",
-        "everything",
-        "--set fullnameOverride=,redis.existingSecret=,redis.bundled.enabled=true,ingress.enabled=true \
-         --set key.existingSecret=,key.value=a-key-for-trials-only-0123456789,key.previous=another-for-trials-0123456789",
         3,
     ),
 ];
