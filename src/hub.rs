@@ -6,6 +6,7 @@
 
 pub mod look;
 mod spoken;
+mod subscribers;
 pub mod tally;
 
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +16,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use ahash::RandomState;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
@@ -24,6 +24,8 @@ use crate::event::{Channel, Event, now_ms};
 use crate::metrics;
 use crate::otlp::Traces;
 use look::Delivered;
+pub use subscribers::{Position, Subscriber};
+use subscribers::{Recent, Subscribers, give};
 use tally::Tally;
 
 /// Locks that the channels are spread over.
@@ -32,40 +34,6 @@ const SHARDS: usize = 64;
 const TURN: Duration = Duration::from_millis(1);
 /// Subscribers written to before the clock is looked at.
 const CHUNK: usize = 32;
-
-/// A place in the order of what one of the hub's locks has delivered.
-pub type Position = u64;
-
-/// One subscription.
-#[derive(Clone)]
-pub struct Subscriber {
-    /// The outbox's number; here too, so that looking for it does not touch every outbox.
-    id: u64,
-    /// Whose it is; empty for nobody.
-    pub user: Arc<str>,
-    /// Where its messages go.
-    pub outbox: Arc<Outbox>,
-}
-
-impl Subscriber {
-    /// The subscription of `outbox` on behalf of `user`.
-    pub fn new(user: Arc<str>, outbox: Arc<Outbox>) -> Self {
-        Self { id: outbox.id(), user, outbox }
-    }
-}
-
-struct Recent {
-    heard: Instant,
-    position: Position,
-    event: Event,
-}
-
-#[derive(Default)]
-struct Subscribers {
-    /// Shared with deliveries under way, so copied when it changes meanwhile.
-    list: Arc<Vec<Subscriber>>,
-    recent: VecDeque<Recent>,
-}
 
 #[derive(Default)]
 struct Shard {
@@ -307,30 +275,6 @@ impl Hub {
             shard.expiry.shrink_to_fit();
         }
     }
-}
-
-impl Subscribers {
-    fn position(&self, id: u64) -> Option<usize> {
-        self.list.iter().position(|subscriber| subscriber.id == id)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.list.is_empty() && self.recent.is_empty()
-    }
-
-    fn recent_for(&self, user: &str, seen: Option<Position>, replay: Duration) -> Vec<Bytes> {
-        let fresh = |r: &&Recent| r.heard.elapsed() <= replay && seen.is_none_or(|seen| r.position > seen);
-        self.recent
-            .iter()
-            .filter(fresh)
-            .filter(|r| r.event.recipients.include(user))
-            .map(|r| text_frame(&r.event.payload))
-            .collect()
-    }
-}
-
-fn give(subscribers: &[Subscriber], event: &Event, frame: &Bytes) -> u64 {
-    subscribers.iter().filter(|s| event.recipients.include(&s.user) && s.outbox.push(frame)).count() as u64
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ enum What {
     Rate(scenario::rate::Rate),
     /// N clients connect and subscribe at once
     Storm(scenario::storm::Storm),
+    /// Readers beside others that have stopped reading
+    Stuck(scenario::stuck::Stuck),
     /// Subscribe and unsubscribe a million times
     Churn(scenario::churn::Churn),
     /// Events for a long time, with faults; prints the ledger
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         What::Fanout(o) => scenario::fanout::run(&o).map_err(|e| e.to_string()),
         What::Rate(o) => scenario::rate::run(&o).map_err(|e| e.to_string()),
         What::Storm(o) => scenario::storm::run(&o).map_err(|e| e.to_string()),
+        What::Stuck(o) => scenario::stuck::run(&o).map_err(|e| e.to_string()),
         What::Churn(o) => scenario::churn::run(&o).map_err(|e| e.to_string()),
         What::Soak(o) => scenario::soak::run(&o).map_err(|e| e.to_string()),
         What::Sweep(o) => capacity::sweep::run(&o).map_err(|e| e.to_string()),

@@ -34,7 +34,8 @@ impl Drop for Floor {
 /// Runs a scenario and gives its JSON.
 fn load(args: &[&str]) -> Value {
     let floor = Floor::start();
-    let file = std::env::temp_dir().join(format!("foghorn-load-test-{}-{}.json", std::process::id(), args[0]));
+    let name: String = args.join("-").chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let file = std::env::temp_dir().join(format!("foghorn-load-test-{}-{name}.json", std::process::id()));
     let out = Command::new(LOAD)
         .args(args)
         .args(["--url", &floor.1, "--rounds", "1", "--timeout", "60", "--json"])
@@ -99,6 +100,37 @@ fn a_storm_is_taken_in() {
     let r = load(&["storm", "-n", "300", "--no-floor"]);
     assert_eq!(value(&r, "given up", "server"), 0.0);
     assert_eq!(count(&r, "from connecting to subscribed", "server"), 300);
+}
+
+#[test]
+fn bystanders_of_a_storm_get_their_pongs() {
+    let r = load(&["storm", "-n", "100", "--bystanders", "20"]);
+    for system in ["server", "floor"] {
+        assert!(count(&r, "pong of bystanders", system) > 0);
+        assert_eq!(count(&r, "from connecting to subscribed", system), 100);
+    }
+    assert_eq!(r["notes"].as_array().unwrap().len(), 0, "{r:#}");
+}
+
+#[test]
+fn wrong_tokens_that_pass_are_seen() {
+    // The floor looks at no token.
+    let r = load(&["storm", "-n", "50", "--libraries-per-client", "2", "--wrong-tokens", "--no-floor"]);
+    assert_eq!(value(&r, "wrong tokens not refused", "server"), 100.0);
+    assert!(value(&r, "CPU, wrong ÷ good tokens", "server") > 0.0);
+}
+
+#[test]
+fn stuck_readers_are_not_owed_and_not_waited_for() {
+    let r = load(&["stuck", "-n", "100", "--share", "10", "-r", "20", "--seconds", "1"]);
+    for system in ["server", "floor"] {
+        assert_eq!(count(&r, "without stuck readers", system), 2000);
+        assert_eq!(count(&r, "with stuck readers", system), 1800);
+        assert_eq!(value(&r, "lost by those that read", system), 0.0);
+        assert_eq!(value(&r, "stuck readers", system), 10.0);
+        // The floor keeps whatever a client does not take.
+        assert_eq!(value(&r, "of these, cut off by the server", system), 0.0);
+    }
 }
 
 #[test]

@@ -4,44 +4,23 @@
 //! while nothing is queued; what the socket does not take is queued, and an outbox that would exceed its bounds closes
 //! its connection (1013) instead of dropping a message or waiting.
 
-use std::collections::VecDeque;
+mod frame;
+mod queue;
+
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use ::metrics::{Gauge, counter, gauge};
-use bytes::{BufMut, Bytes, BytesMut};
+use ::metrics::counter;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::{Client, Close};
 use crate::metrics;
-
-/// An unfragmented, unmasked text frame with `payload` (RFC 6455, section 5.2), ready for any number of sockets.
-pub fn text_frame(payload: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(payload.len() + 10);
-    frame.put_u8(0x81);
-    match payload.len() {
-        n @ 0..=125 => frame.put_u8(n as u8),
-        n @ 126..=0xffff => {
-            frame.put_u8(126);
-            frame.put_u16(n as u16);
-        }
-        n => {
-            frame.put_u8(127);
-            frame.put_u64(n as u64);
-        }
-    }
-    frame.put_slice(payload);
-    frame.freeze()
-}
-
-/// Bytes up to which frames that are sent in one go are put together.
-const TOGETHER: usize = 16 << 10;
-
-/// A ping with an empty payload.
-pub const PING: &[u8] = &[0x89, 0x00];
+use frame::Together;
+pub use frame::{PING, text_frame};
+use queue::Queue;
 
 /// How much may wait for one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +42,7 @@ enum State {
 }
 
 struct Inner {
-    queue: VecDeque<Bytes>,
-    /// Bytes of the first frame that are already sent.
-    sent: usize,
-    /// Bytes queued and not sent.
-    bytes: usize,
+    queue: Queue,
     state: State,
     waker: Option<Waker>,
 }
@@ -81,13 +56,10 @@ pub struct Outbox {
     inner: Mutex<Inner>,
 }
 
-static WAITING: LazyLock<Gauge> = LazyLock::new(|| gauge!(metrics::OUTBOX_BYTES));
-static DEPTH: LazyLock<Gauge> = LazyLock::new(|| gauge!(metrics::OUTBOX_MESSAGES));
-
 impl Outbox {
     /// An empty outbox in front of `socket`. `id` is unique in this process.
     pub fn new(id: u64, client: Client, bounds: Bounds, socket: OwnedWriteHalf) -> Arc<Self> {
-        let inner = Inner { queue: VecDeque::new(), sent: 0, bytes: 0, state: State::Open, waker: None };
+        let inner = Inner { queue: Queue::default(), state: State::Open, waker: None };
         Arc::new(Self { id, client, bounds, socket, inner: Mutex::new(inner) })
     }
 
@@ -107,14 +79,15 @@ impl Outbox {
         if !matches!(inner.state, State::Open) {
             return false;
         }
+        let mut sent = 0;
         if inner.queue.is_empty() {
-            match self.write_now(&[IoSlice::new(frame)]) {
+            match self.write_now(frame) {
                 Some(n) if n == frame.len() => return true,
-                Some(n) => inner.sent = n,
+                Some(n) => sent = n,
                 None => return self.broken(&mut inner),
             }
         }
-        self.queue(&mut inner, [frame.clone()])
+        self.queue(&mut inner, frame.clone(), sent)
     }
 
     /// [`Outbox::push`] for several frames, in one go. Small ones are put together: a long history of a busy channel must
@@ -130,7 +103,7 @@ impl Outbox {
             return false;
         }
         for together in Together(frames) {
-            if !self.queue(&mut inner, [together]) {
+            if !self.queue(&mut inner, together, 0) {
                 return false;
             }
             if self.flush(&mut inner).is_err() {
@@ -144,10 +117,10 @@ impl Outbox {
     pub fn push_control(&self, frames: &[u8]) {
         let mut inner = self.inner.lock();
         if inner.queue.is_empty() {
-            match self.write_now(&[IoSlice::new(frames)]) {
+            match self.write_now(frames) {
                 Some(n) if n == frames.len() => return,
                 Some(n) => {
-                    self.enqueue(&mut inner, Bytes::copy_from_slice(&frames[n..]));
+                    inner.queue.push(Bytes::copy_from_slice(frames), n);
                     return wake(&mut inner);
                 }
                 None => {
@@ -156,10 +129,10 @@ impl Outbox {
                 }
             }
         }
-        if inner.bytes + frames.len() > self.bounds.bytes {
+        if inner.queue.bytes() + frames.len() > self.bounds.bytes {
             self.overflow(&mut inner, "bytes");
         } else {
-            self.enqueue(&mut inner, Bytes::copy_from_slice(frames));
+            inner.queue.push(Bytes::copy_from_slice(frames), 0);
         }
     }
 
@@ -228,7 +201,7 @@ impl Outbox {
         let mut inner = self.inner.lock();
         inner.state = State::Ended;
         inner.waker = None;
-        self.clear(&mut inner);
+        inner.queue.clear();
     }
 
     /// What the kernel still holds is not worth waiting for: the socket is reset when it is dropped.
@@ -238,28 +211,28 @@ impl Outbox {
     }
 
     /// Writes at once what the socket takes: the number of bytes, or `None` for a broken socket.
-    fn write_now(&self, slices: &[IoSlice<'_>]) -> Option<usize> {
-        let written = match slices {
-            [one] => self.socket.try_write(one),
-            _ => self.socket.try_write_vectored(slices),
-        };
-        match written {
+    fn write_now(&self, frames: &[u8]) -> Option<usize> {
+        match self.socket.try_write(frames) {
             Ok(n) => Some(n),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(0),
             Err(_) => None,
         }
     }
 
-    fn queue(&self, inner: &mut Inner, frames: impl IntoIterator<Item = Bytes>) -> bool {
-        let was_empty = inner.queue.is_empty();
-        for frame in frames {
-            if inner.queue.len() >= self.bounds.messages {
-                return self.overflow(inner, "messages");
-            }
-            if inner.bytes + frame.len() > self.bounds.bytes {
-                return self.overflow(inner, "bytes");
-            }
-            self.enqueue(inner, frame);
+    /// Queues a frame of which `sent` bytes are sent, if it may.
+    fn queue(&self, inner: &mut Inner, frame: Bytes, sent: usize) -> bool {
+        let (was_empty, bytes) = (inner.queue.is_empty(), inner.queue.bytes() + frame.len() - sent);
+        let full = match () {
+            () if inner.queue.len() >= self.bounds.messages => Some("messages"),
+            () if bytes > self.bounds.bytes => Some("bytes"),
+            () => None,
+        };
+        // What is half sent is kept in any case.
+        if full.is_none() || sent > 0 {
+            inner.queue.push(frame, sent);
+        }
+        if let Some(bound) = full {
+            return self.overflow(inner, bound);
         }
         if was_empty {
             wake(inner);
@@ -267,26 +240,14 @@ impl Outbox {
         true
     }
 
-    fn enqueue(&self, inner: &mut Inner, frame: Bytes) {
-        let unsent = if inner.queue.is_empty() { frame.len() - inner.sent } else { frame.len() };
-        inner.bytes += unsent;
-        WAITING.increment(unsent as f64);
-        DEPTH.increment(1.0);
-        inner.queue.push_back(frame);
-    }
-
     /// Writes until all is sent (`true`) or the socket takes no more (`false`).
     fn flush(&self, inner: &mut Inner) -> io::Result<bool> {
         while !inner.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); 16];
-            let count = inner.queue.len().min(slices.len());
-            for (slice, frame) in slices.iter_mut().zip(&inner.queue) {
-                *slice = IoSlice::new(frame);
-            }
-            slices[0] = IoSlice::new(&inner.queue[0][inner.sent..]);
+            let count = inner.queue.next(&mut slices);
             match self.socket.try_write_vectored(&slices[..count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => advance(inner, n),
+                Ok(n) => inner.queue.advance(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -297,13 +258,7 @@ impl Outbox {
     fn overflow(&self, inner: &mut Inner, bound: &'static str) -> bool {
         counter!(metrics::OUTBOX_OVERFLOWS, "bound" => bound).increment(1);
         // The frame that is half sent must be finished, or the close frame after it could not be read.
-        let head = (inner.sent > 0).then(|| inner.queue.front().cloned()).flatten();
-        let sent = inner.sent;
-        self.clear(inner);
-        if let Some(head) = head {
-            inner.sent = sent;
-            self.enqueue(inner, head);
-        }
+        inner.queue.forget_unsent();
         let close = Close::new(1013, "too slow: messages were not read in time", "overflow");
         inner.state = State::Closing(Box::new(close));
         wake(inner);
@@ -315,67 +270,12 @@ impl Outbox {
         wake(inner);
         false
     }
-
-    fn clear(&self, inner: &mut Inner) {
-        WAITING.decrement(inner.bytes as f64);
-        DEPTH.decrement(inner.queue.len() as f64);
-        inner.queue = VecDeque::new();
-        inner.bytes = 0;
-        inner.sent = 0;
-    }
-}
-
-impl Drop for Outbox {
-    fn drop(&mut self) {
-        let inner = self.inner.get_mut();
-        WAITING.decrement(inner.bytes as f64);
-        DEPTH.decrement(inner.queue.len() as f64);
-    }
-}
-
-/// Whole frames in pieces of [`TOGETHER`] bytes; a larger frame is a piece by itself.
-struct Together<'a>(&'a [Bytes]);
-
-impl Iterator for Together<'_> {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        let mut bytes = 0;
-        let fits = |frame: &&Bytes| {
-            bytes += frame.len();
-            bytes <= TOGETHER
-        };
-        let count = self.0.iter().take_while(fits).count().clamp(1, self.0.len().max(1));
-        let (piece, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(match piece {
-            [one] => one.clone(),
-            several => Bytes::from(several.concat()),
-        })
-    }
 }
 
 fn wake(inner: &mut Inner) {
     if let Some(waker) = &inner.waker {
         waker.wake_by_ref();
     }
-}
-
-/// `n` more bytes of the queue are sent.
-fn advance(inner: &mut Inner, n: usize) {
-    inner.bytes -= n;
-    WAITING.decrement(n as f64);
-    inner.sent += n;
-    while let Some(first) = inner.queue.front() {
-        if inner.sent < first.len() {
-            return;
-        }
-        inner.sent -= first.len();
-        inner.queue.pop_front();
-        DEPTH.decrement(1.0);
-    }
-    // A queue that was long must not stay allocated for a connection's whole life.
-    inner.queue = VecDeque::new();
 }
 
 #[cfg(test)]

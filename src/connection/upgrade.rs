@@ -181,3 +181,30 @@ fn plain(status: StatusCode, advice: String) -> Response<String> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Action;
+
+    /// As large as a session may be; the dialects' own tests hold theirs to it.
+    struct Quiet([u8; 72]);
+
+    impl Session for Quiet {
+        fn on_message(&mut self, _: u64, _: &[u8], _: &mut Vec<Action>) {}
+        fn on_tick(&mut self, _: u64, _: &mut Vec<Action>) {}
+        fn next_tick(&self) -> Option<u64> {
+            self.0.first().map(|n| u64::from(*n))
+        }
+    }
+
+    fn size_of_future<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connections_task_stays_small() {
+        let bytes = size_of_future(run::<Quiet>);
+        assert!(bytes <= 1_312, "{bytes} bytes for each connection: what is new that lives across its waiting?");
+    }
+}

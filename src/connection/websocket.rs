@@ -3,25 +3,25 @@
 //! Invariants: a connection that is idle holds no read buffer; whatever is sent goes through the outbox, in whole
 //! frames; the task never waits for the client, except for its close frame, and then not for long.
 
+mod closing;
+mod wire;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, Read, Write};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ::metrics::{Counter, counter};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tokio_tungstenite::tungstenite::error::Error;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 use tracing::Span;
 
 use super::outbox::{Outbox, text_frame};
@@ -31,15 +31,13 @@ use super::{Action, Close, Session};
 use crate::event::now_ms;
 use crate::metrics;
 use crate::node::Member;
+use closing::{Closing, refusal};
+use wire::{Wire, config};
 
 /// Bytes read from a socket at once; the buffer belongs to the thread, not to the connection.
 const SCRATCH: usize = 16 * 1024;
-/// What the frame parser asks for at a time.
-const READ_BUFFER: usize = 256;
 /// Reads of one connection before others get their turn.
 const READS_A_TURN: usize = 8;
-/// How long the peer has to answer a close frame.
-const CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// Pings this close together show a client that pings every second.
 const PINGER_GAP_MS: u64 = 2_000;
 /// So many in a row.
@@ -108,24 +106,9 @@ pub async fn serve<S: Session>(shared: &Shared, who: Who, stream: TcpStream, ear
     end
 }
 
-fn config(max_message: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(max_message + 1024)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
-}
-
 struct Socket {
     reader: OwnedReadHalf,
     context: WebSocketContext,
-}
-
-/// Why the connection is closing, and until when the peer may answer.
-struct Closing {
-    end: End,
-    deadline: Pin<Box<Sleep>>,
 }
 
 struct Connection<'a, S> {
@@ -144,32 +127,6 @@ struct Connection<'a, S> {
     closing: Option<Box<Closing>>,
     /// A message was too long: the parser stands in the middle of it, and must not be asked again.
     deaf: bool,
-}
-
-/// The parser's view of the socket: bytes already read, and the outbox.
-struct Wire<'a> {
-    input: &'a [u8],
-    outbox: &'a Outbox,
-}
-
-impl Read for Wire<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.input.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.input.read(into)
-    }
-}
-
-impl Write for Wire<'_> {
-    fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
-        self.outbox.push_control(frames);
-        Ok(frames.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl<S: Session> Connection<'_, S> {
@@ -334,55 +291,5 @@ impl<S: Session> Connection<'_, S> {
             }
         }
         self.peer.tick_at(self.session.next_tick());
-    }
-
-    /// The peer sent a close frame; the parser has answered it or will, at its next read.
-    fn peer_closes(&mut self, frame: Option<CloseFrame>) {
-        RECEIVED.close.increment(1);
-        if self.closing.is_none() {
-            let reason = match frame {
-                Some(frame) => {
-                    format!("the peer closed: {} {}", u16::from(frame.code), frame.reason.as_str().escape_debug())
-                }
-                None => "the peer closed".into(),
-            };
-            SENT.close.increment(1);
-            let end = End { label: "closed", reason };
-            let deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
-            self.closing = Some(Box::new(Closing { end, deadline }));
-        }
-    }
-
-    fn start_close(&mut self, close: &Close, cx: &mut Context<'_>) {
-        if self.closing.is_some() {
-            return;
-        }
-        let frame = CloseFrame { code: close.code.into(), reason: close.reason.as_ref().into() };
-        let mut wire = Wire { input: &[], outbox: &self.outbox };
-        // An error here means that the parser has seen the end already; the deadline covers that too.
-        if self.socket.context.close(&mut wire, Some(frame)).is_ok() {
-            SENT.close.increment(1);
-        }
-        let end = End { label: close.label, reason: close.reason.clone().into_owned() };
-        let mut deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
-        // Polled once, so that it wakes this task.
-        let _ = deadline.as_mut().poll(cx);
-        self.closing = Some(Box::new(Closing { end, deadline }));
-    }
-}
-
-/// What a client is told whose bytes are no WebSocket, or too many.
-fn refusal(error: &Error) -> Close {
-    match error {
-        Error::Utf8(_) => Close::new(1007, "a text message must be UTF-8", "utf8"),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            Close::new(1009, "the message is longer than this server takes", "too-big")
-        }
-        Error::Protocol(error) => Close {
-            code: 1002,
-            reason: error.to_string().chars().take(100).collect::<String>().into(),
-            label: "protocol",
-        },
-        _ => Close::new(1002, "not the WebSocket protocol", "protocol"),
     }
 }

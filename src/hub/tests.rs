@@ -4,6 +4,7 @@ use super::*;
 use crate::connection::Client;
 use crate::connection::outbox::Bounds;
 use crate::event::Recipients;
+use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 

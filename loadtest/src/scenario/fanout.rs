@@ -26,9 +26,6 @@ pub struct Fanout {
     /// Events in each round
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub events: u32,
-    /// Subscribers that never read
-    #[arg(long, default_value_t = 0)]
-    pub stuck: u32,
 }
 
 /// Measures, prints, writes.
@@ -43,8 +40,7 @@ pub fn run(o: &Fanout) -> Result<(), Failed> {
 }
 
 fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Result<(), Failed> {
-    let mut plan = stage.plan(system, Shape { clients: n, channels: 1, per_client: 1 });
-    plan.stuck = o.stuck.min(n);
+    let plan = stage.plan(system, Shape { clients: n, channels: 1, per_client: 1 });
     let (mut crew, _) = stage.raise(system, &plan)?;
     let got = crew.report()?.tally.ready;
     if got < n {
@@ -59,7 +55,7 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
         let before = procfs::usage(&system.pids);
         crew.mark(1)?;
         let (at_ns, answered) = poster.post(0).map_err(Failed::Post)?;
-        let last_ns = wait(&mut crew, stage, n, o.stuck)?;
+        let last_ns = wait(&mut crew, stage, n)?;
         let used = procfs::usage(&system.pids) - before;
         // Pongs that stood behind the event come after it.
         sleep(Duration::from_millis(300));
@@ -86,11 +82,8 @@ fn leg(stage: &Stage, o: &Fanout, r: &mut Report, system: &System, n: u32) -> Re
     Ok(())
 }
 
-/// The time of the last receipt. Subscribers that do not read are not waited for.
-fn wait(crew: &mut Crew, stage: &Stage, n: u32, stuck: u32) -> Result<u64, Failed> {
-    if stuck > 0 {
-        return Ok(crew.drain(u64::from(n - stuck.min(n)), stage.timeout())?.tally.last_ns);
-    }
+/// The time of the last receipt.
+fn wait(crew: &mut Crew, stage: &Stage, n: u32) -> Result<u64, Failed> {
     match crew.done(stage.timeout()) {
         Err(crew::Failed::Late(..)) => {
             let t = crew.report()?.tally;

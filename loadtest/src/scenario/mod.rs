@@ -8,6 +8,7 @@ pub mod idle;
 pub mod rate;
 pub mod soak;
 pub mod storm;
+pub mod stuck;
 
 use crate::crew;
 use crate::progress;

@@ -1,9 +1,12 @@
-//! N clients that all come at once: the time until the last is connected and subscribed.
+//! N clients that all come at once: the time until the last is connected and subscribed, and what those notice who were
+//! there before.
 //!
 //! Invariant: a client counts as subscribed when the ping sent behind its subscription was answered. One that is turned away
 //! (503, connection refused) comes again, as it was told to.
 
-use super::{Failed, in_turns};
+use super::{Failed, in_turns, note_faults};
+use crate::crew::Crew;
+use crate::dialect::{Dialect, Manner};
 use crate::procfs;
 use crate::progress;
 use crate::report::Report;
@@ -26,9 +29,12 @@ pub struct Storm {
     /// Libraries of each client
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub libraries_per_client: u32,
-    /// Sign every token with a wrong key
+    /// Desktop clients that are subscribed before and ping each second meanwhile
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub bystanders: u32,
+    /// Each round a second storm whose tokens are signed with a wrong key
     #[arg(long)]
-    pub wrong_key: bool,
+    pub wrong_tokens: bool,
 }
 
 /// Measures, prints, writes.
@@ -43,13 +49,47 @@ pub fn run(o: &Storm) -> Result<(), Failed> {
 }
 
 fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<(), Failed> {
-    let per_client = o.libraries_per_client.min(o.channels);
-    let mut plan = stage.plan(system, Shape { clients: n, channels: o.channels, per_client });
-    plan.wrong_key = o.wrong_key;
+    let mut bystanders = gather(stage, o, system)?;
+    let (crew, good) = storm(stage, o, r, system, n)?;
+    let (name, size) = (&system.name, u64::from(n));
+    if let Some(crew) = &mut bystanders {
+        let sum = crew.report()?;
+        r.add("worst pong of bystanders, ms", size, name, sum.pong.max_ms());
+        r.add_times("pong of bystanders", size, name, &sum.pong);
+        note_faults(r, name, &sum);
+    }
+    disperse(crew);
+    if o.wrong_tokens && system.dialect == Dialect::Seafile {
+        let wrong = wrong_storm(stage, o, r, system, n)?;
+        if !system.pids.is_empty() {
+            r.add("CPU per client with a wrong token, µs", size, name, wrong);
+            r.add("CPU, wrong ÷ good tokens", size, name, wrong / good);
+        }
+    }
+    Ok(())
+}
+
+/// Those who are there before the storm.
+fn gather(stage: &Stage, o: &Storm, system: &System) -> Result<Option<Crew>, Failed> {
+    if o.bystanders == 0 {
+        return Ok(None);
+    }
+    let mut plan = stage.plan(system, shape(o, o.bystanders));
+    plan.manner = Manner::Desktop;
+    let (mut crew, _) = stage.raise(system, &plan)?;
+    // Each has pinged once when they are counted from.
+    sleep(Duration::from_secs(2));
+    crew.mark(0)?;
+    Ok(Some(crew))
+}
+
+/// One storm of good tokens; its clients, and the server's CPU for each, in microseconds.
+fn storm(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<(Crew, f64), Failed> {
+    let mut plan = stage.plan(system, shape(o, n));
     plan.in_flight = o.common.in_flight.unwrap_or(0);
     let (before, overflows) = (procfs::usage(&system.pids), procfs::listen_overflows());
     let (mut crew, took) = stage.raise(system, &plan)?;
-    let used = procfs::usage(&system.pids) - before;
+    let cpu_us = (procfs::usage(&system.pids) - before).cpu_s * 1e6 / f64::from(n);
     let sum = crew.report()?;
     let (name, size) = (&system.name, u64::from(n));
     r.add("all subscribed after, s", size, name, took.as_secs_f64());
@@ -60,17 +100,34 @@ fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Res
     r.add("tries per client", size, name, sum.tally.begun as f64 / f64::from(n));
     r.add("no room in the listen queue", size, name, (procfs::listen_overflows() - overflows) as f64);
     if !system.pids.is_empty() {
-        r.add("CPU per client, µs", size, name, used.cpu_s * 1e6 / f64::from(n));
+        r.add("CPU per client, µs", size, name, cpu_us);
     }
     r.add_times("from connecting to subscribed", size, name, &sum.subscribe);
-    if o.wrong_key && sum.tally.expired < u64::from(n * per_client) {
-        r.note(format!("{name}: only {} of {} wrong tokens were refused", sum.tally.expired, n * per_client));
-    }
-    for (why, n) in &sum.tally.ends {
-        r.note(format!("{name}: {n} connections ended: {why}"));
-    }
+    note_faults(r, name, &sum);
+    Ok((crew, cpu_us))
+}
+
+/// The same with tokens of a wrong key, every one of which must be refused.
+fn wrong_storm(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<f64, Failed> {
+    let shape = shape(o, n);
+    let mut plan = stage.plan(system, shape);
+    (plan.wrong_key, plan.in_flight) = (true, o.common.in_flight.unwrap_or(0));
+    let before = procfs::usage(&system.pids);
+    let (mut crew, took) = stage.raise(system, &plan)?;
+    let cpu_us = (procfs::usage(&system.pids) - before).cpu_s * 1e6 / f64::from(n);
+    let passed = f64::from(n * shape.per_client) - crew.report()?.tally.expired as f64;
+    r.add("all refused after, s", n.into(), &system.name, took.as_secs_f64());
+    r.add("wrong tokens not refused", n.into(), &system.name, passed);
+    disperse(crew);
+    Ok(cpu_us)
+}
+
+fn shape(o: &Storm, clients: u32) -> Shape {
+    Shape { clients, channels: o.channels, per_client: o.libraries_per_client.min(o.channels) }
+}
+
+fn disperse(crew: Crew) {
     drop(crew);
     progress::passing("letting the server clean up");
     sleep(Duration::from_secs(2));
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Invariant: a connection has at most one socket, and every end of one goes through [`Worker::ended`], which counts it.
 
 use super::Worker;
+use super::control::STUCK;
 use crate::dialect::Manner;
 use crate::{clock, stamp, wire};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
@@ -120,9 +121,10 @@ impl Worker {
 
     /// The connection of client `i` is over, for this reason; it may come back after so many milliseconds.
     pub fn ended(&mut self, i: u32, why: &str, again_ms: u64) {
-        *self.ends.entry(why.to_owned()).or_default() += 1;
         let c = &mut self.conns[i as usize];
         let was_ready = c.state == State::Ready;
+        let stuck = if was_ready && i < self.plan.stuck { STUCK } else { "" };
+        *self.ends.entry(format!("{stuck}{why}")).or_default() += 1;
         c.fd = None; // closing takes it out of epoll
         (c.rest_in, c.rest_out, c.silent) = (Vec::new(), Vec::new(), 0);
         c.turn = c.turn.wrapping_add(1);

@@ -8,6 +8,9 @@ use crate::target::Target;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// How the reasons for which a stuck reader's connection ended begin.
+pub const STUCK: &str = "stuck reader: ";
+
 /// Everything a worker needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -166,7 +169,7 @@ pub struct Ledger {
     pub unaccepted: u64,
     /// Came twice on one connection.
     pub duplicates: u64,
-    /// Came after a newer one.
+    /// Accepted, and came after a newer one.
     pub reordered: u64,
     /// A few missing ones: client, library, number.
     pub examples: Vec<(u32, u32, u32)>,

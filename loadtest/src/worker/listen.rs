@@ -6,7 +6,7 @@ use super::Worker;
 use super::conn::State;
 use crate::dialect::{self, Manner};
 use crate::{clock, stamp, wire};
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
 impl Worker {
@@ -15,7 +15,7 @@ impl Worker {
         if flags.contains(EventFlags::OUT) {
             self.flush(i);
         }
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+        if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
             self.read(i);
         }
     }
@@ -130,8 +130,8 @@ impl Worker {
         self.book.arrived(i, now / 1000);
         if i < self.plan.stuck {
             let fd = self.conns[i as usize].fd.as_ref();
-            // Leaving epoll is all it takes to stop reading.
-            let _ = fd.map(|fd| epoll::delete(&self.epoll, fd));
+            // From here epoll tells of nothing but the connection's end.
+            let _ = fd.map(|fd| epoll::modify(&self.epoll, fd, EventData::new_u64(u64::from(i)), EventFlags::RDHUP));
         }
     }
 }

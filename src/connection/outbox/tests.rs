@@ -35,7 +35,7 @@ async fn a_full_outbox_closes_its_connection_after_the_frame_that_is_half_sent()
     assert_eq!(outbox.take_close().map(|close| close.code), Some(1013));
     assert!(!outbox.push(&frame), "nothing more is taken");
     outbox.push_control(PING);
-    let half = outbox.inner.lock().bytes;
+    let half = outbox.inner.lock().queue.bytes();
     assert!(half < 2 * frame.len());
     let flush = async {
         std::future::poll_fn(|cx| outbox.poll_flush(cx)).await.unwrap();

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Prints the table of docs/PERFORMANCE.md from what bench.sh left in a folder: loadtest/table.py [FOLDER]
+
+Each cell is the median of the rounds and, in brackets, the smallest and the largest. A ratio is taken round by round. What
+upstream needed is not measured here: it was, once, on the same kind of machine, with another client.
+"""
+import json
+import pathlib
+import statistics
+import sys
+
+# row of bench.sh, size, metric, what it is, what is compared with the goal, goal, upstream
+VALUE, FLOOR, NCHAN = "value", "× floor", "× nchan"
+ROWS = [
+    ("fanout", 10_000, "time to the last, ms", "one event, 10,000 subscribers: ms to the last", FLOOR, 1.25, "13,800"),
+    ("fanout", 1_000, "time to the last, ms", "the same, 1,000 subscribers: ms", FLOOR, 1.5, "137"),
+    ("fanout", 10_000, "worst pong meanwhile, ms", "pongs while 10,000 are fanned out to: worst, ms", VALUE, 250, ""),
+    ("memory", 15_000, "RSS per connection, KiB", "memory per idle subscribed connection, 15,000: KiB", VALUE, 7, "53"),
+    ("deliveries", 5_000, "CPU per delivery, µs", "CPU per delivery, 50,000/s, 200 channels × 10: µs", FLOOR, 1.3, "24.9"),
+    ("web", 10_000, "CPU, % of a core", "CPU, 10,000 idle web pages: % of a core", VALUE, 1, "31"),
+    ("desktop", 10_000, "CPU, % of a core", "CPU, 10,000 desktop clients that ping each second: % of a core", VALUE, 15, "53"),
+    ("desktop", 10_000, "worst pong, ms", "the same: worst pong, ms", VALUE, 50, "692"),
+    ("storm", 15_000, "all subscribed after, s", "15,000 connections accepted and subscribed at once: s", NCHAN, 1, "3.9"),
+    ("storm", 15_000, "worst pong of bystanders, ms", "pongs of 200 others meanwhile: worst, ms", VALUE, 1000, ""),
+    ("tokens", 10_000, "CPU, wrong ÷ good tokens", "CPU of a storm with wrong tokens ÷ with good ones", VALUE, 1, ""),
+    ("stuck", 5_000, "p99 with ÷ without", "p99 of 4,950 readers beside 50 stuck ones ÷ p99 of 5,000 without", VALUE, 1.1, ""),
+    ("cluster", 2_000, "p99, ms", "posted to one node, delivered by the others, 2,000 events/s, Redis, 3 nodes: p99, ms", VALUE, 5, ""),
+    ("cluster", 2_000, "post answered p99, ms", "`/events` answered, same load: p99, ms", VALUE, 5, ""),
+    ("churn", 1_000_000, "growth, %", "memory after a million subscribe/unsubscribe: growth, %", VALUE, 5, "grows"),
+]
+
+
+def digits(x):
+    if abs(x) >= 1000:
+        return f"{x:,.0f}"
+    return f"{x:.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}"
+
+
+def cell(values):
+    if not values:
+        return ""
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return digits(middle) if len(values) == 1 else f"{digits(middle)} ({digits(low)}–{digits(high)})"
+
+
+def over(a, b):
+    return [x / y for x, y in zip(a, b) if y > 0]
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target/bench")
+    print("| what | reach | Foghorn | × floor | nchan | its × floor | floor | upstream | reached |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for row, size, metric, what, kind, goal, upstream in ROWS:
+        file = folder / f"{row}.json"
+        if not file.exists():
+            continue
+        found = json.loads(file.read_text())["values"]
+
+        def rounds(system):
+            return next((v["rounds"] for v in found if v["metric"] == metric and v["system"] == system and size in v.values()), [])
+
+        ours, nchan, floor = rounds("foghorn"), rounds("nchan"), rounds("floor")
+        # A floor that does next to nothing is no measure: idle clients cost it nothing.
+        ratio, theirs = (over(ours, floor), over(nchan, floor)) if kind == FLOOR else ([], [])
+        judged = {VALUE: ours, FLOOR: ratio, NCHAN: over(ours, nchan)}[kind]
+        if not judged:
+            continue
+        middle = statistics.median(judged)
+        reached = "yes" if middle <= goal else f"no: {digits(middle)}"
+        if kind == NCHAN:
+            reached += f" ({cell(judged)} × nchan)"
+        reach = f"≤ {goal:g}" + ("" if kind == VALUE else f" {kind}")
+        print(f"| {what} | {reach} | {cell(ours)} | {cell(ratio)} | {cell(nchan)} | {cell(theirs)} | {cell(floor)} | {upstream} | {reached} |")
+
+
+main()

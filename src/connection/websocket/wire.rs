@@ -1,0 +1,47 @@
+//! The frame parser's view of a connection: bytes that were read already, and the outbox.
+//!
+//! Invariant: the parser keeps no bytes of an idle connection, and what it writes it writes at once.
+
+use std::io::{self, Read, Write};
+
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use crate::connection::outbox::Outbox;
+
+/// What the frame parser asks for at a time.
+const READ_BUFFER: usize = 256;
+
+pub(super) fn config(max_message: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(max_message + 1024)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
+/// The parser's view of the socket: bytes already read, and the outbox.
+pub(super) struct Wire<'a> {
+    pub(super) input: &'a [u8],
+    pub(super) outbox: &'a Outbox,
+}
+
+impl Read for Wire<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(into)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
+        self.outbox.push_control(frames);
+        Ok(frames.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
