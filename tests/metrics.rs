@@ -106,6 +106,7 @@ async fn what_a_node_shows_is_in_the_table_and_the_other_way_round() {
         "foghorn_subscriptions_expired_",
         "foghorn_cluster_",
         "foghorn_spans_",
+        "foghorn_events_repeated_",
     ];
     for metric in TABLE.iter().filter(|metric| !elsewhere.iter().any(|start| metric.name.starts_with(start))) {
         assert!(found.contains_key(metric.name), "{} is not shown", metric.name);

@@ -9,7 +9,7 @@ use crate::kube_kubelet::Kubelet;
 use crate::support::eventually;
 
 /// Release, values, further arguments, and how many nodes its controllers must make.
-const RELEASES: [(&str, &str, &str, usize); 5] = [
+const RELEASES: [(&str, &str, &str, usize); 7] = [
     ("trial", "trial", "", 3),
     ("single", "single", "", 1),
     ("beside", "beside-seafile", "", 3),
@@ -19,6 +19,15 @@ const RELEASES: [(&str, &str, &str, usize); 5] = [
         "trial",
         "--set redis.bundled.enabled=false --set-json 'redis.urls=[\"rediss://:secret@a:6380\", \"redis-cluster://:secret@b:6379\", \
          \"redis-sentinel://:secret@c:26379?node=d:26379&sentinelServiceName=main\"]'",
+        3,
+    ),
+    ("every", "everything", "", 3),
+    // What the matrix cannot have at once: an Ingress, the bundled Redis and a made Secret beside everything else.
+    (
+        "more",
+        "everything",
+        "--set fullnameOverride=,redis.existingSecret=,redis.bundled.enabled=true,ingress.enabled=true \
+         --set key.existingSecret=,key.value=a-key-for-trials-only-0123456789,key.previous=another-for-trials-0123456789",
         3,
     ),
 ];
@@ -45,7 +54,16 @@ fn holds(sent: &Value, held: &Value) -> bool {
         (Value::Array(sent), Value::Array(held)) => {
             sent.len() == held.len() && sent.iter().zip(held).all(|(sent, held)| holds(sent, held))
         }
-        _ => sent == held,
+        _ => sent == held || amount(sent).is_some_and(|sent| Some(sent) == amount(held)),
+    }
+}
+
+/// A quantity, which the server may write in another way: `20000` as `20k`.
+fn amount(value: &Value) -> Option<u64> {
+    let text = value.as_str()?;
+    match text.strip_suffix('k') {
+        Some(thousands) => Some(thousands.parse::<u64>().ok()? * 1000),
+        None => text.parse().ok(),
     }
 }
 

@@ -44,6 +44,8 @@ struct Track {
     top: u32,
     connection: Bits,
     ever: Bits,
+    /// Those that came after a newer one on the same connection.
+    late: Vec<u32>,
 }
 
 struct Session {
@@ -117,6 +119,9 @@ impl Book {
         t.ever.put(s.seq);
         let late = s.seq < t.top;
         t.top = t.top.max(s.seq);
+        if late {
+            t.late.push(s.seq);
+        }
         match (late, again) {
             (true, _) => Receipt::Late,
             (false, true) => Receipt::Again,
@@ -157,7 +162,7 @@ impl Book {
         spans
     }
 
-    /// The balance. Duplicates and order are counted as they come, not here.
+    /// The balance. Duplicates are counted as they come, not here.
     pub fn settle(&self, s: &Settle) -> Ledger {
         let mut l = Ledger::default();
         for i in 0..self.sessions.len() {
@@ -166,6 +171,9 @@ impl Book {
                 let channel = self.channel(i as u32, j);
                 let track = &self.tracks[i * self.per_client as usize + j as usize];
                 let Some(times) = s.accepted.get(channel as usize) else { continue };
+                // Who posts gave up an event that was not accepted before it posted the next: it has no place in the order.
+                let accepted = |n: &&u32| times.get(**n as usize - 1).is_some_and(|at| *at != 0);
+                l.reordered += track.late.iter().filter(accepted).count() as u64;
                 for (n, &at) in (1u32..).zip(times) {
                     self.weigh(&mut l, i, &spans, at, (channel, n, track.ever.has(n)));
                 }
@@ -267,13 +275,15 @@ mod tests {
         b.arrived(0, 300 * S); // long away
         b.left(0, 350 * S, true);
         b.arrived(0, 351 * S);
-        for n in [2, 3, 6] {
+        for n in [6, 3, 2] {
             b.receive(0, event(0, n));
         }
         let at = [5, 20, 0, 102, 250, 340, 345, 360].map(|s| s * S).to_vec();
         let l = b.settle(&Settle { accepted: vec![at], replay_us: 10 * S });
         // 1: before it came. 2: made. 3: not accepted. 4: in the short gap. 5: away. 6: made. 7: resync. 8: missing.
+        // 3 and 2 came late, but 3 was not accepted: one out of order.
         assert_eq!((l.owed, l.made, l.missing, l.resynced, l.excused, l.unaccepted), (5, 2, 2, 1, 2, 1));
+        assert_eq!(l.reordered, 1);
         assert_eq!(l.examples, [(3, 0, 4), (3, 0, 8)]);
     }
 }

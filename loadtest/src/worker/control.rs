@@ -169,7 +169,7 @@ pub struct Ledger {
     pub unaccepted: u64,
     /// Came twice on one connection.
     pub duplicates: u64,
-    /// Came after a newer one.
+    /// Accepted, and came after a newer one.
     pub reordered: u64,
     /// A few missing ones: client, library, number.
     pub examples: Vec<(u32, u32, u32)>,

@@ -232,7 +232,7 @@ impl Worker {
             Order::Calm => self.plan.hang_up_rate = 0,
             Order::Settle(s) => {
                 let mut l = self.book.settle(&s);
-                (l.duplicates, l.reordered) = (self.tally.duplicates, self.tally.reordered);
+                l.duplicates = self.tally.duplicates;
                 say(&Word::Ledger(l));
             }
         }
