@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures every figure of the performance table: a fresh node for each, in turns with the floor and nginx + nchan.
 #
-#   loadtest/bench.sh [-o FOLDER] [-q] [ROW...]       rows: see ROWS; -q: fewer rounds
+#   loadtest/bench.sh [-o FOLDER] [-r ROUNDS] [ROW...]       rows: see ROWS; ROUNDS: 5 unless told
 #
 # Needs target/release/foghorn and target/release/foghorn-load. nchan is used where Debian's libnginx-mod-nchan is
 # installed, else fetched (not installed) with apt-get where nginx is. UPSTREAM=http://127.0.0.1:PORT adds a running
@@ -38,7 +38,7 @@ start_node() {
     local port
     port=$(free_port) ops=127.0.0.1:$(free_port)
     env NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$port" FOGHORN_OPS_ADDR="$ops" \
-        NOTIFICATION_SERVER_LOG_LEVEL=error "$@" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
+        "$@" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
     pids+=($!)
     url=http://127.0.0.1:$port
     wait_for curl -fsS -o /dev/null "$url/ping"
@@ -122,10 +122,10 @@ cluster() {
     row cluster rate --post-url "${nodes[0]}" --url "${nodes[1]}" --url "${nodes[2]}" --no-floor -r 2000
 }
 
-while getopts 'o:qh' option; do
+while getopts 'o:r:h' option; do
     case $option in
         o) out=$OPTARG ;;
-        q) rounds=2 ;;
+        r) rounds=$OPTARG ;;
         *) usage ;;
     esac
 done

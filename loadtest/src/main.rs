@@ -2,10 +2,11 @@
 //!
 //! The parent reads options ([`scenario`]), sets the stage ([`stage`]: systems to compare, the floor among them), starts
 //! worker processes ([`crew`], [`worker`]) that hold the clients, posts events ([`poster`]) and writes the report
-//! ([`report`], [`plot`]). All processes share one clock ([`clock`]).
+//! ([`report`], [`plot`]); [`capacity`] makes a model of many such runs. All processes share one clock ([`clock`]).
 //!
 //! Invariant: the generator is cheaper than any server it measures, and says by how much ([`floor`]).
 
+mod capacity;
 mod clock;
 mod crew;
 mod dialect;
@@ -53,6 +54,12 @@ enum What {
     Churn(scenario::churn::Churn),
     /// Events for a long time, with faults; prints the ledger
     Soak(scenario::soak::Soak),
+    /// Clusters of many shapes: what each part costs, into docs/capacity/measured.json
+    Sweep(capacity::sweep::Sweep),
+    /// From those readings to the coefficients of the model
+    Fit(capacity::fit::Fit),
+    /// How many nodes and Redis shards a site needs
+    Plan(capacity::plan::Site),
     /// The server that does nothing but what must be done
     Floor {
         /// Port on 127.0.0.1; 0 takes any
@@ -76,6 +83,9 @@ fn main() -> ExitCode {
         What::Stuck(o) => scenario::stuck::run(&o).map_err(|e| e.to_string()),
         What::Churn(o) => scenario::churn::run(&o).map_err(|e| e.to_string()),
         What::Soak(o) => scenario::soak::run(&o).map_err(|e| e.to_string()),
+        What::Sweep(o) => capacity::sweep::run(&o).map_err(|e| e.to_string()),
+        What::Fit(o) => capacity::fit::run(&o).map_err(|e| e.to_string()),
+        What::Plan(o) => capacity::plan::run(&o).map_err(|e| e.to_string()),
         What::Floor { port, child } => floor::run(port, child).map_err(|e| e.to_string()),
         What::Worker => worker::run().map_err(|e| e.to_string()),
     };

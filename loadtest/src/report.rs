@@ -217,7 +217,8 @@ impl Report {
     }
 }
 
-fn machine() -> Value {
+/// What this machine is.
+pub fn machine() -> Value {
     let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':')).map(|(_, m)| m.trim());
@@ -228,7 +229,7 @@ fn machine() -> Value {
 }
 
 /// Three digits that mean something.
-fn digits(x: f64) -> String {
+pub fn digits(x: f64) -> String {
     match x.abs() {
         a if a.fract() == 0.0 && a < 1000.0 => format!("{x}"),
         a if a >= 1000.0 => thousands(x.round() as u64),
@@ -246,7 +247,7 @@ fn with_spread(s: Spread) -> String {
     format!("{} ({}–{})", digits(s.median), digits(s.min), digits(s.max))
 }
 
-fn thousands(n: u64) -> String {
+pub fn thousands(n: u64) -> String {
     let text = n.to_string();
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {

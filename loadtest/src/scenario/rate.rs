@@ -106,7 +106,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
 }
 
 /// How many clients have library `c`.
-fn subscribers(clients: u32, per_client: u32, channels: u32, c: u32) -> u64 {
+pub fn subscribers(clients: u32, per_client: u32, channels: u32, c: u32) -> u64 {
     let all = u64::from(clients) * u64::from(per_client);
     let (whole, rest) = (all / u64::from(channels), all % u64::from(channels));
     whole + u64::from(u64::from(c) < rest)
