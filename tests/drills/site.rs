@@ -66,6 +66,7 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
          {ready}{}\
          backend events\n    balance roundrobin\n    timeout server 1s\n    \
          http-request set-header Idempotency-Key %[uuid] unless {{ req.hdr(Idempotency-Key) -m found }}\n    \
+         http-response set-header X-Node %s\n    \
          retry-on conn-failure empty-response response-timeout 503\n{ready}{}",
         servers(check),
         servers(check),

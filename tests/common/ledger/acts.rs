@@ -13,7 +13,10 @@ use crate::common::socket::{CLOSE, Handshake, PING, PONG, Socket, TEXT};
 use crate::common::token;
 
 /// How long a poster waits for an answer. What is not answered then counts as not accepted.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// The header in which a proxy names the node that answered, in lower case.
+const NODE: &str = "x-node";
 
 /// Posts one event; gives the status, 0 for no answer.
 pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
@@ -22,7 +25,7 @@ pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
         let mut book = book.lock();
         let pad = book.pad;
         let posts = book.posts.entry(library.to_owned()).or_default();
-        posts.push(Post { to: port, begun, accepted: false });
+        posts.push(Post { by: port.to_string(), begun, accepted: false });
         (posts.len() - 1, pad)
     };
     let mut content = json!({"repo_id": library, "commit_id": number.to_string()});
@@ -34,10 +37,12 @@ pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
     let headers = [("Authorization", authorization.as_str())];
     let request = http::try_request(port, "POST", "/events", &headers, Some(body.as_bytes()));
     let answer: Option<Answer> = tokio::time::timeout(ANSWER, request).await.ok().flatten();
-    let status = answer.map_or(0, |answer| answer.status);
+    let status = answer.as_ref().map_or(0, |answer| answer.status);
+    let node = answer.and_then(|mut answer| answer.headers.remove(NODE));
     let mut book = book.lock();
     if let Some(post) = book.posts.get_mut(library).and_then(|posts| posts.get_mut(number)) {
         post.accepted = status == 200;
+        post.by = node.unwrap_or(std::mem::take(&mut post.by));
     }
     *book.statuses.entry(status).or_default() += 1;
     if status != 0 {

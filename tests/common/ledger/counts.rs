@@ -91,7 +91,7 @@ impl Book {
                 counts.examples.push(format!("client {id} got {} twice", got.number));
                 continue;
             }
-            let highest = highest.entry((got.connection, post.to)).or_insert(got.number);
+            let highest = highest.entry((got.connection, post.by.as_str())).or_insert(got.number);
             if got.number < *highest {
                 counts.disordered += 1;
                 counts.examples.push(format!("client {id} got {} after {highest}", got.number));
