@@ -100,7 +100,7 @@ run_row() {
         # On loopback the kernel keeps some 3 MB for a client that does not read. Large events and a short queue: those who
         # are stuck are cut off within the minute.
         stuck) start_node FOGHORN_OUTBOX_MESSAGES=20
-            rounds=2 row stuck stuck --url "$url" -n 5000 -r 5 --payload 16384 --seconds 60 --no-floor; closes ;;
+            row stuck stuck --url "$url" -n 5000 -r 5 --payload 16384 --seconds 60 --no-floor; closes ;;
         churn) start_node; rounds=1 row churn churn --url "$url" --pairs 1000000 --timeout 600 $(upstream) ;;
         cluster) cluster ;;
         *) usage ;;

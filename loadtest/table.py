@@ -61,8 +61,8 @@ def main():
             return next((v["rounds"] for v in found if v["metric"] == metric and v["system"] == system and size in v.values()), [])
 
         ours, nchan, floor = rounds("foghorn"), rounds("nchan"), rounds("floor")
-        # A floor that does next to nothing is no measure: idle clients cost it nothing.
-        ratio, theirs = (over(ours, floor), over(nchan, floor)) if kind == FLOOR else ([], [])
+        # Idle clients cost the floor next to nothing, so there it is no measure.
+        ratio, theirs = ([], []) if row in ("memory", "web") else (over(ours, floor), over(nchan, floor))
         judged = {VALUE: ours, FLOOR: ratio, NCHAN: over(ours, nchan)}[kind]
         if not judged:
             continue

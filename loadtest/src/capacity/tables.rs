@@ -99,7 +99,7 @@ const COLUMNS: &[Column] = &[
     Column { head: "Redis out, KiB/s", resource: Resource::RedisOut, phase: |r| r.busy, scale: |_| 1.0 / KIB },
 ];
 
-/// Measured and, in brackets, the model's.
+/// Every point, measured and modelled.
 fn readings(m: &Measured, c: &Coefficients) -> String {
     let shape = ["series", "nodes", "shards", "clients", "libraries each", "subscribers each", "events/s"];
     let mut rows =
@@ -119,7 +119,12 @@ fn readings(m: &Measured, c: &Coefficients) -> String {
         }
         rows.push(row);
     }
-    markdown(&rows)
+    let machine = |name: &str| m.machine[name].as_str().unwrap_or("unknown");
+    let (cores, cpu, kernel) = (&m.machine["cores"], machine("cpu"), machine("kernel"));
+    format!(
+        "On {cores} cores ({cpu}, Linux {kernel}); in brackets what the model says of the same load.\n\n{}",
+        markdown(&rows)
+    )
 }
 
 fn forecast(m: &Measured, c: &Coefficients) -> String {
