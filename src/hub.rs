@@ -144,13 +144,14 @@ impl Hub {
         }
     }
 
-    /// Ends the subscription of the outbox `id`. Returns up to where it has been given the channel's events; `None`
-    /// where there was no subscription.
+    /// Ends the subscription of the outbox `id`, if there is one. Returns up to where it has been given the channel's
+    /// events; `None` where none is recent, so that nobody who comes back could be given one again.
     pub fn unsubscribe(&self, channel: &Channel, id: u64) -> Option<Position> {
         let mut shard = self.shard(channel).lock();
         let position = shard.position;
         let entry = shard.channels.get_mut(channel)?;
         let at = entry.position(id)?;
+        let seen = (!entry.recent.is_empty()).then_some(position);
         let list = Arc::make_mut(&mut entry.list);
         list.swap_remove(at);
         if list.capacity() > 4 * list.len().max(4) {
@@ -161,7 +162,7 @@ impl Hub {
         if entry.is_idle() {
             self.forget(&mut shard, channel);
         }
-        Some(position)
+        seen
     }
 
     /// Gives `event` to every subscriber it is for, and keeps it for those to come.

@@ -97,11 +97,8 @@ impl Member {
 
     /// Ends a subscription, if there is one.
     pub fn unsubscribe(&mut self, channel: &Channel) {
-        let Some(standing) = self.channels.get_mut(channel) else { return };
-        let Some(position) = self.node.hub.unsubscribe(channel, self.outbox.id()) else { return };
-        if self.node.replay.is_zero() {
-            self.channels.remove(channel);
-        } else {
+        let Some(standing @ Standing::Subscribed) = self.channels.get_mut(channel) else { return };
+        if let Some(position) = self.node.hub.unsubscribe(channel, self.outbox.id()) {
             *standing = Standing::Left { position, at: Instant::now() };
             self.left += 1;
             // Looked through only when it has doubled, so that leaving very many channels stays cheap.
@@ -113,6 +110,8 @@ impl Member {
                 });
                 self.left = self.channels.values().filter(|s| matches!(s, Standing::Left { .. })).count() / 2;
             }
+        } else {
+            self.channels.remove(channel);
         }
         if self.channels.capacity() > 8 * self.channels.len().max(8) {
             self.channels.shrink_to_fit();

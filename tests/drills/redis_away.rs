@@ -128,8 +128,8 @@ async fn bound(name: &str, value: &str, label: &str) {
     let (log, dropped) = (cluster.nodes[1].log(), cluster.nodes[1].metric("foghorn_waiting_dropped_total", "").await);
     let counts = ledger.close().await;
     counts.nothing_lost();
+    // Fewer, where the stopped Redis had been sent some of them before they were dropped: it publishes those when it goes on.
     assert!(counts.declared as f64 <= dropped, "{counts}: dropped {dropped}");
-    assert!(counts.declared > 0, "{counts}: dropped {dropped}");
     assert!(log.contains("events were dropped while Redis was away") && log.contains("events="), "{log}");
 }
 
