@@ -5,7 +5,7 @@
 //! (503, connection refused) comes again, as it was told to.
 
 use super::{Failed, in_turns, note_faults};
-use crate::crew::Crew;
+use crate::crew::{Crew, Sum};
 use crate::dialect::{Dialect, Manner};
 use crate::procfs;
 use crate::progress;
@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::stage::{Common, Shape, Stage, System};
 use clap::Args;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Options.
 #[derive(Args, Clone, Debug)]
@@ -53,7 +53,7 @@ fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Res
     let (crew, good) = storm(stage, o, r, system, n)?;
     let (name, size) = (&system.name, u64::from(n));
     if let Some(crew) = &mut bystanders {
-        let sum = crew.report()?;
+        let sum = pongs(crew, o.bystanders)?;
         r.add("worst pong of bystanders, ms", size, name, sum.pong.max_ms());
         r.add_times("pong of bystanders", size, name, &sum.pong);
         note_faults(r, name, &sum);
@@ -81,6 +81,18 @@ fn gather(stage: &Stage, o: &Storm, system: &System) -> Result<Option<Crew>, Fai
     sleep(Duration::from_secs(2));
     crew.mark(0)?;
     Ok(Some(crew))
+}
+
+/// What bystanders noticed. Each pings once a second: a short storm is over before all have.
+fn pongs(crew: &mut Crew, bystanders: u32) -> Result<Sum, Failed> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let sum = crew.report()?;
+        if sum.pong.count() >= u64::from(bystanders) || Instant::now() > until {
+            return Ok(sum);
+        }
+        sleep(Duration::from_millis(100));
+    }
 }
 
 /// One storm of good tokens; its clients, and the server's CPU for each, in microseconds.

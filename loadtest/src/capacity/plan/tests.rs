@@ -1,3 +1,5 @@
+//! The plan against what any site must have: more never needs less, and what runs out first is what is full first.
+
 use super::*;
 use clap::Parser;
 
