@@ -4,7 +4,7 @@
 //! same one. Ports from here lie below the range for outgoing connections, and each is claimed, for as long as this
 //! process lives, by a UDP socket of the same number; other test processes on the machine respect that claim.
 
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 20_000;
@@ -18,10 +18,21 @@ pub fn free_port() -> u16 {
     for _ in 0..COUNT {
         let port = (FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT) as u16;
         let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        if !is_used(port) {
             std::mem::forget(claim);
             return port;
         }
     }
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}
+
+/// Whether any TCP socket of this machine has this port. Looked up, not tried: a process that another thread starts would
+/// hold the socket that tries it for a moment longer, and the port would be in use when it is wanted.
+fn is_used(port: u16) -> bool {
+    let end = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    tables
+        .iter()
+        .flat_map(|table| table.lines())
+        .any(|line| line.split_whitespace().nth(1).is_some_and(|local_address| local_address.ends_with(&end)))
 }
