@@ -7,6 +7,9 @@ gateway=v1.6.3
 
 cache=${FOGHORN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/foghorn}
 place=$cache/crds-$operator-$gateway
+mkdir -p "$cache"
+exec 9>"$place.lock"
+flock 9
 if [ ! -d "$place" ]; then
     go=$("$(dirname "$0")/get-go.sh")
     work=$(mktemp -d "$cache/crds.XXXXXX")

@@ -12,6 +12,7 @@ fi
 cache=${FOGHORN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/foghorn}
 helm=$cache/helm-$version
 if [ ! -x "$helm" ]; then
+    mkdir -p "$cache"
     go=$("$(dirname "$0")/get-go.sh")
     work=$(mktemp -d "$cache/helm.XXXXXX")
     trap 'rm -rf "$work"' EXIT

@@ -8,6 +8,9 @@ version=36.3   # of 1.36.3; the parts call it 0.36.3
 
 cache=${FOGHORN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/foghorn}
 place=$cache/kubernetes-1.$version
+mkdir -p "$cache"
+exec 9>"$place.lock"
+flock 9
 if [ ! -d "$place" ]; then
     go=$("$(dirname "$0")/get-go.sh")
     work=$(mktemp -d "$cache/kubernetes.XXXXXX")

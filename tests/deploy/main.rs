@@ -22,3 +22,4 @@ mod monitoring;
 mod proxies;
 mod stubs;
 mod support;
+mod tools;
