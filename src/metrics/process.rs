@@ -7,7 +7,7 @@ use std::fs;
 
 use tokio::runtime::Handle;
 
-use super::{self as table, Kind, TABLE};
+use crate::metrics::{self as table, Kind, TABLE};
 
 /// `/proc` counts CPU time and start times in these, on every architecture Linux shows to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
