@@ -36,11 +36,15 @@ async fn api(port: u16, path: &str) -> Value {
     http::try_request(port, "GET", &format!("/api/v1/{path}"), &[], None).await.map_or(Value::Null, |a| a.json())
 }
 
+/// What Prometheus answers to `query`.
+async fn answer(port: u16, query: &str) -> Value {
+    let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    api(port, &format!("query?query={query}")).await
+}
+
 /// The one number that `query` gives, if it does.
 async fn number(port: u16, query: &str) -> Option<f64> {
-    let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let answer = api(port, &format!("query?query={query}")).await;
-    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    answer(port, query).await["data"]["result"][0]["value"][1].as_str()?.parse().ok()
 }
 
 #[tokio::test]
@@ -94,5 +98,52 @@ async fn what_prometheus_adds_up_over_three_nodes_is_what_happened() {
     for rule in rules {
         assert_eq!(rule["lastError"].as_str().unwrap_or_default(), "", "{rule}");
         assert_ne!(rule["state"], "firing", "nothing is wrong: {rule}");
+    }
+}
+
+/// What the dashboard's panels and annotations ask, with Grafana's variables filled in as it does for all nodes.
+fn dashboard() -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana/foghorn.json");
+    let board: Value = serde_json::from_slice(&std::fs::read(file).expect("the dashboard")).expect("JSON");
+    let targets = board["panels"].as_array().expect("panels").iter().flat_map(|panel| panel["targets"].as_array());
+    let asked = targets.chain(board["annotations"]["list"].as_array()).flatten();
+    let asked = asked.map(|target| target["expr"].as_str().expect("an expression").to_owned());
+    let variables = [("$instance", ".*"), ("$__rate_interval", "1m"), ("$__range", "1h")];
+    let filled = |text: String| variables.iter().fold(text, |text, (name, value)| text.replace(name, value));
+    let asked: Vec<_> = asked.map(filled).collect();
+    assert!(asked.len() > 50 && asked.iter().all(|query| !query.contains('$')), "{asked:?}");
+    asked
+}
+
+#[tokio::test]
+#[ignore = "needs Prometheus and Redis"]
+async fn every_panel_of_the_dashboard_is_answered() {
+    let cluster = Cluster::start(2, 1, Plan::new).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports: Vec<u16> = cluster.nodes.iter().map(common::node::Node::ops).collect();
+    let (_prometheus, port) = prometheus(folder.path(), &ports).await;
+    let library = library();
+    let mut client = cluster.nodes[0].subscriber(&library, "a@x").await;
+    cluster.nodes[1].post_update(&library, "1").await;
+    client.expect_update(&library, "1").await;
+    drop(client);
+
+    let mut pages = String::new();
+    for port in ports {
+        pages += &http::request(port, "GET", "/metrics", &[], None).await.body;
+    }
+    let happened = |metric: &str| pages.lines().any(|line| line.split(['{', ' ']).next() == Some(metric));
+    for query in dashboard() {
+        let mut words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let ours = |word: &str| ["foghorn_", "process_"].iter().any(|prefix| word.starts_with(prefix));
+        // Nothing to see where nothing has happened, and a comparison leaves only what it holds for.
+        let may_be_empty = query.contains(" > ") || words.any(|word| ours(word) && !happened(word));
+        eventually(&query, || async {
+            let answer = answer(port, &query).await;
+            assert_eq!(answer["status"], "success", "{query}: {answer}");
+            let series = answer["data"]["result"].as_array().expect("a result");
+            (may_be_empty || !series.is_empty()).then_some(())
+        })
+        .await;
     }
 }
