@@ -113,3 +113,30 @@ fn promtool_takes_the_rules_and_their_tests_pass() {
     promtool(&["check", "config", "deploy/prometheus/prometheus.yml"]);
     promtool(&["test", "rules", "deploy/prometheus/foghorn.test.yml"]);
 }
+
+#[test]
+#[ignore = "needs promtool"]
+fn the_dashboard_counts_every_lost_event() {
+    let board = dashboard();
+    let panel = board["panels"].as_array().unwrap().iter().find(|panel| panel["title"] == "Events lost").unwrap();
+    let query = panel["targets"][0]["expr"].as_str().unwrap().replace("$instance", ".*").replace("$__range", "1h");
+    // A counter is not there before it counts for the first time, and a node may lose in one way and not in the other.
+    let lost = |series: Value, total: u32| {
+        serde_json::json!({"interval": "1m", "input_series": series, "promql_expr_test": [
+            {"expr": query, "eval_time": "90m", "exp_samples": [{"labels": "{}", "value": total}]}]})
+    };
+    let dropped =
+        |values: &str| serde_json::json!({"series": "foghorn_waiting_dropped_total{instance='a'}", "values": values});
+    let holes = |values: &str| serde_json::json!({"series": "foghorn_gaps_lost_total{instance='b'}", "values": values});
+    let cases = serde_json::json!({"tests": [
+        lost(serde_json::json!([]), 0),
+        lost(serde_json::json!([dropped("_x60 3x60")]), 3),
+        lost(serde_json::json!([holes("_x60 2x60")]), 2),
+        lost(serde_json::json!([dropped("3x120"), holes("_x60 2x60")]), 2),
+        lost(serde_json::json!([dropped("3x40 7x80")]), 4),
+    ]});
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), cases.to_string()).unwrap();
+    let (good, text) = run(program("promtool", "prometheus").args(["test", "rules"]).arg(file.path()));
+    assert!(good, "{text}");
+}
