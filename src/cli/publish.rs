@@ -65,7 +65,9 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
 
 fn advice(answer: &Answer) -> &'static str {
     match answer.status {
-        400 if answer.body.contains("token not match") => " (its JWT_PRIVATE_KEY is another one, or clocks are apart)",
+        400 if answer.body.contains("token not match") => {
+            " (its JWT_PRIVATE_KEY is another one: give both the same and restart the nodes; or clocks are apart)"
+        }
         404 => " (is --url the address that Seafile uses?)",
         _ => "",
     }

@@ -135,6 +135,7 @@ fn follow_the_charts_page(reader: &Reader, kubelet: &Kubelet) {
             "Beside Seafile's own chart" => {
                 assert!(printed.contains("http://foghorn-events.seafile.svc:8083"), "{printed}");
                 assert_eq!(kubelet.tested().len(), 1, "{:?}", kubelet.tested());
+                test_with_another_key(reader, kubelet);
                 assert!(chart().contains("foghorn-0.0.9"), "{}", chart());
                 put_chart(&reader.folder, false);
             }
@@ -147,6 +148,21 @@ fn follow_the_charts_page(reader: &Reader, kubelet: &Kubelet) {
             _ => assert!(section.blocks.is_empty(), "nothing checks the section {}", section.heading),
         }
     }
+}
+
+/// `helm test` where the Secret has been changed and the nodes still have the key from before.
+fn test_with_another_key(reader: &Reader, kubelet: &Kubelet) {
+    let set = |key: &str| {
+        let data = serde_json::json!({"stringData": {"JWT_PRIVATE_KEY": key}});
+        reader.shell.must(&format!("kubectl patch secret seafile-secret --namespace seafile --patch '{data}'"));
+    };
+    set("another-key-of-thirty-two-characters");
+    let (good, text) = reader.shell.run("helm test foghorn --namespace seafile");
+    assert!(!good && text.contains("pod foghorn-test failed"), "{text}");
+    let said = kubelet.tested().pop().expect("a test pod was run");
+    assert!(said.contains("its JWT_PRIVATE_KEY is another one: give both the same and restart the nodes"), "{said}");
+    set(token::KEY);
+    reader.shell.must("helm test foghorn --namespace seafile");
 }
 
 fn follow_the_page(reader: &Reader, kubelet: &Kubelet) {
