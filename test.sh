@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
-STEPS=(packages tools format lint deny cargo)
+STEPS=(packages tools format lint oldest deny cargo)
 
 # Programs the tests start, each with the Debian package that has it.
 PROGRAMS=(
@@ -21,6 +21,7 @@ PROGRAMS=(
     chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
     socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps etcd:etcd-server
+    dpkg-shlibdeps:dpkg-dev
 )
 # Files that packages without a program of their own bring.
 FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
@@ -163,6 +164,17 @@ install_cargo_deny() {
 step_format() { run cargo fmt --all --check; }
 
 step_lint() { run cargo clippy --locked --workspace --all-targets -- -D warnings; }
+
+# With the oldest Rust that Cargo.toml promises and the Dockerfile has, where rustup has it.
+step_oldest() {
+    local version toolchain
+    version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    if toolchain=$(rustup toolchain list 2>/dev/null | grep -o -m 1 "^$version[^ ]*"); then
+        run cargo "+$toolchain" check --locked --workspace --bins --target-dir "$work/oldest"
+    else
+        notes+=("not compiled with Rust $version: rustup does not have it here")
+    fi
+}
 
 step_deny() {
     run cargo deny --log-level error check --hide-inclusion-graph licenses bans sources || return 1

@@ -73,6 +73,12 @@ fn contained(root: &Path, command: &[String]) -> Command {
 }
 
 #[test]
+fn the_image_is_built_with_the_oldest_rust() {
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    assert!(read("Dockerfile").contains(&format!("FROM --platform=$BUILDPLATFORM rust:{oldest}-slim-bookworm ")));
+}
+
+#[test]
 #[ignore = "needs root, unshare and ip"]
 fn the_images_entry_command_runs_as_its_user_on_a_read_only_root() {
     if ran_apart("containers::the_images_entry_command_runs_as_its_user_on_a_read_only_root") {

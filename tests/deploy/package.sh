@@ -4,14 +4,18 @@ systemd=$([ ! -d /run/systemd/system ] || echo yes)
 ip link set lo up || true
 # Test machines use it to keep packages from starting services; here that is what is to be seen.
 rm -f /usr/sbin/policy-rc.d
+# A small Debian does not have it.
+rm -f /bin/kill
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
 until_true() { for _ in $(seq 100); do if "$@"; then return; fi; sleep 0.1; done; echo "never true: $*"; exit 1; }
+read_again() { journalctl -u foghorn | grep -q 'configuration read again'; }
 answers() { curl -sf "http://127.0.0.1:$1" > /dev/null; }
 
 # --- install: nothing starts by itself, the unit is sound
 dpkg -i /try/*.deb
 foghorn --version
+dpkg -s foghorn | grep -q '^Depends: .*libc6 (>= '
 test "$(stat -c %a /etc/foghorn/foghorn.env)" = 600
 systemd-analyze verify /usr/lib/systemd/system/foghorn.service /usr/lib/systemd/system/foghorn@.service
 if env -i PATH="$PATH" foghorn check-config; then echo "no key, and no fault"; exit 1; fi
@@ -32,6 +36,8 @@ if [ -n "$systemd" ]; then
     test "$(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")" -gt 4096
     foghorn status
     journalctl -u foghorn | grep -q serving
+    systemctl reload foghorn
+    until_true read_again
     if journalctl -u foghorn | grep a-key-of; then echo 'the key is in the log'; exit 1; fi
 
     # --- a second node on the same machine
