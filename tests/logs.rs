@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::http::request;
 use common::node::Plan;
 use common::socket::{End, Handshake};
 use common::{library, token};
@@ -69,6 +70,18 @@ async fn at_info_level_and_above_a_line_tells_whose_it_is() {
             assert!(line.contains(whose), "{line}");
         }
     }
+}
+
+#[tokio::test]
+async fn who_posts_with_another_key_is_named() {
+    let mut node = Plan::new().env("FOGHORN_LOG_FORMAT", "json").start().await;
+    let forged = token::sign("another-key", Algorithm::HS256, &json!({"exp": token::now() + 300}));
+    let authorization = format!("Token {forged}");
+    let headers = [("Authorization", authorization.as_str()), ("X-Forwarded-For", "203.0.113.9")];
+    request(node.port(), "POST", "/events", &headers, Some(b"{}")).await.expect(400);
+    let log = node.process().logged("its signature does not fit").await;
+    let line = lines(&log, "token for events refused").pop().expect("a line");
+    assert_eq!((&line["level"], &line["client"]), (&json!("WARN"), &json!("203.0.113.9")), "{line}");
 }
 
 #[tokio::test]

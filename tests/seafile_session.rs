@@ -98,6 +98,7 @@ impl Model {
                     assert!(self.ends.remove(channel.name()).is_some(), "{channel} was not subscribed");
                 }
                 Action::Reply(text) => assert!(text.starts_with(b"{\"type\":\"jwt-expired\"")),
+                Action::Warn(text) => assert!(text.starts_with("token for subscribe refused"), "{text}"),
                 Action::Close(close) => {
                     assert!([1003, 1007, 1008].contains(&close.code) && close.reason.len() <= 123);
                     self.closed = true;

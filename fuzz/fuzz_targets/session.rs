@@ -57,6 +57,7 @@ fuzz_target!(|data: &[u8]| {
                 Action::Subscribe { channel, .. } => drop(held.insert(channel)),
                 Action::Unsubscribe(channel) => assert!(held.remove(&channel), "was not subscribed"),
                 Action::Reply(text) => assert!(text.starts_with(b"{\"type\":\"jwt-expired\"")),
+                Action::Warn(text) => assert!(text.starts_with("token for subscribe refused")),
                 Action::Close(close) => return assert!(close.reason.len() <= 123),
             }
         }

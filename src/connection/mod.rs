@@ -54,6 +54,8 @@ pub enum Action {
     Unsubscribe(Channel),
     /// Send this text message.
     Reply(Bytes),
+    /// Warn the operator; the line says whom it is about.
+    Warn(String),
     /// Send a close frame and end the connection. Later actions are not looked at.
     Close(Close),
 }

@@ -116,7 +116,7 @@ where
     let visit = Visit { dialect, who, entered };
     let serve = run(Arc::clone(shared), upgrade, visit, session(who));
     // One for the whole connection costs every idle client its memory: only where each step has a line. At other levels
-    // the connection has one while it is at work.
+    // a line that is logged gets one of its own.
     if tracing::enabled!(Level::DEBUG) {
         shared.tasks.spawn_connection(serve.instrument(who.span(&shared.name, None)));
     } else {

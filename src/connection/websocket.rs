@@ -254,13 +254,15 @@ impl<S: Session> Connection<'_, S> {
         self.work(|session, now, actions| session.on_message(now, data, actions));
     }
 
-    /// Lets the session decide, and does what it wants; lines that are logged meanwhile say whom they are about.
+    /// Lets the session decide, and does what it wants.
     fn work(&mut self, decide: impl FnOnce(&mut S, u64, &mut Vec<Action>)) {
-        let named = Span::current().is_disabled().then(|| self.who.span(&self.shared.name, self.user.as_deref()));
-        let _entered = named.as_ref().map(Span::enter);
         let mut actions = Vec::new();
         decide(&mut self.session, now_ms(), &mut actions);
         self.perform(actions);
+    }
+
+    fn span(&self) -> Span {
+        self.who.span(&self.shared.name, self.user.as_deref())
     }
 
     fn perform(&mut self, actions: Vec<Action>) {
@@ -283,6 +285,11 @@ impl<S: Session> Connection<'_, S> {
                     if self.outbox.push(&text_frame(&text)) {
                         SENT.message.increment(1);
                     }
+                }
+                Action::Warn(text) => {
+                    // Made for the line alone: at most levels no connection has one of its own.
+                    let named = Span::current().is_disabled().then(|| self.span());
+                    named.unwrap_or_else(Span::none).in_scope(|| tracing::warn!("{text}"));
                 }
                 Action::Close(close) => {
                     self.outbox.close(close);

@@ -17,6 +17,7 @@ use sha1::{Digest, Sha1};
 use super::message::CHANNEL_KIND;
 use super::order::Accepted;
 use super::posted::{Audience, BackendEvent, BadBody, Posted};
+use super::refusals::Use;
 use super::{DIALECT, Seafile};
 use crate::event::{Channel, Event, Recipients, now_ms};
 use crate::metrics;
@@ -33,11 +34,16 @@ const NOT_MATCH: &str = "Notification token not match\n";
 /// Takes one event, by any method.
 pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(turned) = seafile.shared.door.post(seafile.shared.door.sender(&parts)) {
+    let sender = seafile.shared.door.sender(&parts);
+    if let Err(turned) = seafile.shared.door.post(sender) {
         return refuse(StatusCode::FORBIDDEN, turned.label(), turned.advice().to_owned());
     }
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if seafile.rules.may_post(authorization, now_ms()).is_err() {
+    let now_ms = now_ms();
+    if let Err(cause) = seafile.rules.may_post(authorization, now_ms) {
+        if let Some(warning) = seafile.rules.refusals.note(Use::Events, cause, "", now_ms) {
+            tracing::warn!(client = %sender, "{warning}");
+        }
         return refuse(StatusCode::BAD_REQUEST, "token", NOT_MATCH.to_owned());
     }
     let body = match read(&seafile, body).await {

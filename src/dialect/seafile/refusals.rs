@@ -1,4 +1,4 @@
-//! Counts and logs the tokens that were refused, whatever they were for.
+//! Counts the tokens that were refused, whatever they were for, and says when to warn of them.
 //!
 //! Invariant: no token is ever logged, and the commonest mistake, a key that is not Seafile's, is said aloud once a minute
 //! at most, however many clients show it.
@@ -68,23 +68,23 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// Counts a refusal and logs it. `library` is empty where none is known.
-    pub fn note(&self, purpose: Use, cause: Cause, library: &str, now_ms: u64) {
-        ::metrics::counter!(crate::metrics::TOKENS_REFUSED, "use" => purpose.label(), "cause" => cause.label())
-            .increment(1);
-        let library: String = library.chars().take(60).collect();
-        tracing::debug!(library, "token for {} refused: {cause}", purpose.label());
+    /// Counts a refusal. Returns what the operator is to be warned of, whoever knows whose token it was. `library` is
+    /// empty where none is known.
+    pub fn note(&self, purpose: Use, cause: Cause, library: &str, now_ms: u64) -> Option<String> {
+        let used = purpose.label();
+        ::metrics::counter!(crate::metrics::TOKENS_REFUSED, "use" => used, "cause" => cause.label()).increment(1);
+        tracing::debug!(library = short(library), "token for {used} refused: {cause}");
         if cause != Cause::Token(Refusal::Signature) {
-            return;
+            return None;
         }
-        if let Some(unsaid) = self.may_warn(now_ms) {
-            let purpose = purpose.label();
-            tracing::warn!(
-                library,
-                unsaid,
-                "token for {purpose} refused, its signature does not fit: the key differs from Seafile's JWT_PRIVATE_KEY"
-            );
-        }
+        let more = match self.may_warn(now_ms)? {
+            0 => String::new(),
+            unsaid => format!(", and {unsaid} more since this was last said"),
+        };
+        let about = if library.is_empty() { String::new() } else { format!(" (library {:?})", short(library)) };
+        Some(format!(
+            "token for {used} refused, its signature does not fit: the key differs from Seafile's JWT_PRIVATE_KEY{about}{more}"
+        ))
     }
 
     /// Whether to warn now, and how many warnings were left out since the last.
@@ -99,9 +99,29 @@ impl Refusals {
     }
 }
 
+/// What lines show of a library's name, which is as long as its sender likes.
+fn short(library: &str) -> &str {
+    library.char_indices().nth(60).map_or(library, |(end, _)| &library[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_key_is_said_aloud_and_nothing_else_is() {
+        let refusals = Refusals::default();
+        let note = |refusal, library, now_ms| refusals.note(Use::Subscribe, Cause::Token(refusal), library, now_ms);
+        assert_eq!(note(Refusal::Expired, "r", 1), None);
+        let first = note(Refusal::Signature, "r\n2026 WARN made up", 1).expect("a warning");
+        assert!(first.contains("JWT_PRIVATE_KEY (library \"r\\n2026"), "{first}");
+        assert_eq!(note(Refusal::Signature, "r", 2), None);
+        let next = note(Refusal::Signature, &"é".repeat(1_000), 60_001).expect("another");
+        assert!(
+            next.ends_with(&format!("(library {:?}), and 1 more since this was last said", "é".repeat(60))),
+            "{next}"
+        );
+    }
 
     #[test]
     fn one_warning_a_minute() {

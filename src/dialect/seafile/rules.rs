@@ -1,11 +1,11 @@
 //! What all Seafile sessions and posts of a node have in common: the keys, the limits, and who may do what.
 //!
-//! Invariant: pure but for counting and logging refusals. A token that names a user is never good for posting: one key signs
-//! both kinds, and users hold theirs.
+//! Invariant: pure. A token that names a user is never good for posting: one key signs both kinds, and users hold
+//! theirs.
 
 use std::sync::Arc;
 
-use super::refusals::{Cause, Refusals, Use};
+use super::refusals::{Cause, Refusals};
 use crate::auth::{Claims, Keys, Refusal};
 
 /// One a node.
@@ -15,7 +15,7 @@ pub struct Rules {
     pub keys: Keys,
     /// Libraries a connection may be subscribed to at once.
     pub max_subscriptions: usize,
-    /// Where refused tokens are counted and logged.
+    /// Where refused tokens are counted.
     pub refusals: Refusals,
 }
 
@@ -41,16 +41,8 @@ impl Rules {
     /// blank is not looked at. `now_ms` is Unix time in milliseconds.
     ///
     /// # Errors
-    /// Why not; counted and logged.
+    /// Why not; not yet counted.
     pub fn may_post(&self, authorization: Option<&str>, now_ms: u64) -> Result<(), Cause> {
-        let judged = self.judge_post(authorization, now_ms);
-        if let Err(cause) = judged {
-            self.refusals.note(Use::Events, cause, "", now_ms);
-        }
-        judged
-    }
-
-    fn judge_post(&self, authorization: Option<&str>, now_ms: u64) -> Result<(), Cause> {
         let token = authorization.and_then(|header| header.split(' ').nth(1)).ok_or(Refusal::Missing)?;
         let claims = self.keys.verify(token, (now_ms / 1000) as i64)?;
         if claims.username().is_empty() { Ok(()) } else { Err(Cause::UserToken) }

@@ -117,7 +117,7 @@ impl SeafileSession {
     }
 
     fn refuse(&mut self, now_ms: u64, id: &str, cause: Cause, out: &mut Vec<Action>) -> Result<(), Action> {
-        self.rules.refusals.note(Use::Subscribe, cause, id, now_ms);
+        out.extend(self.rules.refusals.note(Use::Subscribe, cause, id, now_ms).map(Action::Warn));
         let max = self.rules.max_subscriptions;
         match self.pauses.get_or_insert_default().refused(id, now_ms, max) {
             Answer::Now => out.push(Action::Reply(jwt_expired(id))),
