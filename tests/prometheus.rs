@@ -29,6 +29,11 @@ async fn prometheus(folder: &Path, nodes: &[u16]) -> (Process, u16) {
     start.arg(format!("--web.listen-address=127.0.0.1:{port}"));
     let mut process = Process::start("prometheus", start, &folder.join("output"));
     process.listening(port).await;
+    // Until then it answers 503 to everything.
+    eventually("Prometheus is ready", || async {
+        http::try_request(port, "GET", "/-/ready", &[], None).await.filter(|answer| answer.status == 200).map(drop)
+    })
+    .await;
     (process, port)
 }
 
