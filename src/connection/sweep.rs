@@ -1,4 +1,4 @@
-//! The register of open connections, and the one sweep that visits each of them once a second.
+//! The register of open connections, and the one sweep that visits each of them every other second.
 //!
 //! Invariants: no connection has a timer of its own while it is open; pings are spread evenly over the interval, also
 //! when thousands connect in one second; leaving the register is a guard's drop.
@@ -18,7 +18,10 @@ use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::metrics;
 
-/// The sweep's steps in a second; each visits the connections of one slot.
+/// How often a connection is visited, if pings are not more frequent. Each visit waits for memory that nobody has touched
+/// for long: with many idle connections, visits are a good part of all that a node does.
+const ROUND: Duration = Duration::from_secs(2);
+/// The sweep's steps in a round; each step visits the connections of one slot.
 const SLOTS: usize = 20;
 /// How long a silent client lives at least, however short the ping interval.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -195,7 +198,7 @@ impl Register {
     pub fn sweep(self: &Arc<Self>, tasks: &Tasks) {
         let (register, stop) = (Arc::clone(self), tasks.clone());
         tasks.spawn("sweep", async move {
-            let mut step = tokio::time::interval(Duration::from_secs(1) / SLOTS as u32);
+            let mut step = tokio::time::interval(ROUND.min(register.liveness.ping) / SLOTS as u32);
             step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             for slot in register.slots.iter().cycle() {
                 tokio::select! {
