@@ -5,7 +5,6 @@
 
 pub mod explain;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as B64;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+
+use crate::json;
 
 /// What a token says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -187,9 +187,8 @@ impl Set {
 
 /// The algorithm of an encoded header. Its other fields do not matter, whatever they are.
 fn algorithm(header: &str) -> Result<Algorithm, Refusal> {
-    let bytes = B64.decode(header).map_err(|_| Refusal::Malformed)?;
-    let fields: HashMap<String, &RawValue> = serde_json::from_slice(&bytes).map_err(|_| Refusal::Malformed)?;
-    match fields.get("alg").map(|alg| alg.get()) {
+    let header = B64.decode(header).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Refusal::Malformed)?;
+    match json::fields(&header, ["alg"]).ok_or(Refusal::Malformed)?[0] {
         Some(r#""HS256""#) => Ok(Algorithm::HS256),
         Some(r#""HS384""#) => Ok(Algorithm::HS384),
         Some(r#""HS512""#) => Ok(Algorithm::HS512),
@@ -197,15 +196,18 @@ fn algorithm(header: &str) -> Result<Algorithm, Refusal> {
     }
 }
 
+/// The claims that are looked at.
+const CLAIMS: [&str; 4] = ["exp", "repo_id", "username", "nbf"];
+
 /// Reads claims that are known to be ours. Of a repeated claim the last counts; `null` counts as missing.
 fn claims(payload: &[u8], now_s: i64) -> Result<Claims, Refusal> {
-    let fields: HashMap<String, &RawValue> = serde_json::from_slice(payload).map_err(|_| Refusal::Claims)?;
-    let claim = |name| fields.get(name).map(|value| value.get()).filter(|text| *text != "null");
-    let text = |name| claim(name).map(json::<String>).transpose();
+    let fields =
+        std::str::from_utf8(payload).ok().and_then(|text| json::fields(text, CLAIMS)).ok_or(Refusal::Claims)?;
+    let [exp, repo_id, username, nbf] = fields.map(|claim| claim.filter(|text| *text != "null"));
     // Parsed from its digits: "1.0" and "1e9" are no integers here, as in the reference.
-    let exp = claim("exp").ok_or(Refusal::Claims)?.parse::<i64>().map_err(|_| Refusal::Claims)?;
-    let claims = Claims { exp, repo_id: text("repo_id")?, username: text("username")? };
-    let nbf = claim("nbf").map(json::<f64>).transpose()?;
+    let exp = exp.ok_or(Refusal::Claims)?.parse::<i64>().map_err(|_| Refusal::Claims)?;
+    let claims = Claims { exp, repo_id: repo_id.map(read).transpose()?, username: username.map(read).transpose()? };
+    let nbf = nbf.map(read::<f64>).transpose()?;
     if exp <= now_s {
         return Err(Refusal::Expired);
     }
@@ -215,7 +217,7 @@ fn claims(payload: &[u8], now_s: i64) -> Result<Claims, Refusal> {
     Ok(claims)
 }
 
-fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|_| Refusal::Claims)
 }
 

@@ -24,6 +24,7 @@ pub mod drain;
 pub mod event;
 pub mod fetch;
 pub mod hub;
+pub mod json;
 pub mod listen;
 pub mod logging;
 pub mod metrics;

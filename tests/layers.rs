@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 /// `connection` as a target is all of it, `connection::outbox` only that. `*` is everything.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("event", &[]),
+    ("json", &[]),
     ("metrics", &[]),
     ("drain", &[]),
     ("logging", &["config", "drain"]),
-    ("auth", &["event"]),
+    ("auth", &["event", "json"]),
     ("broker", &["event", "metrics", "drain"]),
     ("hub", &["event", "metrics", "otlp", "connection::outbox"]),
     ("node", &["event", "broker", "hub", "connection::outbox"]),
@@ -21,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("listen", &["connection", "drain", "metrics"]),
     ("dialect::seafile::message", SESSION),
     ("dialect::seafile::session", SESSION),
-    ("dialect::seafile", &["event", "auth", "connection", "node", "drain", "metrics"]),
+    ("dialect::seafile", &["event", "auth", "json", "connection", "node", "drain", "metrics"]),
     ("ops", &["event", "auth", "broker", "connection", "hub", "node", "drain", "metrics", "fetch"]),
     ("fetch", &[]),
     ("otlp", &["event", "drain", "metrics", "fetch", "broker::partition"]),
@@ -35,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dialect", &[]),
 ];
 const SESSION: &[&str] =
-    &["event", "auth", "connection::Action", "connection::Close", "connection::Session", "metrics"];
+    &["event", "auth", "json", "connection::Action", "connection::Close", "connection::Session", "metrics"];
 
 /// A crate or call, and the only files that may name it. A folder ends in `/`.
 const ONLY_IN: &[(&str, &[&str])] = &[

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-pub use super::json::compact;
-use super::json::{fields, is_null, items, text, valid};
 pub use super::posted::{Audience, BackendEvent, BadBody, EventType, Posted, Reason};
 use crate::connection::Close;
+pub use crate::json::compact;
+use crate::json::{fields, is_null, items, text, valid};
 
 /// The kind of all Seafile channels: a library is `repo/<id>`.
 pub const CHANNEL_KIND: &str = "repo";

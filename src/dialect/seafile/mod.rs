@@ -11,7 +11,6 @@
 
 pub mod events;
 pub mod groups;
-mod json;
 pub mod line;
 pub mod members;
 pub mod message;

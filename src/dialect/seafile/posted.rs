@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::json::{compact, fields, integer, is_null, is_object, is_string, text, valid};
+use crate::json::{compact, fields, integer, is_null, is_object, is_string, text, valid};
 
 /// The four events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

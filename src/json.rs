@@ -1,4 +1,4 @@
-//! The little of JSON that the dialect needs: where a field stands, what it is, and how it reads without blanks.
+//! The little of JSON that messages and tokens need: where a field stands, what it is, and how it reads without blanks.
 //!
 //! Invariant: nothing recurses, so nesting as deep as a message is long is safe. After [`valid`] has passed a text, the
 //! other functions answer for any part of it. Of repeated keys the last one counts; keys compare exactly.
@@ -18,12 +18,14 @@ pub fn valid(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<&RawValue>(text).map(|_| ())
 }
 
-/// The values of the fields `names` of an object, as they are spelled; `None` if `json` is no object.
+/// The values of the fields `names` of an object, as they are spelled; `None` if `json` is not one object.
 pub fn fields<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
     if !is_object(json) {
         return None;
     }
-    serde_json::Deserializer::from_str(json).deserialize_map(Fields { names, found: [None; N] }).ok()
+    let mut json = serde_json::Deserializer::from_str(json);
+    let found = json.deserialize_map(Fields { names, found: [None; N] }).ok()?;
+    json.end().is_ok().then_some(found)
 }
 
 /// The items of an array, as they are spelled; `None` if `json` is no array.
@@ -185,5 +187,23 @@ impl<'a> Visitor<'a> for Text {
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
         Ok(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_those_of_one_whole_object() {
+        assert_eq!(
+            fields(r#" {"a": 1, "b": [{}], "a": "x"} "#, ["a", "b", "c"]),
+            Some([Some("\"x\""), Some("[{}]"), None])
+        );
+        for no in ["", "[]", "null", "{", "{} {}", "{}x", r#"{"a":}"#, r#"{"b":1,}"#] {
+            assert_eq!(fields(no, ["a"]), None, "{no}");
+        }
+        let deep = format!("{{\"x\":{}{},\"a\":1}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(fields(&deep, ["a"]), Some([Some("1")]));
     }
 }
