@@ -21,8 +21,9 @@ const COMMAND: Duration = Duration::from_secs(1);
 /// How long connecting may take, all of it.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Messages that fred may hold before it says that it dropped some.
-const MESSAGES: usize = 16_384;
+/// Messages that fred may hold before it says that it dropped some: they are in the log. It keeps room for so many in each
+/// of nine channels, some 700 bytes in all for each.
+const MESSAGES: usize = 4_096;
 
 /// A connected client; dropping it ends its connections.
 pub struct Connected {
