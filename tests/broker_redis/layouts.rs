@@ -58,8 +58,21 @@ pub struct Sentinels {
 }
 
 impl Sentinels {
+    /// The replica has what the master has.
     pub fn start() -> Self {
-        let master = Redis::start(&[]);
+        let sentinels = Self::start_with(&["--repl-diskless-sync-delay", "0"]);
+        let role = || sentinels.replica.cli(&["--raw", "ROLE"]);
+        wait_until("the replica follows", || role().lines().any(|line| line == "connected"));
+        sentinels
+    }
+
+    /// The replica has been told whom to follow, and has nothing yet.
+    pub fn start_empty() -> Self {
+        Self::start_with(&["--repl-diskless-sync-delay", "600"])
+    }
+
+    fn start_with(options: &[&str]) -> Self {
+        let master = Redis::start(options);
         let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
         let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(master.port)).collect();
         wait_until("the Sentinels know each other", || sentinels.iter().all(Sentinel::is_ready));

@@ -1,4 +1,5 @@
-//! A master and a replica under three Sentinels: the master dies, the replica takes over, nothing is lost.
+//! A master and a replica under three Sentinels: the master dies, the replica takes over, nothing is lost, also where the
+//! replica had nothing.
 
 use std::time::Duration;
 
@@ -10,7 +11,16 @@ const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn a_master_dies_and_a_replica_takes_over() {
-    let mut redis = Sentinels::start();
+    fail_over(Sentinels::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_master_dies_and_a_replica_without_its_data_takes_over() {
+    fail_over(Sentinels::start_empty()).await;
+}
+
+async fn fail_over(mut redis: Sentinels) {
     let url = redis.url();
     let (one, two) = (Node::up(config(&url, 8)).await, Node::up(config(&url, 8)).await);
     for number in 0..400 {

@@ -139,6 +139,14 @@ impl Line {
         self.wake.notify_one();
     }
 
+    /// Whether the publisher has noticed that the log `now` took the place of `before`: it has then sent again what it sent
+    /// lately, and twice that much could push out of the log what others have not read yet. Within one log that
+    /// lost its end there is no telling.
+    pub fn publisher_knows(&self, before: Known, now: Known) -> bool {
+        let (Known::Upto(before), Known::Upto(now)) = (before, now) else { return false };
+        before.epoch != now.epoch && self.confirmed.lock().is_none_or(|confirmed| confirmed.epoch == now.epoch)
+    }
+
     /// Whether the publisher was asked to.
     pub fn take_republish(&self) -> bool {
         self.republish.swap(false, Ordering::AcqRel)

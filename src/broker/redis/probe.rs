@@ -150,7 +150,9 @@ impl Shard {
             match self.trusted(head) {
                 Ok(head) => {
                     behind += lag(*known, head);
-                    if confirmed.is_some_and(|at| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq)) {
+                    let lost = |at: Position| head.is_none_or(|head| head.epoch != at.epoch || head.seq < at.seq);
+                    // The publisher may have found out by itself meanwhile.
+                    if confirmed.is_some_and(lost) && *line.confirmed.lock() == *confirmed {
                         line.ask_republish();
                     }
                     line.head(head, *known);

@@ -112,7 +112,10 @@ impl Receiver {
                 Act::Read(cursor) => self.reading = Some(self.start_reading(cursor)),
                 Act::Republish => {
                     tracing::warn!(partition = self.line.partition, shard = self.shard.name(), "Redis lost data");
-                    self.line.ask_republish();
+                    let before = *self.line.known.lock();
+                    if !self.line.publisher_knows(before, self.follower.known()) {
+                        self.line.ask_republish();
+                    }
                 }
             }
         }
