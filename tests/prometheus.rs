@@ -1,20 +1,21 @@
-//! A real Prometheus scrapes a cluster with the rules that are shipped, and what it adds up is true.
+//! A real Prometheus scrapes a cluster with the rules that are shipped: what it adds up is true, and it has an answer for
+//! every panel of the dashboard.
 
 mod common;
 
 use std::path::Path;
 
 use common::cluster::Cluster;
-use common::node::Plan;
+use common::node::{Node, Plan};
 use common::ports::free_port;
 use common::process::{Process, command, need};
 use common::{eventually, http, library};
 use serde_json::Value;
 
 /// Starts Prometheus with the shipped rules, evaluated every second, on `nodes`; gives its port.
-async fn prometheus(folder: &Path, nodes: &[u16]) -> (Process, u16) {
+async fn prometheus(folder: &Path, nodes: &[Node]) -> (Process, u16) {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus");
-    let targets: Vec<String> = nodes.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let targets: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.ops())).collect();
     let config = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}/foghorn.rules.yml', \
          '{rules}/foghorn.alerts.yml']\nscrape_configs:\n  - job_name: foghorn\n    static_configs: [{{targets: {targets:?}}}]\n",
@@ -57,8 +58,7 @@ async fn number(port: u16, query: &str) -> Option<f64> {
 async fn what_prometheus_adds_up_over_three_nodes_is_what_happened() {
     let cluster = Cluster::start(3, 1, Plan::new).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let ports: Vec<u16> = cluster.nodes.iter().map(common::node::Node::ops).collect();
-    let (_prometheus, port) = prometheus(folder.path(), &ports).await;
+    let (_prometheus, port) = prometheus(folder.path(), &cluster.nodes).await;
 
     let library = library();
     let mut clients = Vec::new();
@@ -125,8 +125,7 @@ fn dashboard() -> Vec<String> {
 async fn every_panel_of_the_dashboard_is_answered() {
     let cluster = Cluster::start(2, 1, Plan::new).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let ports: Vec<u16> = cluster.nodes.iter().map(common::node::Node::ops).collect();
-    let (_prometheus, port) = prometheus(folder.path(), &ports).await;
+    let (_prometheus, port) = prometheus(folder.path(), &cluster.nodes).await;
     let library = library();
     let mut client = cluster.nodes[0].subscriber(&library, "a@x").await;
     cluster.nodes[1].post_update(&library, "1").await;
@@ -134,8 +133,8 @@ async fn every_panel_of_the_dashboard_is_answered() {
     drop(client);
 
     let mut pages = String::new();
-    for port in ports {
-        pages += &http::request(port, "GET", "/metrics", &[], None).await.body;
+    for node in &cluster.nodes {
+        pages += &http::request(node.ops(), "GET", "/metrics", &[], None).await.body;
     }
     let happened = |metric: &str| pages.lines().any(|line| line.split(['{', ' ']).next() == Some(metric));
     for query in dashboard() {

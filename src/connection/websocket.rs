@@ -261,10 +261,6 @@ impl<S: Session> Connection<'_, S> {
         self.perform(actions);
     }
 
-    fn span(&self) -> Span {
-        self.who.span(&self.shared.name, self.user.as_deref())
-    }
-
     fn perform(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -288,8 +284,10 @@ impl<S: Session> Connection<'_, S> {
                 }
                 Action::Warn(text) => {
                     // Made for the line alone: at most levels no connection has one of its own.
-                    let named = Span::current().is_disabled().then(|| self.span());
-                    named.unwrap_or_else(Span::none).in_scope(|| tracing::warn!("{text}"));
+                    let own = Span::current();
+                    let made = || self.who.span(&self.shared.name, self.user.as_deref());
+                    let span = if own.is_disabled() { made() } else { own };
+                    tracing::warn!(parent: &span, "{text}");
                 }
                 Action::Close(close) => {
                     self.outbox.close(close);

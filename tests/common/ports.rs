@@ -30,7 +30,9 @@ pub fn free_port() -> u16 {
 /// hold the socket that tries it for a moment longer, and the port would be in use when it is wanted.
 fn is_used(port: u16) -> bool {
     let end = format!(":{port:04X}");
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let read = std::fs::read_to_string;
+    // The second is not there where IPv6 is off.
+    let tables = [read("/proc/net/tcp").expect("Linux"), read("/proc/net/tcp6").unwrap_or_default()];
     tables
         .iter()
         .flat_map(|table| table.lines())

@@ -182,3 +182,27 @@ impl Line {
         if asked > heard { self.now_ms().saturating_sub(asked) } else { 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::log::EntryId;
+
+    #[test]
+    fn the_publisher_is_asked_again_only_where_it_may_not_know() {
+        let at = |epoch, seq| Position { epoch, seq, id: EntryId { ms: seq, n: 0 } };
+        let upto = |epoch, seq| Known::Upto(at(epoch, seq));
+        let line = Line::new(0, Outgoing::new(1, 2), Instant::now()).0;
+        for (confirmed, before, now, knows) in [
+            (Some(at(1, 5)), upto(1, 5), upto(2, 9), false),
+            (Some(at(2, 9)), upto(1, 5), upto(2, 9), true),
+            // It was refused, and has put what it had back in line.
+            (None, upto(1, 5), upto(2, 9), true),
+            (Some(at(1, 5)), upto(1, 5), Known::Empty, false),
+            (Some(at(1, 5)), upto(1, 5), upto(1, 3), false),
+        ] {
+            *line.confirmed.lock() = confirmed;
+            assert_eq!(line.publisher_knows(before, now), knows, "{confirmed:?} {before:?} {now:?}");
+        }
+    }
+}
