@@ -1,13 +1,14 @@
 //! The little of JSON that messages and tokens need: where a field stands, what it is, and how it reads without blanks.
 //!
-//! Invariant: nothing recurses, so nesting as deep as a message is long is safe. After [`valid`] has passed a text, the
-//! other functions answer for any part of it. Of repeated keys the last one counts; keys compare exactly.
+//! Invariant: nothing recurses, so nesting as deep as a message is long is safe. After [`valid`] has passed a text, or
+//! [`fields`] found it an object, the other functions answer for any part of it. Of repeated keys the last one counts;
+//! keys compare exactly.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::IgnoredAny;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Whether `text` is one JSON value with nothing but blanks around it.
@@ -18,7 +19,7 @@ pub fn valid(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<&RawValue>(text).map(|_| ())
 }
 
-/// The values of the fields `names` of an object, as they are spelled; `None` if `json` is not one object.
+/// The values of the fields `names` of an object, as they are spelled; `None` if `json` is not one valid object.
 pub fn fields<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
     if !is_object(json) {
         return None;
@@ -137,20 +138,11 @@ impl<'a> DeserializeSeed<'a> for Name<'_, '_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        // As bytes: a key with a lone surrogate is odd, and none of ours, but no fault.
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_, '_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|name| name.as_bytes() == key))
+        let key = <&RawValue>::deserialize(deserializer)?.get();
+        let plain = key.trim_matches('"');
+        let is =
+            |name: &&str| if key.contains('\\') { text(key).is_some_and(|key| key == **name) } else { plain == *name };
+        Ok(self.0.iter().position(is))
     }
 }
 
@@ -200,7 +192,9 @@ mod tests {
             fields(r#" {"a": 1, "b": [{}], "a": "x"} "#, ["a", "b", "c"]),
             Some([Some("\"x\""), Some("[{}]"), None])
         );
-        for no in ["", "[]", "null", "{", "{} {}", "{}x", r#"{"a":}"#, r#"{"b":1,}"#] {
+        let spelled = r#"{"\u0061": 1, "\"b\"": 2, "b\ud800": 3, " b": 4}"#;
+        assert_eq!(fields(spelled, ["a", "\"b\"", "b", ""]), Some([Some("1"), Some("2"), None, None]));
+        for no in ["", "[]", "null", "{", "{} {}", "{}x", r#"{"a":}"#, r#"{"b":1,}"#, "{\"c\u{1}\":1}", r#"{"\x":1}"#] {
             assert_eq!(fields(no, ["a"]), None, "{no}");
         }
         let deep = format!("{{\"x\":{}{},\"a\":1}}", "[".repeat(100_000), "]".repeat(100_000));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::sweep::Peer;
+use super::peer::Peer;
 use crate::event::Channel;
 
 /// When subscriptions end, in Unix milliseconds, by connection and channel.

@@ -7,6 +7,7 @@ pub mod handshake;
 pub mod inquiry;
 pub mod outbox;
 pub mod pace;
+pub mod peer;
 pub mod sweep;
 pub mod upgrade;
 pub mod websocket;

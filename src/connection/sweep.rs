@@ -1,12 +1,12 @@
-//! The register of open connections, and the one sweep that visits each of them every other second.
+//! The register of open connections, and the one sweep that looks after them.
 //!
-//! Invariants: no connection has a timer of its own while it is open; pings are spread evenly over the interval, also
-//! when thousands connect in one second; leaving the register is a guard's drop.
+//! Invariants: no connection has a timer of its own while it is open; a connection's own memory is touched only when
+//! something may be due there; pings are spread evenly over the interval, also when thousands connect in one second;
+//! leaving the register is a guard's drop.
 
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ::metrics::counter;
 use parking_lot::Mutex;
@@ -14,14 +14,14 @@ use parking_lot::Mutex;
 use super::Close;
 use super::inquiry::Inquiries;
 use super::outbox::{Outbox, PING};
+use super::peer::{Peer, clock};
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::metrics;
 
-/// How often a connection is visited, if pings are not more frequent. Each visit waits for memory that nobody has touched
-/// for long: with many idle connections, visits are a good part of all that a node does.
+/// How often each slot is gone through, if pings are not more frequent.
 const ROUND: Duration = Duration::from_secs(2);
-/// The sweep's steps in a round; each step visits the connections of one slot.
+/// The sweep's steps in a round; each step goes through one slot.
 const SLOTS: usize = 20;
 /// How long a silent client lives at least, however short the ping interval.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,93 +37,18 @@ pub struct Liveness {
     pub unauthenticated: Option<Duration>,
 }
 
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Milliseconds by a clock that never goes back. Times of connections are kept in it.
-fn clock() -> u64 {
-    STARTED.elapsed().as_millis() as u64
-}
-
-/// What the sweep knows of a connection, and the connection's task tells it.
-pub struct Peer {
-    /// The connection's outbox.
-    pub outbox: Arc<Outbox>,
-    /// The client's address, as far as proxies told the truth.
-    pub address: IpAddr,
-    born: u64,
-    /// When the client was last heard.
-    heard: AtomicU64,
-    /// Unix milliseconds at which the session wants a tick; 0: never.
-    tick_at: AtomicU64,
-    tick: AtomicBool,
-    pinger: AtomicBool,
-    subscribed: AtomicBool,
-    asked: AtomicBool,
-}
-
-impl Peer {
-    /// A client that is heard right now.
-    pub fn new(outbox: Arc<Outbox>, address: IpAddr) -> Arc<Self> {
-        let now = clock();
-        Arc::new(Self {
-            outbox,
-            address,
-            born: now,
-            heard: AtomicU64::new(now),
-            tick_at: AtomicU64::new(0),
-            tick: AtomicBool::new(false),
-            pinger: AtomicBool::new(false),
-            subscribed: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
-        })
-    }
-
-    /// The client sent something. Returns the time, in milliseconds by a clock that never goes back.
-    pub fn heard(&self) -> u64 {
-        let now = clock();
-        self.heard.store(now, Ordering::Relaxed);
-        now
-    }
-
-    /// The client has shown that it pings every second.
-    pub fn is_pinger(&self) {
-        self.pinger.store(true, Ordering::Relaxed);
-    }
-
-    /// The client has subscribed to something. Returns whether that is the first time.
-    pub fn is_subscribed(&self) -> bool {
-        !self.subscribed.load(Ordering::Relaxed) && !self.subscribed.swap(true, Ordering::Relaxed)
-    }
-
-    /// Asks for a tick at `at` (Unix milliseconds).
-    pub fn tick_at(&self, at: Option<u64>) {
-        self.tick_at.store(at.unwrap_or(0), Ordering::Relaxed);
-    }
-
-    /// How long it has been connected.
-    pub fn age(&self) -> Duration {
-        Duration::from_millis(clock().saturating_sub(self.born))
-    }
-
-    /// Makes the connection's task look for what it is asked ([`Inquiries`]).
-    pub fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
-        self.outbox.wake();
-    }
-
-    /// Whether the task was asked something; says so once.
-    pub fn take_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Acquire)
-    }
-
-    /// Whether the tick asked for is due; says so once.
-    pub fn take_tick(&self) -> bool {
-        self.tick.load(Ordering::Relaxed) && self.tick.swap(false, Ordering::Acquire)
-    }
+/// Some of the connections.
+struct Slot {
+    entries: Mutex<Vec<Entry>>,
+    /// Unix milliseconds: no tick is due before.
+    next_tick: AtomicU64,
 }
 
 struct Entry {
     peer: Arc<Peer>,
+    /// When to look at the connection again. Its own memory is cold: with many idle connections, looking at all of them all
+    /// the time would be a good part of what a node does.
+    look_at: u64,
     /// When the next ping is due.
     next_ping: u64,
     /// When the first ping was sent that is not answered yet.
@@ -133,7 +58,7 @@ struct Entry {
 
 /// Every open connection of this node.
 pub struct Register {
-    slots: Vec<Mutex<Vec<Entry>>>,
+    slots: Vec<Slot>,
     liveness: Liveness,
     joined: AtomicUsize,
     open: AtomicUsize,
@@ -143,7 +68,8 @@ pub struct Register {
 impl Register {
     /// An empty register.
     pub fn new(liveness: Liveness) -> Arc<Self> {
-        let slots = (0..SLOTS).map(|_| Mutex::default()).collect();
+        let slot = |_| Slot { entries: Mutex::default(), next_tick: AtomicU64::new(u64::MAX) };
+        let slots = (0..SLOTS).map(slot).collect();
         let (joined, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { slots, liveness, joined, open, inquiries: Inquiries::default() })
     }
@@ -151,13 +77,15 @@ impl Register {
     /// Enters `peer`. It stays until the guard is dropped.
     pub fn join(self: &Arc<Self>, peer: Arc<Peer>) -> Registered {
         let n = self.joined.fetch_add(1, Ordering::Relaxed);
-        let (slot, id) = (n % SLOTS, peer.outbox.id());
+        let slot = n % SLOTS;
         // Multiples of the golden ratio, taken modulo 1, fill the interval evenly in any order of arrival.
         let phase = (n as f64 * 0.618_033_988_749_895).fract();
         let next_ping = peer.born + (self.liveness.ping.as_millis() as f64 * phase) as u64;
-        self.slots[slot].lock().push(Entry { peer, next_ping, asked: None, unanswered: 0 });
+        let mut entry = Entry { peer: Arc::clone(&peer), look_at: 0, next_ping, asked: None, unanswered: 0 };
+        entry.look_again(self.liveness, peer.born);
+        self.slots[slot].entries.lock().push(entry);
         self.open.fetch_add(1, Ordering::Relaxed);
-        Registered { register: Arc::clone(self), slot, id }
+        Registered { register: Arc::clone(self), slot, peer }
     }
 
     /// How many connections are open.
@@ -179,8 +107,8 @@ impl Register {
     pub fn peers(&self, wanted: impl Fn(&Outbox) -> bool) -> Vec<Arc<Peer>> {
         let mut found = Vec::new();
         for slot in &self.slots {
-            let slot = slot.lock();
-            found.extend(slot.iter().map(|entry| &entry.peer).filter(|peer| wanted(&peer.outbox)).cloned());
+            let entries = slot.entries.lock();
+            found.extend(entries.iter().map(|entry| &entry.peer).filter(|peer| wanted(&peer.outbox)).cloned());
         }
         found
     }
@@ -189,7 +117,7 @@ impl Register {
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
         let mut all = Vec::with_capacity(self.len());
         for slot in &self.slots {
-            all.extend(slot.lock().iter().map(|entry| Arc::clone(&entry.peer.outbox)));
+            all.extend(slot.entries.lock().iter().map(|entry| Arc::clone(&entry.peer.outbox)));
         }
         all
     }
@@ -202,25 +130,28 @@ impl Register {
             step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             for slot in register.slots.iter().cycle() {
                 tokio::select! {
-                    _ = step.tick() => register.visit(slot),
+                    _ = step.tick() => slot.visit(register.liveness),
                     () = stop.stopped() => return,
                 }
             }
         });
     }
+}
 
-    fn visit(&self, slot: &Mutex<Vec<Entry>>) {
+impl Slot {
+    fn visit(&self, liveness: Liveness) {
         let (unix, now) = (now_ms(), clock());
+        let mut entries = self.entries.lock();
+        if self.next_tick.load(Ordering::SeqCst) <= unix {
+            // Forgotten first: what a task asks for from here on counts, whether it is seen below or not.
+            self.next_tick.store(u64::MAX, Ordering::SeqCst);
+            let next = entries.iter().map(|entry| entry.peer.tick(unix)).min().unwrap_or(u64::MAX);
+            self.next_tick.fetch_min(next, Ordering::SeqCst);
+        }
         let mut pings = 0;
-        for entry in slot.lock().iter_mut() {
-            let peer = &entry.peer;
-            let tick_at = peer.tick_at.load(Ordering::Relaxed);
-            if tick_at != 0 && tick_at <= unix {
-                peer.tick_at.store(0, Ordering::Relaxed);
-                peer.tick.store(true, Ordering::Release);
-                peer.outbox.wake();
-            }
-            pings += u64::from(entry.look(self.liveness, now));
+        for entry in entries.iter_mut().filter(|entry| entry.look_at <= now) {
+            pings += u64::from(entry.look(liveness, now));
+            entry.look_again(liveness, now);
         }
         if pings > 0 {
             counter!(metrics::FRAMES_OUT, "kind" => "ping").increment(pings);
@@ -231,17 +162,17 @@ impl Register {
 impl Entry {
     /// Pings the client, or gives it up, if it is time to. Returns whether it was pinged.
     fn look(&mut self, liveness: Liveness, now: u64) -> bool {
-        let heard = self.peer.heard.load(Ordering::Relaxed);
+        let heard = self.peer.last_heard();
         let silent = Duration::from_millis(now.saturating_sub(heard));
         if self.asked.is_some_and(|asked| heard >= asked) {
             (self.asked, self.unanswered) = (None, 0);
         }
-        if silent > PINGER_PATIENCE && self.peer.pinger.load(Ordering::Relaxed) {
+        if silent > PINGER_PATIENCE && self.peer.pings() {
             return self.give_up("dead: the client used to ping every second");
         }
         if let Some(limit) = liveness.unauthenticated
             && now > self.peer.born + limit.as_millis() as u64
-            && !self.peer.subscribed.load(Ordering::Relaxed)
+            && !self.peer.has_subscribed()
         {
             self.peer.outbox.close(Close::new(1008, "no subscription in time", "unauthenticated"));
             return false;
@@ -263,6 +194,19 @@ impl Entry {
         true
     }
 
+    /// Sets when something may be due next.
+    fn look_again(&mut self, liveness: Liveness, now: u64) {
+        let ms = |time: Duration| time.as_millis() as u64;
+        // Who does not ping every second yet may have begun to by then.
+        let heard = if self.peer.pings() { self.peer.last_heard() } else { now };
+        self.look_at = self.next_ping.min(heard + ms(PINGER_PATIENCE) + 1);
+        if let Some(limit) = liveness.unauthenticated
+            && !self.peer.has_subscribed()
+        {
+            self.look_at = self.look_at.min(self.peer.born + ms(limit) + 1);
+        }
+    }
+
     fn give_up(&self, reason: &'static str) -> bool {
         self.peer.outbox.abandon();
         self.peer.outbox.close(Close::new(Close::ABNORMAL, reason, "dead"));
@@ -275,24 +219,38 @@ impl Registered {
     pub fn register(&self) -> &Register {
         &self.register
     }
+
+    /// Asks for a tick at `at` (Unix milliseconds); `None`: for none.
+    pub fn tick_at(&self, at: Option<u64>) {
+        self.peer.tick_at(at.unwrap_or(0));
+        let next = &self.register.slots[self.slot].next_tick;
+        if let Some(at) = at
+            && at < next.load(Ordering::SeqCst)
+        {
+            next.fetch_min(at, Ordering::SeqCst);
+        }
+    }
 }
 
 /// A place in the register, given up when dropped.
 pub struct Registered {
     register: Arc<Register>,
     slot: usize,
-    id: u64,
+    peer: Arc<Peer>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        let mut slot = self.register.slots[self.slot].lock();
-        if let Some(at) = slot.iter().position(|entry| entry.peer.outbox.id() == self.id) {
-            slot.swap_remove(at);
-            if slot.capacity() > 4 * slot.len().max(16) {
-                slot.shrink_to_fit();
+        let mut entries = self.register.slots[self.slot].entries.lock();
+        if let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.peer, &self.peer)) {
+            entries.swap_remove(at);
+            if entries.capacity() > 4 * entries.len().max(16) {
+                entries.shrink_to_fit();
             }
             self.register.open.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

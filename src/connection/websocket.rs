@@ -10,8 +10,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 
 use ::metrics::{Counter, counter};
@@ -25,7 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 use tracing::Span;
 
 use super::outbox::{Outbox, text_frame};
-use super::sweep::{Peer, Registered};
+use super::peer::Peer;
+use super::sweep::Registered;
 use super::upgrade::{Shared, Who};
 use super::{Action, Close, Session};
 use crate::event::now_ms;
@@ -295,6 +295,6 @@ impl<S: Session> Connection<'_, S> {
                 }
             }
         }
-        self.peer.tick_at(self.session.next_tick());
+        self.registered.tick_at(self.session.next_tick());
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ops;
 use crate::connection::Close;
-use crate::connection::sweep::Peer;
+use crate::connection::peer::Peer;
 use crate::event::{Channel, now_ms};
 use crate::hub::look::{Holder, Wanted};
 

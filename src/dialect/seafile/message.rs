@@ -91,9 +91,10 @@ impl<'a> ClientMessage<'a> {
     /// Anything the protocol does not know; nothing of such a message may take effect.
     pub fn parse(message: &'a [u8]) -> Result<Self, BadMessage> {
         let message = std::str::from_utf8(message).map_err(|_| BadMessage::Utf8)?;
-        valid(message).map_err(|error| BadMessage::Json { line: error.line(), column: error.column() })?;
-        let [kind, content] =
-            fields(message, ["type", "content"]).ok_or(BadMessage::Shape("message is not a JSON object"))?;
+        let Some([kind, content]) = fields(message, ["type", "content"]) else {
+            valid(message).map_err(|error| BadMessage::Json { line: error.line(), column: error.column() })?;
+            return Err(BadMessage::Shape("message is not a JSON object"));
+        };
         let kind = string(kind, "type is not a string")?;
         match &*kind {
             "subscribe" => repos(content)?.into_iter().map(entry).collect::<Result<_, _>>().map(Self::Subscribe),

@@ -21,6 +21,9 @@ pub enum EventType {
 }
 
 impl EventType {
+    /// All of them, in their order.
+    pub const ALL: [Self; 4] = [Self::RepoUpdate, Self::FileLockChanged, Self::FolderPermChanged, Self::CommentUpdate];
+
     /// As it is spelled on the wire; good as a metric's label.
     pub const fn name(self) -> &'static str {
         match self {
@@ -32,9 +35,7 @@ impl EventType {
     }
 
     fn named(name: &str) -> Option<Self> {
-        [Self::RepoUpdate, Self::FileLockChanged, Self::FolderPermChanged, Self::CommentUpdate]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -141,11 +142,11 @@ impl BackendEvent {
     /// What the reference answers with 500.
     pub fn parse(body: &[u8]) -> Result<Posted, BadBody> {
         let body = std::str::from_utf8(body).map_err(|error| BadBody::Utf8(error.valid_up_to()))?;
-        valid(body).map_err(|error| BadBody::Json(error.to_string()))?;
-        if is_null(body) {
-            return Ok(nowhere(Reason::UnknownType, "the body is null"));
-        }
-        let [kind, content] = fields(body, ["type", "content"]).ok_or(BadBody::NotAnObject)?;
+        let Some([kind, content]) = fields(body, ["type", "content"]) else {
+            valid(body).map_err(|error| BadBody::Json(error.to_string()))?;
+            let null = || nowhere(Reason::UnknownType, "the body is null");
+            return is_null(body).then(null).ok_or(BadBody::NotAnObject);
+        };
         let kind = match kind {
             Some(json) if !is_null(json) => text(json).ok_or(BadBody::Type)?,
             _ => return Ok(nowhere(Reason::UnknownType, "there is no type")),
