@@ -21,8 +21,10 @@ use crate::metrics;
 
 /// How often each slot is gone through, if pings are not more frequent.
 const ROUND: Duration = Duration::from_secs(2);
-/// The sweep's steps in a round; each step goes through one slot.
+/// How many locks the connections are spread over.
 const SLOTS: usize = 20;
+/// So many of them each time the sweep wakes up. Waking costs more than a slot; other tasks get their turn in between.
+const SLOTS_A_STEP: usize = 5;
 /// How long a silent client lives at least, however short the ping interval.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a client may be silent that has shown itself to ping every second.
@@ -126,12 +128,17 @@ impl Register {
     pub fn sweep(self: &Arc<Self>, tasks: &Tasks) {
         let (register, stop) = (Arc::clone(self), tasks.clone());
         tasks.spawn("sweep", async move {
-            let mut step = tokio::time::interval(ROUND.min(register.liveness.ping) / SLOTS as u32);
+            let steps = (SLOTS / SLOTS_A_STEP) as u32;
+            let mut step = tokio::time::interval(ROUND.min(register.liveness.ping) / steps);
             step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            for slot in register.slots.iter().cycle() {
+            for slots in register.slots.chunks(SLOTS_A_STEP).cycle() {
                 tokio::select! {
-                    _ = step.tick() => slot.visit(register.liveness),
+                    _ = step.tick() => {}
                     () = stop.stopped() => return,
+                }
+                for slot in slots {
+                    slot.visit(register.liveness);
+                    tokio::task::yield_now().await;
                 }
             }
         });
