@@ -35,6 +35,33 @@ impl Sub for Usage {
     }
 }
 
+/// Where the machine's CPU time has gone since it started, in clock ticks of all its CPUs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine {
+    all: f64,
+    idle: f64,
+    stolen: f64,
+}
+
+impl Machine {
+    /// As of now.
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in user already.
+        let ticks: Vec<f64> =
+            text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+        let at = |n: usize| ticks.get(n).copied().unwrap_or(0.0);
+        Self { all: ticks.iter().sum(), idle: at(3) + at(4), stolen: at(7) }
+    }
+
+    /// What of it was used here, and what the machine's host kept for others (steal), since `before`; in percent.
+    pub fn used_and_stolen(self, before: Self) -> (f64, f64) {
+        let share = |part: f64| part * 100.0 / (self.all - before.all).max(1.0);
+        let (idle, stolen) = (share(self.idle - before.idle), share(self.stolen - before.stolen));
+        (100.0 - idle - stolen, stolen)
+    }
+}
+
 fn field_kib(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|l| l.strip_prefix(name))?;
     rest.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok().map(|k| k * 1024.0)
@@ -133,6 +160,15 @@ mod tests {
         let used = usage(&[me]) - before;
         assert!(before.rss > 1e5 && before.pss > 1e5, "{before:?}");
         assert!((0.03..10.0).contains(&used.cpu_s), "{used:?}");
+    }
+
+    #[test]
+    fn the_machines_time_is_idle_used_or_stolen() {
+        let (before, busy) =
+            (Machine { all: 1000.0, idle: 400.0, stolen: 10.0 }, Machine { all: 1200.0, idle: 430.0, stolen: 30.0 });
+        assert_eq!(busy.used_and_stolen(before), (75.0, 10.0));
+        let now = Machine::now();
+        assert!(now.all > now.idle + now.stolen && now.idle > 0.0, "{now:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::{Failed, in_turns, note_faults};
 use crate::poster::{Watch, at_rate};
-use crate::procfs;
+use crate::procfs::{self, Machine};
 use crate::report::Report;
 use crate::stage::{Common, Shape, Stage, System};
 use clap::Args;
@@ -62,7 +62,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     sleep(Duration::from_millis(500));
     let generator = crew.report()?.tally.cpu_s;
     crew.mark(0)?;
-    let (before, began) = (procfs::usage(&system.pids), Instant::now());
+    let (before, machine, began) = (procfs::usage(&system.pids), Machine::now(), Instant::now());
     let posted = at_rate(&source, rate.into(), Duration::from_secs(o.seconds.into()), &Watch::default());
     let owed: u64 = (0u32..)
         .zip(&posted.accepted)
@@ -73,6 +73,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     let sum = crew.drain(owed, stage.timeout())?;
     // A server that falls behind is given the time it takes, and judged by it.
     let (used, took) = (procfs::usage(&system.pids) - before, began.elapsed().as_secs_f64());
+    let (busy, stolen) = Machine::now().used_and_stolen(machine);
     let (name, size) = (&system.name, u64::from(rate));
     r.add("p50, ms", size, name, sum.latency.ms(50.0));
     r.add("p99, ms", size, name, sum.latency.ms(99.0));
@@ -93,6 +94,8 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
         );
         r.add("CPU, % of a core", size, name, used.cpu_s * 100.0 / took);
     }
+    r.add("all CPUs of the machine, % busy", size, name, busy);
+    r.add("kept from it by its host (steal), %", size, name, stolen);
     r.add_times("from posted to received", size, name, &sum.latency);
     r.add_times("post answered", size, name, &posted.answer);
     note_faults(r, name, &sum);
