@@ -59,12 +59,12 @@ impl Peer {
     }
 
     /// The client has shown that it pings every second.
-    pub fn is_pinger(&self) {
+    pub fn mark_pinger(&self) {
         self.pinger.store(true, Ordering::Relaxed);
     }
 
     /// The client has subscribed to something. Returns whether that is the first time.
-    pub fn is_subscribed(&self) -> bool {
+    pub fn mark_subscribed(&self) -> bool {
         !self.subscribed.load(Ordering::Relaxed) && !self.subscribed.swap(true, Ordering::Relaxed)
     }
 
@@ -74,7 +74,7 @@ impl Peer {
     }
 
     /// Whether the client has shown that it pings every second.
-    pub(super) fn pings(&self) -> bool {
+    pub(super) fn is_pinger(&self) -> bool {
         self.pinger.load(Ordering::Relaxed)
     }
 

@@ -174,7 +174,7 @@ impl Entry {
         if self.asked.is_some_and(|asked| heard >= asked) {
             (self.asked, self.unanswered) = (None, 0);
         }
-        if silent > PINGER_PATIENCE && self.peer.pings() {
+        if silent > PINGER_PATIENCE && self.peer.is_pinger() {
             return self.give_up("dead: the client used to ping every second");
         }
         if let Some(limit) = liveness.unauthenticated
@@ -205,7 +205,7 @@ impl Entry {
     fn look_again(&mut self, liveness: Liveness, now: u64) {
         let ms = |time: Duration| time.as_millis() as u64;
         // Who does not ping every second yet may have begun to by then.
-        let heard = if self.peer.pings() { self.peer.last_heard() } else { now };
+        let heard = if self.peer.is_pinger() { self.peer.last_heard() } else { now };
         self.look_at = self.next_ping.min(heard + ms(PINGER_PATIENCE) + 1);
         if let Some(limit) = liveness.unauthenticated
             && !self.peer.has_subscribed()

@@ -243,7 +243,7 @@ impl<S: Session> Connection<'_, S> {
         self.last_ping = now;
         if self.ping_streak >= PINGER_STREAK {
             self.ping_streak = 0;
-            self.peer.is_pinger();
+            self.peer.mark_pinger();
         }
     }
 
@@ -265,7 +265,7 @@ impl<S: Session> Connection<'_, S> {
         for action in actions {
             match action {
                 Action::Subscribe { channel, user } => {
-                    if self.peer.is_subscribed() {
+                    if self.peer.mark_subscribed() {
                         Span::current().record("user", &*user);
                         self.user = Some(Arc::clone(&user));
                     }

@@ -56,7 +56,7 @@ async fn a_connection_is_looked_at_by_when_something_may_be_due() {
     };
     let impatient = Liveness { unauthenticated: Some(limit), ..LIVENESS };
     assert_eq!(at(impatient, peer.born), 4_001);
-    peer.is_subscribed();
+    peer.mark_subscribed();
     assert_eq!(at(impatient, peer.born), 9_000);
     assert_eq!(at(LIVENESS, peer.born + 2_000), 9_000);
     entry.next_ping += 1_000_000;
@@ -65,7 +65,7 @@ async fn a_connection_is_looked_at_by_when_something_may_be_due() {
         entry.look_at - peer.born
     };
     assert_eq!(at(peer.born + 7_000), 17_001);
-    peer.is_pinger();
+    peer.mark_pinger();
     let heard = peer.heard() - peer.born;
     assert_eq!(at(peer.born + 7_000), heard + 10_001);
 }
