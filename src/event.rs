@@ -2,13 +2,17 @@
 //!
 //! Invariant: an [`Event`] never changes once made, and cloning it copies pointers only.
 
+mod past;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-/// What clients subscribe to, written `<kind>/<name>`; a Seafile library is `repo/<uuid>`.
+pub use self::past::{Keep, Past};
+
+/// What clients subscribe to, written `<kind>/<name>`.
 ///
 /// Each dialect has kinds of its own, so that two dialects can never meet in one channel by accident.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +41,11 @@ impl Channel {
     /// The part after the kind.
     pub fn name(&self) -> &str {
         self.0.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// What stands before the name.
+    pub fn kind(&self) -> &str {
+        self.0.split_once('/').map_or("", |(kind, _)| kind)
     }
 }
 
@@ -83,13 +92,39 @@ impl Recipients {
     }
 }
 
-/// One notification, immutable and cheap to clone.
+/// A place in what a channel keeps: later places are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// Changes where what is kept may have a hole: places of two epochs say nothing of what lies between them.
+    pub epoch: u64,
+    /// Counts what the channel kept, from 1, without holes within an epoch.
+    pub number: u64,
+}
+
+/// Whether an event is in what its channel keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nobody wanted it to be.
+    #[default]
+    No,
+    /// It is.
+    At(Place),
+    /// It should be, and could not be: what is kept has a hole.
+    Missed,
+}
+
+/// One notification, immutable and cheap to clone. No client gets it as it is: each kind of client has a
+/// [`Wire`](crate::outbox::Wire) that writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Where it goes.
     pub channel: Channel,
-    /// The text clients get, encoded once by the accepting node.
-    pub payload: Bytes,
+    /// What kind of news it is: letters, digits and hyphens.
+    pub name: Arc<str>,
+    /// What was posted: JSON without blanks between its tokens, or text.
+    pub data: Bytes,
+    /// What the dialect that published it tells itself; nobody else reads it.
+    pub meta: Bytes,
     /// Which of the channel's subscribers get it.
     pub recipients: Recipients,
     /// When the accepting node took it: Unix time in milliseconds, by that node's clock.
@@ -97,22 +132,53 @@ pub struct Event {
     /// The same for each copy of an event that was posted again, by a proxy that saw no answer say; `None` where the
     /// poster gave nothing to tell by.
     pub idempotency_key: Option<u64>,
+    /// Where it is in what its channel keeps.
+    pub kept: Kept,
 }
 
 impl Event {
+    /// An event for every subscriber of `channel`, taken now.
+    pub fn new(channel: Channel, name: &str, data: impl Into<Bytes>) -> Self {
+        Self {
+            channel,
+            name: name.into(),
+            data: data.into(),
+            meta: Bytes::new(),
+            recipients: Recipients::All,
+            accepted_ms: now_ms(),
+            idempotency_key: None,
+            kept: Kept::No,
+        }
+    }
+
+    /// No news: it tells every node that something of `channel` is lost for good, so that whoever must check everything
+    /// anew then does.
+    pub fn loss(channel: Channel) -> Self {
+        Self::new(channel, "", Bytes::new())
+    }
+
+    /// Whether this is what [`Event::loss`] makes. News has a name.
+    pub fn is_loss(&self) -> bool {
+        self.name.is_empty()
+    }
+
     /// Roughly what keeping this event costs in memory, in bytes.
     pub fn cost(&self) -> usize {
         let users = match &self.recipients {
             Recipients::All => 0,
             Recipients::Users(users) => users.iter().map(|u| u.len() + 32).sum(),
         };
-        self.payload.len() + self.channel.as_str().len() + users + 96
+        let texts =
+            self.data.len() + self.meta.len() + self.name.len() + self.channel.as_str().len();
+        texts + users + 128
     }
 }
 
 /// Unix time in milliseconds by this machine's clock.
 pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
 }
 
 #[cfg(test)]
@@ -130,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_channel_keeps_its_kind_and_name_apart() {
-        let channel = Channel::new("repo", "a/b");
-        assert_eq!((channel.as_str(), channel.name()), ("repo/a/b", "a/b"));
+        let channel = Channel::new("c", "a/b");
+        assert_eq!((channel.as_str(), channel.name()), ("c/a/b", "a/b"));
     }
 }

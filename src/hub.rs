@@ -4,10 +4,12 @@
 //! order; delivering never waits for a client and never keeps a worker for long; a channel without subscribers and
 //! without recent events takes no memory.
 
-pub mod look;
-mod spoken;
+pub mod counts;
+mod debug_log;
+mod held;
+pub mod inspect;
+mod rendered;
 mod subscribers;
-pub mod tally;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +21,16 @@ use ahash::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use crate::connection::outbox::{Outbox, text_frame};
 use crate::event::{Channel, Event, now_ms};
 use crate::metrics;
 use crate::otlp::Traces;
-use look::Delivered;
+use crate::outbox::Outbox;
+use counts::Counts;
+use held::Held;
+use inspect::Delivered;
+use rendered::Rendered;
 pub use subscribers::{Position, Subscriber};
 use subscribers::{Recent, Subscribers, give};
-use tally::Tally;
 
 /// Locks that the channels are spread over.
 const SHARDS: usize = 64;
@@ -36,10 +40,12 @@ const TURN: Duration = Duration::from_millis(1);
 const CHUNK: usize = 32;
 
 #[derive(Default)]
-struct Shard {
+struct Stripe {
     channels: HashMap<Channel, Subscribers, RandomState>,
     /// Which channel's oldest recent event runs out when; oldest first.
     expiry: VecDeque<(Instant, Channel)>,
+    /// Who waits for the past of a channel.
+    held: HashMap<Channel, Vec<Held>, RandomState>,
     position: Position,
 }
 
@@ -57,13 +63,13 @@ struct Meters {
 
 /// See the module's description.
 pub struct Hub {
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Stripe>>,
     hasher: RandomState,
     replay: Duration,
     replay_bytes: usize,
     recent_bytes: AtomicUsize,
     meters: Meters,
-    tally: Tally,
+    tally: Counts,
     tap: broadcast::Sender<Delivered>,
     traces: OnceLock<Traces>,
 }
@@ -88,8 +94,8 @@ impl Hub {
                 fanout_seconds: histogram!(metrics::FANOUT_SECONDS),
                 delivery_seconds: histogram!(metrics::DELIVERY_SECONDS),
             },
-            tally: Tally::default(),
-            tap: broadcast::Sender::new(look::TAP),
+            tally: Counts::default(),
+            tap: broadcast::Sender::new(inspect::TAP),
             traces: OnceLock::new(),
         })
     }
@@ -106,11 +112,11 @@ impl Hub {
     }
 
     /// What was done so far.
-    pub fn tally(&self) -> &Tally {
+    pub fn tally(&self) -> &Counts {
         &self.tally
     }
 
-    fn shard(&self, channel: &Channel) -> &Mutex<Shard> {
+    fn shard(&self, channel: &Channel) -> &Mutex<Stripe> {
         &self.shards[(self.hasher.hash_one(channel) >> 32) as usize % SHARDS]
     }
 
@@ -118,25 +124,22 @@ impl Hub {
     /// after `seen` where it had some before.
     pub fn subscribe(&self, channel: &Channel, new: Subscriber, seen: Option<Position>) {
         let mut shard = self.shard(channel).lock();
-        let known = shard.channels.len();
-        let entry = shard.channels.entry(channel.clone()).or_default();
-        let frames = entry.recent_for(&new.user, seen, self.replay);
-        if !frames.is_empty() {
-            self.meters.replayed.increment(frames.len() as u64);
-            self.meters.deliveries.increment(frames.len() as u64);
-            self.meters.frames.increment(frames.len() as u64);
-            new.outbox.push_all(&frames);
-        }
-        Arc::make_mut(&mut entry.list).push(new);
-        self.meters.subscriptions.increment(1.0);
-        self.tally.subscribed(1);
-        self.meters.channels.increment((shard.channels.len() - known) as f64);
+        let recent = shard
+            .channels
+            .get(channel)
+            .map(|entry| entry.recent_for(&new, seen, self.replay));
+        self.begin(&mut shard, channel, new, &recent.unwrap_or_default());
     }
 
     /// The subscription of the outbox `id`, if there is one, belongs to `user` from now on.
     pub fn change_user(&self, channel: &Channel, id: u64, user: Arc<str>) {
         let mut shard = self.shard(channel).lock();
-        let Some(entry) = shard.channels.get_mut(channel) else { return };
+        let Some(user) = shard.change_held(channel, id, user) else {
+            return;
+        };
+        let Some(entry) = shard.channels.get_mut(channel) else {
+            return;
+        };
         if let Some(at) = entry.position(id)
             && entry.list[at].user != user
         {
@@ -148,6 +151,10 @@ impl Hub {
     /// events; `None` where none is recent, so that nobody who comes back could be given one again.
     pub fn unsubscribe(&self, channel: &Channel, id: u64) -> Option<Position> {
         let mut shard = self.shard(channel).lock();
+        if let Some(held) = shard.take_held(channel, id) {
+            self.count(-i64::from(held.is_passing()));
+            return None;
+        }
         let position = shard.position;
         let entry = shard.channels.get_mut(channel)?;
         let at = entry.position(id)?;
@@ -157,8 +164,7 @@ impl Hub {
         if list.capacity() > 4 * list.len().max(4) {
             list.shrink_to_fit();
         }
-        self.meters.subscriptions.decrement(1.0);
-        self.tally.subscribed(-1);
+        self.count(-1);
         if entry.is_idle() {
             self.forget(&mut shard, channel);
         }
@@ -172,14 +178,14 @@ impl Hub {
         let subscribers = self.record(&event, Duration::ZERO);
         let mut given = 0;
         if !subscribers.is_empty() {
-            let frame = text_frame(&event.payload);
+            let mut rendered = Rendered::new(&event);
             let mut turn = started;
-            let shown = spoken::is_wanted();
+            let shown = debug_log::is_wanted();
             for chunk in subscribers.chunks(CHUNK) {
                 if shown {
-                    spoken::say(chunk, &event);
+                    debug_log::say(chunk, &event, &mut rendered);
                 }
-                given += give(chunk, &event, &frame);
+                given += give(chunk, &event, &mut rendered);
                 if chunk.len() == CHUNK && turn.elapsed() > TURN {
                     tokio::task::yield_now().await;
                     turn = Instant::now();
@@ -193,7 +199,9 @@ impl Hub {
         if given > 0 {
             self.meters.fanout_seconds.record(started.elapsed());
             let since_accepted = now_ms().saturating_sub(event.accepted_ms);
-            self.meters.delivery_seconds.record(since_accepted as f64 / 1_000.0);
+            self.meters
+                .delivery_seconds
+                .record(since_accepted as f64 / 1_000.0);
             self.tally.delivered(given, since_accepted as f64 / 1_000.0);
             if let Some((traces, from)) = traced {
                 traces.delivered(&event, from, given);
@@ -201,7 +209,10 @@ impl Hub {
         }
         if self.tap.receiver_count() > 0 {
             // Nobody looking on any more is no matter.
-            let _ = self.tap.send(Delivered { event, subscribers: given });
+            let _ = self.tap.send(Delivered {
+                event,
+                subscribers: given,
+            });
         }
     }
 
@@ -214,9 +225,20 @@ impl Hub {
     pub fn outboxes(&self, touched: impl Fn(&Channel) -> bool) -> Vec<Arc<Outbox>> {
         let mut found: HashMap<u64, Arc<Outbox>, RandomState> = HashMap::default();
         for shard in &self.shards {
-            for (channel, entry) in &shard.lock().channels {
+            let shard = shard.lock();
+            found.extend(
+                shard
+                    .held(&touched)
+                    .map(|outbox| (outbox.id(), Arc::clone(outbox))),
+            );
+            for (channel, entry) in &shard.channels {
                 if !entry.list.is_empty() && touched(channel) {
-                    found.extend(entry.list.iter().map(|s| (s.outbox.id(), Arc::clone(&s.outbox))));
+                    found.extend(
+                        entry
+                            .list
+                            .iter()
+                            .map(|s| (s.outbox.id(), Arc::clone(&s.outbox))),
+                    );
                 }
             }
         }
@@ -226,39 +248,71 @@ impl Hub {
     /// Forgets recent events that have run out. To be called every second or so, for channels that fell silent.
     pub fn prune(&self) {
         for shard in &self.shards {
-            self.prune_shard(&mut shard.lock());
+            let mut shard = shard.lock();
+            self.prune_shard(&mut shard);
+            for (channel, subscriber) in shard.passed(Instant::now()) {
+                self.count(-1);
+                self.begin(&mut shard, &channel, subscriber, &[]);
+            }
         }
     }
 
     fn record(&self, event: &Event, age: Duration) -> Arc<Vec<Subscriber>> {
         let mut shard = self.shard(&event.channel).lock();
         shard.position += 1;
+        if age.is_zero() {
+            let given = shard.hold_back(event);
+            if given > 0 {
+                self.meters.deliveries.increment(given);
+                self.meters.frames.increment(given);
+            }
+        }
         if self.replay.is_zero() {
-            return shard.channels.get(&event.channel).map(|entry| Arc::clone(&entry.list)).unwrap_or_default();
+            return shard
+                .channels
+                .get(&event.channel)
+                .map(|entry| Arc::clone(&entry.list))
+                .unwrap_or_default();
         }
         self.prune_shard(&mut shard);
-        let Some(heard) = Instant::now().checked_sub(age).filter(|_| age < self.replay) else {
+        let Some(heard) = Instant::now()
+            .checked_sub(age)
+            .filter(|_| age < self.replay)
+        else {
             return Arc::default();
         };
         let (position, known) = (shard.position, shard.channels.len());
         let entry = shard.channels.entry(event.channel.clone()).or_default();
-        entry.recent.push_back(Recent { heard, position, event: event.clone() });
+        entry.recent.push_back(Recent {
+            heard,
+            position,
+            event: event.clone(),
+        });
         let list = Arc::clone(&entry.list);
         self.recent_bytes.fetch_add(event.cost(), Ordering::Relaxed);
-        self.meters.channels.increment((shard.channels.len() - known) as f64);
-        shard.expiry.push_back((heard + self.replay, event.channel.clone()));
+        self.meters
+            .channels
+            .increment((shard.channels.len() - known) as f64);
+        shard
+            .expiry
+            .push_back((heard + self.replay, event.channel.clone()));
         list
     }
 
-    fn prune_shard(&self, shard: &mut Shard) {
+    fn prune_shard(&self, shard: &mut Stripe) {
         let now = Instant::now();
         while let Some((at, _)) = shard.expiry.front()
             && (*at <= now || self.recent_bytes.load(Ordering::Relaxed) > self.replay_bytes)
         {
-            let Some((_, channel)) = shard.expiry.pop_front() else { return };
-            let Some(entry) = shard.channels.get_mut(&channel) else { continue };
+            let Some((_, channel)) = shard.expiry.pop_front() else {
+                return;
+            };
+            let Some(entry) = shard.channels.get_mut(&channel) else {
+                continue;
+            };
             if let Some(old) = entry.recent.pop_front() {
-                self.recent_bytes.fetch_sub(old.event.cost(), Ordering::Relaxed);
+                self.recent_bytes
+                    .fetch_sub(old.event.cost(), Ordering::Relaxed);
             }
             if entry.is_idle() {
                 self.forget(shard, &channel);
@@ -268,7 +322,7 @@ impl Hub {
         }
     }
 
-    fn forget(&self, shard: &mut Shard, channel: &Channel) {
+    fn forget(&self, shard: &mut Stripe, channel: &Channel) {
         shard.channels.remove(channel);
         self.meters.channels.decrement(1.0);
         if shard.channels.capacity() > 8 * shard.channels.len().max(16) {

@@ -25,7 +25,12 @@ pub fn fields<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Option<[Op
         return None;
     }
     let mut json = serde_json::Deserializer::from_str(json);
-    let found = json.deserialize_map(Fields { names, found: [None; N] }).ok()?;
+    let found = json
+        .deserialize_map(Fields {
+            names,
+            found: [None; N],
+        })
+        .ok()?;
     json.end().is_ok().then_some(found)
 }
 
@@ -34,7 +39,9 @@ pub fn items(json: &str) -> Option<Vec<&str>> {
     if first(json) != b'[' {
         return None;
     }
-    serde_json::Deserializer::from_str(json).deserialize_seq(Items).ok()
+    serde_json::Deserializer::from_str(json)
+        .deserialize_seq(Items)
+        .ok()
 }
 
 /// A string's value; a lone surrogate becomes U+FFFD. `None` if `json` is no string.
@@ -42,7 +49,9 @@ pub fn text(json: &str) -> Option<Cow<'_, str>> {
     if !is_string(json) {
         return None;
     }
-    serde_json::Deserializer::from_str(json).deserialize_bytes(Text).ok()
+    serde_json::Deserializer::from_str(json)
+        .deserialize_bytes(Text)
+        .ok()
 }
 
 /// A whole number spelled without fraction and exponent, within 64 bits.
@@ -75,15 +84,15 @@ fn first(json: &str) -> u8 {
     json.bytes().find(|byte| !is_blank(*byte)).unwrap_or(0)
 }
 
-/// Appends `json` without the blanks between its tokens, all other bytes as they are.
-pub fn compact(json: &str, out: &mut Vec<u8>) {
+/// Puts `json` without the blanks between its tokens, all other bytes as they are.
+pub fn compact(json: &str, mut put: impl FnMut(&[u8])) {
     let bytes = json.as_bytes();
     let (mut kept, mut at) = (0, 0);
     while at < bytes.len() {
         match bytes[at] {
             b'"' => at = string_end(bytes, at),
             byte if is_blank(byte) => {
-                out.extend_from_slice(&bytes[kept..at]);
+                put(&bytes[kept..at]);
                 while at < bytes.len() && is_blank(bytes[at]) {
                     at += 1;
                 }
@@ -92,7 +101,7 @@ pub fn compact(json: &str, out: &mut Vec<u8>) {
             _ => at += 1,
         }
     }
-    out.extend_from_slice(&bytes[kept..]);
+    put(&bytes[kept..]);
 }
 
 /// The index behind the string that starts at `at`.
@@ -140,8 +149,13 @@ impl<'a> DeserializeSeed<'a> for Name<'_, '_> {
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let key = <&RawValue>::deserialize(deserializer)?.get();
         let plain = key.trim_matches('"');
-        let is =
-            |name: &&str| if key.contains('\\') { text(key).is_some_and(|key| key == **name) } else { plain == *name };
+        let is = |name: &&str| {
+            if key.contains('\\') {
+                text(key).is_some_and(|key| key == **name)
+            } else {
+                plain == *name
+            }
+        };
         Ok(self.0.iter().position(is))
     }
 }
@@ -193,11 +207,29 @@ mod tests {
             Some([Some("\"x\""), Some("[{}]"), None])
         );
         let spelled = r#"{"\u0061": 1, "\"b\"": 2, "b\ud800": 3, " b": 4}"#;
-        assert_eq!(fields(spelled, ["a", "\"b\"", "b", ""]), Some([Some("1"), Some("2"), None, None]));
-        for no in ["", "[]", "null", "{", "{} {}", "{}x", r#"{"a":}"#, r#"{"b":1,}"#, "{\"c\u{1}\":1}", r#"{"\x":1}"#] {
+        assert_eq!(
+            fields(spelled, ["a", "\"b\"", "b", ""]),
+            Some([Some("1"), Some("2"), None, None])
+        );
+        for no in [
+            "",
+            "[]",
+            "null",
+            "{",
+            "{} {}",
+            "{}x",
+            r#"{"a":}"#,
+            r#"{"b":1,}"#,
+            "{\"c\u{1}\":1}",
+            r#"{"\x":1}"#,
+        ] {
             assert_eq!(fields(no, ["a"]), None, "{no}");
         }
-        let deep = format!("{{\"x\":{}{},\"a\":1}}", "[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(
+            "{{\"x\":{}{},\"a\":1}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
         assert_eq!(fields(&deep, ["a"]), Some([Some("1")]));
     }
 }

@@ -1,59 +1,139 @@
-//! Accepts TCP connections and serves HTTP/1.1 on them until they become WebSockets.
+//! Accepts TCP connections and serves HTTP on them until they become WebSockets: HTTP/1.1, and HTTP/2 too where a port is
+//! told to.
 //!
-//! Invariants: accepting never stops for one peer's sake; a peer that sends nothing, or slowly, is cut off; paths are
-//! clean (no doubled or trailing slash) before anything routes by them.
+//! * [`idle`]: who waits for a request, and who of them has to go.
+//! * [`tls`]: connections that are encrypted.
+//! * [`whole`]: bodies that are read to their end.
+//!
+//! Invariants: accepting never stops for one peer's sake; a peer that sends nothing, or slowly, is cut off.
 
+mod answer;
+mod exchange;
+mod http2;
+pub mod idle;
+mod proxied;
+mod room;
 pub mod tls;
+pub mod whole;
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::counter;
 use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
-use http::uri::PathAndQuery;
-use http::{Request, Uri};
-use hyper::body::Incoming;
+use http::Request;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::connection::door::{Door, Knocking, Remote};
+use crate::admission::Admission;
 use crate::drain::Tasks;
+use crate::event::now_ms;
+use crate::headroom::Headroom;
+use crate::headroom::descriptors::Share;
+use crate::metrics;
+use crate::throttle::{Throttle, and_more};
+use crate::unfinished::Unfinished;
+use crate::unfinished::metered::Metered;
+use answer::{HEAD, answer};
+pub use exchange::Cut;
+use exchange::Exchange;
+use idle::Idle;
+use proxied::Beginning;
 use tls::Tls;
-
-/// How long a kept-alive connection may be idle between two requests. Backends keep theirs for a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The answer to who knocks while too many others do.
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// How long peers may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// For the head of the first request.
+    pub handshake: Duration,
+    /// Between two requests, and for the head of the second.
+    pub idle: Duration,
+    /// For the body of a request.
+    pub request: Duration,
+}
+
+/// What the listening sockets of a node have in common.
+pub struct Common {
+    /// How long peers may take.
+    pub times: Times,
+    /// How many connections may wait for a request, at each socket.
+    pub idle: idle::Limits,
+    /// What all connections have begun to send.
+    pub unfinished: Arc<Unfinished>,
+}
+
 /// One listening socket and what it serves.
 pub struct Server {
-    /// Where requests go.
-    pub router: Router,
-    /// Who may come in.
-    pub door: Arc<Door>,
-    /// How long a new connection may take for its first request.
-    pub handshake: Duration,
+    router: Router,
+    admission: Arc<Admission>,
+    times: Times,
+    unfinished: Arc<Unfinished>,
+    /// Connections between two requests.
+    idle: Arc<Idle>,
+    /// Connections whose first request has not come.
+    fresh: Arc<Idle>,
+    /// The descriptors that its connections may have.
+    share: Share,
+    /// Who is told when there is none; for clients' connections.
+    headroom: Option<Arc<Headroom>>,
+    /// Whether HTTP/2 is spoken too.
+    http2: bool,
+    warnings: Throttle,
 }
 
 impl Server {
+    /// Serves `router` to whom `admission` lets in, on the descriptors of `share`.
+    pub fn new(router: Router, admission: Arc<Admission>, share: Share, common: &Common) -> Self {
+        Self {
+            router,
+            admission,
+            times: common.times,
+            unfinished: Arc::clone(&common.unfinished),
+            idle: Idle::new(common.idle),
+            fresh: Idle::new(idle::Limits::default()),
+            share,
+            headroom: None,
+            http2: false,
+            warnings: Throttle::minutely(),
+        }
+    }
+
+    /// Tells `headroom` when there is no descriptor for another connection.
+    #[must_use]
+    pub fn telling(self, headroom: &Arc<Headroom>) -> Self {
+        Self {
+            headroom: Some(Arc::clone(headroom)),
+            ..self
+        }
+    }
+
+    /// Speaks HTTP/2 too: over TLS where the peer wants it, in clear text where it begins with it.
+    #[must_use]
+    pub fn with_http2(self) -> Self {
+        Self {
+            http2: true,
+            ..self
+        }
+    }
+
     /// Accepts until the tasks are stopped.
     pub fn run(self, listener: TcpListener, tasks: &Tasks) {
         self.run_with(listener, None, tasks);
     }
 
-    /// The same, encrypted where `tls` is given. Clients' WebSockets need a bare TCP stream: not for their port.
+    /// The same, encrypted where `tls` is given.
     pub fn run_with(self, listener: TcpListener, tls: Option<Arc<Tls>>, tasks: &Tasks) {
         let (server, inner) = (Arc::new(self), tasks.clone());
         tasks.spawn("accept", async move {
@@ -63,124 +143,133 @@ impl Server {
                     () = inner.stopped() => return,
                 };
                 match accepted {
-                    Ok((stream, remote)) => server.take(stream, remote, tls.as_ref(), &inner),
-                    Err(error) => accept_failed(&error).await,
+                    Ok((stream, remote)) if server.share.includes(&stream) => {
+                        server.take(stream, remote, tls.as_ref(), &inner);
+                    }
+                    Ok((stream, remote)) => match room::find(&server, stream, &inner).await {
+                        Ok(Some(stream)) => server.take(stream, remote, tls.as_ref(), &inner),
+                        Ok(None) => return,
+                        Err(error) => server.accept_failed(&error).await,
+                    },
+                    Err(error) => server.accept_failed(&error).await,
                 }
             }
         });
     }
 
-    fn take(self: &Arc<Self>, mut stream: TcpStream, remote: SocketAddr, tls: Option<&Arc<Tls>>, tasks: &Tasks) {
+    fn take(
+        self: &Arc<Self>,
+        mut stream: TcpStream,
+        remote: SocketAddr,
+        tls: Option<&Arc<Tls>>,
+        tasks: &Tasks,
+    ) {
         // Only fails for a socket that is gone already.
         let _ = stream.set_nodelay(true);
         let (server, inner) = (Arc::clone(self), tasks.clone());
-        let Ok(knocking) = self.door.knock() else {
+        let Ok(pending) = self.admission.pending() else {
             return tasks.spawn_connection(async move {
-                let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(BUSY)).await;
+                let _ = timeout(Duration::from_secs(1), stream.write_all(BUSY)).await;
             });
         };
+        let exchange = Exchange::new(self, remote, pending);
         match tls.cloned() {
-            None => tasks.spawn_connection(async move { server.serve(stream, remote, knocking, &inner).await }),
+            None => {
+                tasks.spawn_connection(
+                    async move { server.serve_plain(stream, exchange, &inner).await },
+                )
+            }
             Some(tls) => tasks.spawn_connection(async move {
-                // Whoever does not speak TLS here is a stranger; there is no way to tell them.
-                if let Ok(Ok(stream)) = tokio::time::timeout(server.handshake, tls.accept(stream)).await {
-                    server.serve(stream, remote, knocking, &inner).await;
-                }
+                server.serve_tls(stream, &tls, exchange, &inner).await
             }),
         }
     }
 
-    async fn serve<I>(&self, stream: I, remote: SocketAddr, knocking: Knocking, tasks: &Tasks)
+    async fn serve_plain(&self, mut stream: TcpStream, exchange: Arc<Exchange>, tasks: &Tasks) {
+        let deadline = Instant::now() + self.times.handshake;
+        let beginning = tokio::select! {
+            beginning = timeout_at(deadline, proxied::beginning(&stream, self.http2)) => beginning,
+            () = exchange.must_end() => return,
+            () = tasks.stopped() => return,
+        };
+        match beginning {
+            Err(_) => {}
+            Ok(Beginning::Http1) => self.serve(stream, exchange, deadline, tasks).await,
+            Ok(Beginning::Http2) => self.serve_http2(stream, exchange, deadline, tasks).await,
+            Ok(Beginning::Proxied) => {
+                counter!(metrics::CONNECTIONS_REFUSED, "reason" => "proxy-protocol").increment(1);
+                if let Some(unsaid) = self.warnings.say("proxy-protocol", now_ms()) {
+                    let (advice, more) = (proxied::ADVICE, and_more(unsaid));
+                    tracing::warn!(peer = %exchange.remote(), "{advice}{more}");
+                }
+                let _ = timeout(Duration::from_secs(1), stream.write_all(&proxied::answer())).await;
+            }
+        }
+    }
+
+    async fn serve_tls(
+        &self,
+        stream: TcpStream,
+        tls: &Tls,
+        exchange: Arc<Exchange>,
+        tasks: &Tasks,
+    ) {
+        let deadline = Instant::now() + self.times.handshake;
+        let encrypted = tokio::select! {
+            encrypted = timeout_at(deadline, tls.accept(stream)) => encrypted,
+            () = exchange.must_end() => return,
+            () = tasks.stopped() => return,
+        };
+        // Whoever does not speak TLS here is a stranger; there is no way to tell them.
+        if let Ok(Ok(stream)) = encrypted {
+            if tls::is_http2(&stream) {
+                self.serve_http2(stream, exchange, deadline, tasks).await;
+            } else {
+                self.serve(stream, exchange, deadline, tasks).await;
+            }
+        }
+    }
+
+    async fn serve<I>(&self, stream: I, exchange: Arc<Exchange>, deadline: Instant, tasks: &Tasks)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let knocking = Arc::new(Mutex::new(Some(knocking)));
-        let first = Arc::clone(&knocking);
-        let router = self.router.clone();
-        let service = service_fn(move |request| {
-            let router = router.clone();
-            first.lock().take();
-            async move { Ok::<_, Infallible>(answer(router, request, remote).await) }
+        let (router, of_requests) = (self.router.clone(), Arc::clone(&exchange));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (router, exchange) = (router.clone(), Arc::clone(&of_requests));
+            exchange.begins(request.body().is_end_stream());
+            async move { Ok::<_, Infallible>(answer(router, request, exchange).await) }
         });
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_buf_size(32 * 1024);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
-        tokio::select! {
-            ended = tokio::time::timeout(self.handshake, connection.as_mut()) => {
-                if ended.is_ok() || knocking.lock().is_some() {
-                    return;
-                }
-            }
-            () = tasks.stopped() => {}
+        http.timer(TokioTimer::new())
+            .header_read_timeout(self.times.idle)
+            .max_buf_size(HEAD);
+        let stream = TokioIo::new(Metered::new(stream, exchange.meter()));
+        let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+        if !has_begun(connection.as_mut(), &exchange, deadline, tasks).await {
+            return;
         }
         tokio::select! {
             // How an HTTP connection ends is the peer's business; requests have been answered and counted.
             _ = connection.as_mut() => return,
+            () = exchange.must_end() => return,
             () = tasks.stopped() => connection.as_mut().graceful_shutdown(),
         }
-        let _ = tokio::time::timeout(self.handshake, connection).await;
+        let _ = timeout(self.times.handshake, connection).await;
     }
 }
 
-async fn answer(router: Router, mut request: Request<Incoming>, remote: SocketAddr) -> Response {
-    if let Some(uri) = clean(request.uri()) {
-        *request.uri_mut() = uri;
-    }
-    request.extensions_mut().insert(Remote(remote));
-    match router.oneshot(request.map(Body::new)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
-}
-
-/// The URI with its path made clean; `None` where it is so already.
-fn clean(uri: &Uri) -> Option<Uri> {
-    let path = uri.path();
-    if path == "/" || !(path.ends_with('/') || path.contains("//") || path.contains("/.")) {
-        return None;
-    }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    let mut text = format!("/{}", parts.join("/"));
-    if let Some(query) = uri.query() {
-        text.push('?');
-        text.push_str(query);
-    }
-    let mut cleaned = uri.clone().into_parts();
-    cleaned.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
-    Uri::from_parts(cleaned).ok()
-}
-
-/// Out of descriptors or memory: others may go on, and a moment later so may this loop.
-async fn accept_failed(error: &io::Error) {
-    tracing::error!(%error, "a connection could not be accepted; is the limit of open files (LimitNOFILE) high enough?");
-    tokio::time::sleep(Duration::from_millis(50)).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_cleaned() {
-        for (given, wanted) in [
-            ("//events", "/events"),
-            ("/./ping", "/ping"),
-            ("/ping//", "/ping"),
-            ("/notification/", "/notification"),
-            ("/a/../ping?x=//", "/ping?x=//"),
-            ("/../..", "/"),
-            ("//", "/"),
-        ] {
-            let uri: Uri = given.parse().expect("a URI");
-            assert_eq!(clean(&uri).expect("changed").to_string(), wanted, "{given}");
-        }
-        assert_eq!(clean(&"/ping?a=//b/".parse().expect("a URI")), None);
+/// Waits until a connection may stay beyond `deadline`, since a request came by then, or is to be ended in order. Returns
+/// false where it has ended or must end now.
+async fn has_begun(
+    connection: impl Future,
+    exchange: &Exchange,
+    deadline: Instant,
+    tasks: &Tasks,
+) -> bool {
+    tokio::select! {
+        ended = timeout_at(deadline, connection) => ended.is_err() && !exchange.is_new(),
+        () = exchange.must_end() => false,
+        () = tasks.stopped() => true,
     }
 }

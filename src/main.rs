@@ -1,4 +1,4 @@
-//! The program: everything is in the library.
+//! The program: everything is in the crate.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! The node: thin glue between dialects, the broker and the hub.
 //!
-//! Invariant: what a connection subscribed to ends with its [`Member`], whatever way the connection ended.
+//! Invariant: what a connection subscribed to ends with its [`Subscriptions`], whatever way the connection ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,24 +8,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use crate::broker::Receipt;
-use crate::broker::{Broker, Health, redis};
-use crate::connection::outbox::Outbox;
-use crate::event::{Channel, Event};
+use crate::broker::keep::Keeper;
+pub use crate::broker::keep::Presence;
+use crate::broker::{Broker, Health};
+use crate::event::{Channel, Event, Keep, Past};
+use crate::hub::inspect::Query;
 use crate::hub::{Hub, Position, Subscriber};
+use crate::outbox::Outbox;
+use crate::session::Since;
 
 /// Publishes for dialects and subscribes for connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Node {
     hub: Arc<Hub>,
     broker: Broker,
+    keeper: Keeper,
     replay: Duration,
     published: Arc<AtomicU64>,
 }
 
 impl Node {
-    /// A node whose broker delivers to `hub`, which keeps events for `replay`.
-    pub fn new(hub: Arc<Hub>, broker: Broker, replay: Duration) -> Self {
-        Self { hub, broker, replay, published: Arc::default() }
+    /// A node whose broker delivers to `hub`, which keeps events for `replay`, and whose keeper publishes by the broker.
+    pub fn new(hub: Arc<Hub>, broker: Broker, keeper: Keeper, replay: Duration) -> Self {
+        Self {
+            hub,
+            broker,
+            keeper,
+            replay,
+            published: Arc::default(),
+        }
     }
 
     /// Takes an event; it reaches every node's subscribers.
@@ -35,6 +46,20 @@ impl Node {
             traces.accepted(&event);
         }
         self.broker.publish(event)
+    }
+
+    /// Takes an event and keeps it in its channel's past.
+    pub fn keep(&self, event: Event, keep: Keep) -> Receipt {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        if let Some(traces) = self.hub.traces() {
+            traces.accepted(&event);
+        }
+        self.keeper.keep(event, keep)
+    }
+
+    /// What outlives delivery.
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     /// How many events it has taken so far.
@@ -52,30 +77,36 @@ impl Node {
         &self.broker
     }
 
+    /// The connections on this node that are subscribed to a channel.
+    pub fn subscribers(&self, channel: &Channel) -> Vec<Arc<Outbox>> {
+        let (holders, _) = self.hub.holders(Query::Channel(channel), usize::MAX);
+        holders.into_iter().map(|holder| holder.outbox).collect()
+    }
+
     /// How the broker is.
     pub fn health(&self) -> Health {
         self.broker.health()
     }
 
-    /// Waits until it turns out that the broker cannot work at all; see [`Broker::fatal`].
-    pub async fn fatal(&self) -> redis::Fatal {
-        self.broker.fatal().await
-    }
-
-    /// A connection that may subscribe.
-    pub fn join(&self, outbox: Arc<Outbox>) -> Member {
-        Member { node: self.clone(), outbox, channels: HashMap::default(), left: 0 }
+    /// The subscriptions of a connection: none yet.
+    pub fn subscriptions(&self, outbox: Arc<Outbox>) -> Subscriptions {
+        Subscriptions {
+            node: self.clone(),
+            outbox,
+            channels: HashMap::default(),
+            left: 0,
+        }
     }
 }
 
-/// Whether a member is subscribed to a channel, or until where it was.
+/// Whether a connection is subscribed to a channel, or until where it was.
 enum Standing {
     Subscribed,
     Left { position: Position, at: Instant },
 }
 
 /// One connection's subscriptions; dropping it ends them all.
-pub struct Member {
+pub struct Subscriptions {
     node: Node,
     outbox: Arc<Outbox>,
     channels: HashMap<Channel, Standing, ahash::RandomState>,
@@ -83,23 +114,41 @@ pub struct Member {
     left: usize,
 }
 
-impl Member {
-    /// Subscribes on behalf of `user`. Recent events come first; one that came before, never again.
-    pub fn subscribe(&mut self, channel: Channel, user: Arc<str>) {
+impl Subscriptions {
+    /// Subscribes on behalf of `user`. With [`Since::Recent`] recent events come first; one that came before, never again.
+    /// With [`Since::Past`] nothing comes before [`Subscriptions::release`].
+    pub fn subscribe(&mut self, channel: Channel, user: Arc<str>, since: Since) {
         let seen = match self.channels.get(&channel) {
-            Some(Standing::Subscribed) => return self.node.hub.change_user(&channel, self.outbox.id(), user),
+            Some(Standing::Subscribed) => {
+                return self.node.hub.change_user(&channel, self.outbox.id(), user);
+            }
+            _ if since == Since::Now => Some(Position::MAX),
             Some(Standing::Left { position, .. }) => Some(*position),
             None => None,
         };
-        self.node.hub.subscribe(&channel, Subscriber::new(user, Arc::clone(&self.outbox)), seen);
+        let subscriber = Subscriber::new(user, Arc::clone(&self.outbox));
+        match since {
+            Since::Past(_) => self.node.hub.hold(&channel, subscriber),
+            Since::Now | Since::Recent => self.node.hub.subscribe(&channel, subscriber, seen),
+        }
         self.channels.insert(channel, Standing::Subscribed);
+    }
+
+    /// Lets a subscription that was held go on, first with what came meanwhile and `had` does not have.
+    pub fn release(&self, channel: &Channel, had: Past) {
+        self.node.hub.release(channel, self.outbox.id(), had);
     }
 
     /// Ends a subscription, if there is one.
     pub fn unsubscribe(&mut self, channel: &Channel) {
-        let Some(standing @ Standing::Subscribed) = self.channels.get_mut(channel) else { return };
+        let Some(standing @ Standing::Subscribed) = self.channels.get_mut(channel) else {
+            return;
+        };
         if let Some(position) = self.node.hub.unsubscribe(channel, self.outbox.id()) {
-            *standing = Standing::Left { position, at: Instant::now() };
+            *standing = Standing::Left {
+                position,
+                at: Instant::now(),
+            };
             self.left += 1;
             // Looked through only when it has doubled, so that leaving very many channels stays cheap.
             if self.left > 8 && self.left * 2 > self.channels.len() {
@@ -108,7 +157,12 @@ impl Member {
                     Standing::Subscribed => true,
                     Standing::Left { at, .. } => at.elapsed() <= replay,
                 });
-                self.left = self.channels.values().filter(|s| matches!(s, Standing::Left { .. })).count() / 2;
+                self.left = self
+                    .channels
+                    .values()
+                    .filter(|s| matches!(s, Standing::Left { .. }))
+                    .count()
+                    / 2;
             }
         } else {
             self.channels.remove(channel);
@@ -119,7 +173,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Subscriptions {
     fn drop(&mut self) {
         for (channel, standing) in &self.channels {
             if matches!(standing, Standing::Subscribed) {

@@ -8,10 +8,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::metrics::counter;
-use bytes::Bytes;
-use http::Request;
 use http::header::CONTENT_TYPE;
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue, Request};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -21,12 +19,13 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::mpsc;
-use url::Url;
+use url::{Position, Url};
 
 use crate::broker::partition::fnv1a64;
+use crate::client::dial::Server;
+use crate::client::exchange;
 use crate::drain::Tasks;
 use crate::event::{Event, Recipients};
-use crate::fetch::fetch;
 use crate::metrics;
 
 /// Spans that may wait.
@@ -39,8 +38,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same when the node ends.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Bytes of an answer that are read.
-const ANSWER: usize = 64 * 1024;
 /// At most one complaint in this time.
 const COMPLAIN: Duration = Duration::from_secs(60);
 
@@ -53,6 +50,10 @@ pub struct Config {
     pub percent: u8,
     /// What this node is called.
     pub node: String,
+    /// What is sent along.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the service is called.
+    pub service: String,
 }
 
 struct Record {
@@ -75,8 +76,13 @@ impl Traces {
     pub fn start(config: Config, tasks: &Tasks) -> Self {
         let (queue, records) = mpsc::channel(QUEUE);
         let percent = u64::from(config.percent);
-        let sender =
-            Sender { url: with_path(config.endpoint), resource: resource(&config.node), said: Mutex::new(None) };
+        let resource = resource(&config.service, &config.node);
+        let sender = Sender {
+            url: config.endpoint,
+            headers: config.headers,
+            resource,
+            said: Mutex::new(None),
+        };
         tasks.spawn("otlp", sender.run(records, tasks.clone()));
         Self { queue, percent }
     }
@@ -96,7 +102,12 @@ impl Traces {
         if numbers(event).0 % 100 >= self.percent {
             return;
         }
-        let record = Record { event: event.clone(), from, until: SystemTime::now(), subscribers };
+        let record = Record {
+            event: event.clone(),
+            from,
+            until: SystemTime::now(),
+            subscribers,
+        };
         if self.queue.try_send(record).is_err() {
             counter!(metrics::SPANS_DROPPED, "reason" => "queue").increment(1);
         }
@@ -105,6 +116,7 @@ impl Traces {
 
 struct Sender {
     url: Url,
+    headers: Vec<(HeaderName, HeaderValue)>,
     resource: Resource,
     /// When the last complaint was.
     said: Mutex<Option<tokio::time::Instant>>,
@@ -128,8 +140,10 @@ impl Sender {
                     () = tasks.stopped() => break,
                 }
             }
-            let within = if tasks.is_stopped() { FAREWELL } else { PATIENCE };
-            self.send(batch, within).await;
+            tokio::select! {
+                () = self.send(batch, PATIENCE) => {}
+                () = farewell(&tasks) => {}
+            }
         }
         let mut rest = Vec::new();
         while let Ok(record) = records.try_recv() {
@@ -144,44 +158,65 @@ impl Sender {
         let count = batch.len() as u64;
         let spans = batch.iter().map(span).collect();
         let name = env!("CARGO_PKG_NAME").to_owned();
-        let scope = InstrumentationScope { name, version: env!("CARGO_PKG_VERSION").to_owned(), ..Default::default() };
-        let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: String::new() }];
+        let scope = InstrumentationScope {
+            name,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..Default::default()
+        };
+        let scope_spans = vec![ScopeSpans {
+            scope: Some(scope),
+            spans,
+            schema_url: String::new(),
+        }];
         let resource = Some(self.resource.clone());
         let body = ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: String::new() }],
+            resource_spans: vec![ResourceSpans {
+                resource,
+                scope_spans,
+                schema_url: String::new(),
+            }],
         };
-        let body = Full::new(Bytes::from(body.encode_to_vec()));
-        let request = Request::post(self.url.path()).header(CONTENT_TYPE, "application/x-protobuf").body(body);
-        let Ok(request) = request else { return };
-        let why = match fetch(&self.url, request, within, ANSWER).await {
-            Ok((status, _)) if status.is_success() => return,
-            Ok((status, _)) => format!("it answered {status}"),
+        let request = Request::post(&self.url[Position::BeforePath..Position::AfterQuery])
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .body(body.encode_to_vec());
+        let (Ok(mut request), Ok(server)) = (request, Server::parse(self.url.as_str())) else {
+            return;
+        };
+        request.headers_mut().extend(self.headers.iter().cloned());
+        let why = match exchange::send(&server, request, within).await {
+            Ok((answer, _)) if (200..300).contains(&answer.status) => return,
+            Ok((answer, _)) => format!("it answered {}", answer.status),
             Err(error) => error.to_string(),
         };
         counter!(metrics::SPANS_DROPPED, "reason" => "collector").increment(count);
         let mut said = self.said.lock();
         if said.is_none_or(|at| at.elapsed() > COMPLAIN) {
             *said = Some(tokio::time::Instant::now());
-            tracing::warn!(url = %self.url, "traces do not reach the collector: {why}");
+            tracing::warn!(url = %self.url, "traces do not reach the collector (FOGHORN_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT): {why}");
         }
     }
 }
 
-fn with_path(mut endpoint: Url) -> Url {
-    if matches!(endpoint.path(), "" | "/") {
-        endpoint.set_path("/v1/traces");
-    }
-    endpoint
+/// Ends a little after the tasks were stopped: the node's end is not held up by a collector that hangs.
+async fn farewell(tasks: &Tasks) {
+    tasks.stopped().await;
+    tokio::time::sleep(FAREWELL).await;
 }
 
-fn resource(node: &str) -> Resource {
+fn resource(service: &str, node: &str) -> Resource {
     let attributes = HashMap::from([
-        ("service.name", env!("CARGO_PKG_NAME")),
+        ("service.name", service),
         ("service.version", env!("CARGO_PKG_VERSION")),
         ("service.instance.id", node),
     ]);
-    let attributes = attributes.into_iter().map(|(name, value)| text(name, value)).collect();
-    Resource { attributes, ..Default::default() }
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, value)| text(name, value))
+        .collect();
+    Resource {
+        attributes,
+        ..Default::default()
+    }
 }
 
 /// Two numbers that every node computes alike for an event.
@@ -189,7 +224,9 @@ fn numbers(event: &Event) -> (u64, u64) {
     let mut bytes = event.accepted_ms.to_be_bytes().to_vec();
     bytes.extend_from_slice(event.channel.as_str().as_bytes());
     bytes.push(0);
-    bytes.extend_from_slice(&event.payload);
+    bytes.extend_from_slice(event.name.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(&event.data);
     let first = mixed(fnv1a64(&bytes));
     (first, mixed(first))
 }
@@ -206,9 +243,14 @@ fn span(record: &Record) -> Span {
     let event = &record.event;
     let (high, low) = numbers(event);
     let accept = mixed(low).to_be_bytes().to_vec();
-    let nanos = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-    let mut attributes =
-        vec![text("foghorn.channel", event.channel.as_str()), number("foghorn.bytes", event.payload.len() as u64)];
+    let nanos = |at: SystemTime| {
+        at.duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as u64)
+    };
+    let mut attributes = vec![
+        text("foghorn.channel", event.channel.as_str()),
+        number("foghorn.bytes", event.data.len() as u64),
+    ];
     if let Recipients::Users(users) = &event.recipients {
         attributes.push(number("foghorn.recipients", users.len() as u64));
     }
@@ -216,7 +258,12 @@ fn span(record: &Record) -> Span {
         None => ("accept event", SpanKind::Producer, accept, Vec::new()),
         Some(subscribers) => {
             attributes.push(number("foghorn.subscribers", subscribers));
-            ("deliver event", SpanKind::Consumer, rand::random::<u64>().to_be_bytes().to_vec(), accept)
+            (
+                "deliver event",
+                SpanKind::Consumer,
+                rand::random::<u64>().to_be_bytes().to_vec(),
+                accept,
+            )
         }
     };
     Span {
@@ -237,11 +284,18 @@ fn text(name: &str, value: &str) -> KeyValue {
 }
 
 fn number(name: &str, value: u64) -> KeyValue {
-    attribute(name, Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)))
+    attribute(
+        name,
+        Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)),
+    )
 }
 
 fn attribute(name: &str, value: Value) -> KeyValue {
-    KeyValue { key: name.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    KeyValue {
+        key: name.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..Default::default()
+    }
 }
 
 #[cfg(test)]
@@ -249,28 +303,34 @@ mod tests {
     use super::*;
     use crate::event::Channel;
 
-    fn event(payload: &'static str) -> Event {
-        let channel = Channel::new("repo", "a");
-        let payload = Bytes::from_static(payload.as_bytes());
-        Event { channel, payload, recipients: Recipients::All, accepted_ms: 7, idempotency_key: None }
+    fn event(data: &'static str) -> Event {
+        Event {
+            accepted_ms: 7,
+            ..Event::new(Channel::new("c", "a"), "news", data)
+        }
     }
 
     #[test]
     fn all_nodes_compute_the_same_numbers() {
-        let record =
-            |subscribers| span(&Record { event: event("x"), from: UNIX_EPOCH, until: UNIX_EPOCH, subscribers });
+        let record = |subscribers| {
+            span(&Record {
+                event: event("x"),
+                from: UNIX_EPOCH,
+                until: UNIX_EPOCH,
+                subscribers,
+            })
+        };
         let (accept, here, there) = (record(None), record(Some(1)), record(Some(2)));
-        assert_eq!((&accept.trace_id, &accept.span_id), (&here.trace_id, &here.parent_span_id));
-        assert_eq!((&here.trace_id, &here.parent_span_id), (&there.trace_id, &there.parent_span_id));
+        assert_eq!(
+            (&accept.trace_id, &accept.span_id),
+            (&here.trace_id, &here.parent_span_id)
+        );
+        assert_eq!(
+            (&here.trace_id, &here.parent_span_id),
+            (&there.trace_id, &there.parent_span_id)
+        );
         assert!(here.span_id != there.span_id && accept.parent_span_id.is_empty());
         assert_eq!((accept.trace_id.len(), accept.span_id.len()), (16, 8));
         assert_ne!(numbers(&event("x")), numbers(&event("y")));
-    }
-
-    #[test]
-    fn a_path_is_added_where_there_is_none() {
-        for (given, used) in [("http://c:4318", "http://c:4318/v1/traces"), ("https://c/otlp/x", "https://c/otlp/x")] {
-            assert_eq!(with_path(given.parse().expect("a URL")).as_str(), used);
-        }
     }
 }

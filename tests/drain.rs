@@ -8,7 +8,9 @@ use common::node::{Node, Plan};
 use common::socket::{End, Handshake};
 
 fn plan(settle: &str, drain: &str) -> Plan {
-    Plan::new().env("FOGHORN_SETTLE_SECONDS", settle).env("FOGHORN_DRAIN_SECONDS", drain)
+    Plan::new()
+        .env("FOGHORN_SETTLE_SECONDS", settle)
+        .env("FOGHORN_DRAIN_SECONDS", drain)
 }
 
 #[tokio::test]
@@ -35,7 +37,9 @@ async fn while_it_settles_it_serves_everybody_and_says_that_it_is_not_ready() {
     let mut old = node.subscriber(&library, "ann@example.com").await;
     node.process().signal("TERM");
     common::eventually("not ready any more", || async {
-        http::try_request(node.ops(), "GET", "/readyz", &[], None).await.filter(|answer| answer.status == 503)
+        http::try_request(node.ops(), "GET", "/readyz", &[], None)
+            .await
+            .filter(|answer| answer.status == 503)
     })
     .await;
     let mut new = node.subscriber(&library, "bob@example.com").await;
@@ -51,7 +55,9 @@ async fn clients_that_do_not_answer_a_goodbye_do_not_hold_it_up() {
     let mut node = plan("0", "2").start().await;
     // One that never reads nor answers, one that has not begun its handshake.
     let _silent = node.connect().await;
-    let _knocking = tokio::net::TcpStream::connect(("127.0.0.1", node.port())).await.expect("it listens");
+    let _knocking = tokio::net::TcpStream::connect(("127.0.0.1", node.port()))
+        .await
+        .expect("it listens");
     let status = node.stop().await;
     assert!(status.code().is_some(), "it had to be killed");
 }
@@ -77,7 +83,11 @@ async fn web_pages_are_closed_last() {
         })
     };
     let mut tasks = vec![watch(page, "page")];
-    tasks.extend(desktops.into_iter().map(|desktop| watch(desktop, "desktop")));
+    tasks.extend(
+        desktops
+            .into_iter()
+            .map(|desktop| watch(desktop, "desktop")),
+    );
     node.process().signal("TERM");
     for task in tasks {
         task.await.expect("it ends");
@@ -86,7 +96,11 @@ async fn web_pages_are_closed_last() {
     while let Ok(name) = order.try_recv() {
         names.push(name);
     }
-    assert_eq!((names.len(), names.last()), (11, Some(&"page")), "{names:?}");
+    assert_eq!(
+        (names.len(), names.last()),
+        (11, Some(&"page")),
+        "{names:?}"
+    );
 }
 
 #[tokio::test]
@@ -113,10 +127,24 @@ async fn a_node_started_again_takes_its_port_at_once() {
 async fn ping_answers_as_long_as_the_process_lives() {
     let node = Node::start().await;
     for method in ["GET", "HEAD", "POST", "DELETE"] {
-        for path in ["/ping", "/ping/", "/notification/ping", "/notification/ping/"] {
-            let answer = http::request(node.port(), method, path, &[], None).await.expect(200);
+        for path in [
+            "/ping",
+            "/ping/",
+            "/notification/ping",
+            "/notification/ping/",
+        ] {
+            let answer = http::request(node.port(), method, path, &[], None)
+                .await
+                .expect(200);
             assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
-            assert_eq!(answer.body, if method == "HEAD" { "" } else { "{\"ret\": \"pong\"}\n" });
+            assert_eq!(
+                answer.body,
+                if method == "HEAD" {
+                    ""
+                } else {
+                    "{\"ret\": \"pong\"}\n"
+                }
+            );
         }
     }
 }

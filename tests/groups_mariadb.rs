@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use foghorn::broker::Receipt;
 use foghorn::dialect::seafile::groups::{Config, GroupError, Groups, Tls};
-use foghorn::dialect::seafile::order::{Accepted, Limits, Order};
+use foghorn::dialect::seafile::sequencer::{Accepted, Limits, Sequencer};
 use foghorn::drain::Tasks;
 use foghorn::event::{Channel, Event, Recipients};
 use mysql_async::prelude::Queryable;
@@ -39,8 +39,16 @@ impl MariaDb {
         let folder = tempfile::tempdir().expect("a folder");
         let port = common::ports::free_port();
         let installed = Command::new("mariadb-install-db")
-            .args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"])
-            .arg(format!("--datadir={}", folder.path().join("data").display()))
+            .args([
+                "--no-defaults",
+                "--user=root",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
+            .arg(format!(
+                "--datadir={}",
+                folder.path().join("data").display()
+            ))
             // A starting server clears its folder for temporary files of what looks like its own: never share one.
             .arg(format!("--tmpdir={}", folder.path().display()))
             .stdout(Stdio::null())
@@ -49,11 +57,17 @@ impl MariaDb {
             .expect("mariadb-install-db, of Debian's mariadb-server");
         assert!(installed.success());
         certificates(folder.path());
-        let mut database = Self { folder, port, server: None };
+        let mut database = Self {
+            folder,
+            port,
+            server: None,
+        };
         database.up().await;
         let mut root = database.root().await;
         for statement in SETUP.split(';').filter(|text| !text.trim().is_empty()) {
-            root.query_drop(statement).await.expect("the set-up to work");
+            root.query_drop(statement)
+                .await
+                .expect("the set-up to work");
         }
         database
     }
@@ -61,7 +75,12 @@ impl MariaDb {
     async fn up(&mut self) {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let server = Command::new("mariadbd")
-            .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--innodb-flush-method=fsync"])
+            .args([
+                "--no-defaults",
+                "--user=root",
+                "--bind-address=127.0.0.1",
+                "--innodb-flush-method=fsync",
+            ])
             .arg(format!("--datadir={}", path("data")))
             .arg(format!("--socket={}", path("sock")))
             .arg(format!("--pid-file={}", path("pid")))
@@ -77,7 +96,10 @@ impl MariaDb {
         self.server = Some(server);
         let began = Instant::now();
         while Conn::new(self.root_options()).await.is_err() {
-            assert!(began.elapsed() < Duration::from_secs(60), "mariadbd does not come up");
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "mariadbd does not come up"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -90,11 +112,15 @@ impl MariaDb {
     }
 
     fn root_options(&self) -> OptsBuilder {
-        OptsBuilder::default().socket(Some(self.folder.path().join("sock").display().to_string())).user(Some("root"))
+        OptsBuilder::default()
+            .socket(Some(self.folder.path().join("sock").display().to_string()))
+            .user(Some("root"))
     }
 
     async fn root(&self) -> Conn {
-        Conn::new(self.root_options()).await.expect("root to get in")
+        Conn::new(self.root_options())
+            .await
+            .expect("root to get in")
     }
 
     fn config(&self) -> Config {
@@ -119,42 +145,77 @@ impl Drop for MariaDb {
 /// An authority, and a certificate of its for 127.0.0.1 and localhost.
 fn certificates(folder: &Path) {
     let openssl = |args: &str| {
-        let done = Command::new("openssl").args(args.split(' ')).current_dir(folder).stderr(Stdio::null()).status();
+        let done = Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(folder)
+            .stderr(Stdio::null())
+            .status();
         assert!(done.expect("openssl").success(), "openssl {args}");
     };
     let key = "-newkey rsa:2048 -nodes -days 2";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=Authority"));
-    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost").replace(" -days 2", ""));
-    std::fs::write(folder.join("ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1").expect("a file");
-    openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem");
+    openssl(&format!(
+        "req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=Authority"
+    ));
+    openssl(
+        &format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost")
+            .replace(" -days 2", ""),
+    );
+    std::fs::write(
+        folder.join("ext"),
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    )
+    .expect("a file");
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem",
+    );
 }
 
 /// An order over the database, and what it published: the text, and how many it is for.
-fn order(config: &Config, patience: Duration, tasks: &Tasks) -> (Order, Arc<Mutex<Vec<String>>>) {
+fn order(
+    config: &Config,
+    patience: Duration,
+    tasks: &Tasks,
+) -> (Sequencer, Arc<Mutex<Vec<String>>>) {
     let published = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&published);
     let publish = move |event: Event| {
-        let to = match event.recipients {
+        let to = match &event.recipients {
             Recipients::All => "all".to_owned(),
             Recipients::Users(users) => users.join(","),
         };
-        seen.lock().push(format!("{} to {to}", String::from_utf8_lossy(&event.payload)));
+        let text = if event.is_loss() {
+            "a loss".into()
+        } else {
+            String::from_utf8_lossy(&event.data)
+        };
+        seen.lock().push(format!("{text} to {to}"));
         Receipt::pending().1
     };
     let groups = Arc::new(Groups::new(config, tasks.clone()));
-    let limits = Limits { patience, ..Limits::default() };
-    (Order::new(publish, Some(groups), limits, tasks.clone()), published)
+    // What stands behind waits as long: here it is the order that counts.
+    let limits = Limits {
+        patience,
+        hold: patience,
+        ..Limits::default()
+    };
+    (
+        Sequencer::new(publish, Some(groups), limits, tasks.clone()),
+        published,
+    )
 }
 
 fn event(text: &'static str) -> Event {
-    let channel = Channel::new("repo", "r");
-    Event { channel, payload: text.into(), recipients: Recipients::All, accepted_ms: 0, idempotency_key: None }
+    Event::new(Channel::new("repo", "r"), "news", text)
 }
 
 async fn wait_for(published: &Mutex<Vec<String>>, count: usize) -> Vec<String> {
     let began = Instant::now();
     while published.lock().len() < count {
-        assert!(began.elapsed() < Duration::from_secs(40), "published so far: {:?}", published.lock());
+        assert!(
+            began.elapsed() < Duration::from_secs(40),
+            "published so far: {:?}",
+            published.lock()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     published.lock().clone()
@@ -168,19 +229,38 @@ async fn members_over_tcp_tls_and_a_socket() {
     let database = MariaDb::start().await;
     let tasks = Tasks::new();
     let plain = database.config();
-    let socket = Config { host: database.folder.path().join("sock").display().to_string(), ..plain.clone() };
+    let socket = Config {
+        host: database.folder.path().join("sock").display().to_string(),
+        ..plain.clone()
+    };
     let ca = Some(database.folder.path().join("ca.pem"));
     // The server lets this one in over TLS only.
-    let unencrypted = Config { user: "encrypted".into(), ..plain.clone() };
-    let encrypted = Config { tls: Tls::On, ..unencrypted.clone() };
-    let verified = Config { tls: Tls::Verify, ca, ..unencrypted.clone() };
-    let by_name = Config { host: "localhost".into(), ..verified.clone() };
+    let unencrypted = Config {
+        user: "encrypted".into(),
+        ..plain.clone()
+    };
+    let encrypted = Config {
+        tls: Tls::On,
+        ..unencrypted.clone()
+    };
+    let verified = Config {
+        tls: Tls::Verify,
+        ca,
+        ..unencrypted.clone()
+    };
+    let by_name = Config {
+        host: "localhost".into(),
+        ..verified.clone()
+    };
     for config in [&plain, &socket, &encrypted, &verified, &by_name] {
         let groups = Groups::new(config, tasks.clone());
         let asked = (0..20).map(|_| groups.members(7));
         for members in futures_util::future::join_all(asked).await {
             let members = members.expect("members");
-            assert_eq!(members.iter().map(|name| &**name).collect::<Vec<_>>(), ["a@x", "b@x"]);
+            assert_eq!(
+                members.iter().map(|name| &**name).collect::<Vec<_>>(),
+                ["a@x", "b@x"]
+            );
         }
         assert!(groups.cached(7).is_some() && groups.cached(8).is_none());
         assert_eq!(groups.members(8).await.expect("members").join(","), "é@x");
@@ -192,14 +272,43 @@ async fn members_over_tcp_tls_and_a_socket() {
         let groups = Groups::new(&config, tasks.clone());
         async move { groups.members(7).await.expect_err("a refusal") }
     };
-    let untrusted = Config { tls: Tls::Verify, ..plain.clone() };
+    let untrusted = Config {
+        tls: Tls::Verify,
+        ..plain.clone()
+    };
     assert_eq!(refused(untrusted).await.label(), "connect");
     assert_eq!(refused(unencrypted).await.label(), "connect");
-    assert_eq!(refused(Config { password: "wrong".into(), ..plain.clone() }).await.label(), "connect");
-    assert_eq!(refused(Config { database: "nowhere".into(), ..plain.clone() }).await.label(), "connect");
-    assert_eq!(refused(Config { port: 1, ..plain.clone() }).await.label(), "connect");
+    assert_eq!(
+        refused(Config {
+            password: "wrong".into(),
+            ..plain.clone()
+        })
+        .await
+        .label(),
+        "connect"
+    );
+    assert_eq!(
+        refused(Config {
+            database: "nowhere".into(),
+            ..plain.clone()
+        })
+        .await
+        .label(),
+        "connect"
+    );
+    assert_eq!(
+        refused(Config {
+            port: 1,
+            ..plain.clone()
+        })
+        .await
+        .label(),
+        "connect"
+    );
     let mut root = database.root().await;
-    root.query_drop("RENAME TABLE ccnet.GroupUser TO ccnet.Other").await.expect("renaming");
+    root.query_drop("RENAME TABLE ccnet.GroupUser TO ccnet.Other")
+        .await
+        .expect("renaming");
     assert_eq!(refused(plain).await.label(), "query");
 }
 
@@ -210,15 +319,23 @@ async fn a_slow_database_delays_a_library_and_keeps_its_order() {
     let tasks = Tasks::new();
     let (order, published) = order(&database.config(), LONG, &tasks);
     let mut root = database.root().await;
-    root.query_drop("LOCK TABLES ccnet.GroupUser WRITE").await.expect("locking");
-    assert!(matches!(order.accept_for_group(event("1"), 7), Accepted::Waiting));
+    root.query_drop("LOCK TABLES ccnet.GroupUser WRITE")
+        .await
+        .expect("locking");
+    assert!(matches!(
+        order.accept_for_group(event("1"), 7),
+        Accepted::Waiting
+    ));
     assert!(matches!(order.accept(event("2")), Accepted::Waiting));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(published.lock().is_empty());
     root.query_drop("UNLOCK TABLES").await.expect("unlocking");
     assert_eq!(wait_for(&published, 2).await, ["1 to a@x,b@x", "2 to all"]);
     // Now that they are known, the next one need not wait.
-    assert!(matches!(order.accept_for_group(event("3"), 7), Accepted::Published(_)));
+    assert!(matches!(
+        order.accept_for_group(event("3"), 7),
+        Accepted::Published(_)
+    ));
 }
 
 #[tokio::test]
@@ -227,13 +344,27 @@ async fn a_query_without_an_answer_ends_and_spoils_nothing() {
     let database = MariaDb::start().await;
     let groups = Groups::new(&database.config(), Tasks::new());
     let mut root = database.root().await;
-    root.query_drop("LOCK TABLES ccnet.GroupUser WRITE").await.expect("locking");
+    root.query_drop("LOCK TABLES ccnet.GroupUser WRITE")
+        .await
+        .expect("locking");
     let answers = futures_util::future::join_all((0..20).map(|group| groups.members(group))).await;
-    assert!(answers.iter().all(|answer| *answer == Err(GroupError::Timeout)), "{answers:?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == Err(GroupError::Timeout)),
+        "{answers:?}"
+    );
     root.query_drop("UNLOCK TABLES").await.expect("unlocking");
     for group in 0..20 {
-        let expected = if group == 7 { 2 } else { usize::from(group == 8) };
-        assert_eq!(groups.members(group).await.expect("members").len(), expected);
+        let expected = if group == 7 {
+            2
+        } else {
+            usize::from(group == 8)
+        };
+        assert_eq!(
+            groups.members(group).await.expect("members").len(),
+            expected
+        );
     }
 }
 
@@ -249,15 +380,29 @@ async fn a_database_down_and_back() {
     wait_for(&published, 1).await;
     database.down();
     for order in [&patient, &hasty] {
-        assert!(matches!(order.accept_for_group(event("1"), 7), Accepted::Waiting));
+        assert!(matches!(
+            order.accept_for_group(event("1"), 7),
+            Accepted::Waiting
+        ));
         assert!(matches!(order.accept(event("2")), Accepted::Waiting));
     }
-    assert_eq!(wait_for(&published_hastily, 1).await, ["2 to all"], "it goes to nobody, what follows goes on");
-    assert_eq!((published.lock().len(), patient.waiting(), hasty.waiting()), (1, 2, 0));
+    let gone_on = wait_for(&published_hastily, 2).await;
+    assert_eq!(
+        gone_on,
+        ["a loss to all", "2 to all"],
+        "it goes to nobody and is declared, what follows goes on"
+    );
+    assert_eq!(
+        (published.lock().len(), patient.waiting(), hasty.waiting()),
+        (1, 2, 0)
+    );
     database.up().await;
-    assert_eq!(wait_for(&published, 3).await[1..], ["1 to a@x,b@x", "2 to all"]);
+    assert_eq!(
+        wait_for(&published, 3).await[1..],
+        ["1 to a@x,b@x", "2 to all"]
+    );
     hasty.accept_for_group(event("3"), 7);
-    assert_eq!(wait_for(&published_hastily, 2).await[1], "3 to a@x,b@x");
+    assert_eq!(wait_for(&published_hastily, 3).await[2], "3 to a@x,b@x");
     tasks.stop();
     assert!(tasks.finish(LONG).await);
 }

@@ -9,10 +9,22 @@ use serde_json::json;
 
 /// Posts a `repo-update` with a key; panics unless it is answered 200.
 async fn post(node: &Node, key: &str, library: &str, commit: &str) {
-    let body = json!({"type": "repo-update", "content": {"repo_id": library, "commit_id": commit}}).to_string();
+    let body = json!({"type": "repo-update", "content": {"repo_id": library, "commit_id": commit}})
+        .to_string();
     let authorization = format!("Token {}", token::event());
-    let headers = [("Authorization", authorization.as_str()), ("Idempotency-Key", key)];
-    http::request(node.port(), "POST", "/events", &headers, Some(body.as_bytes())).await.expect(200);
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Idempotency-Key", key),
+    ];
+    http::request(
+        node.port(),
+        "POST",
+        "/events",
+        &headers,
+        Some(body.as_bytes()),
+    )
+    .await
+    .expect(200);
 }
 
 #[tokio::test]
@@ -46,8 +58,10 @@ async fn two_nodes_deliver_it_once() {
     let cluster = Cluster::start(2, 1, Plan::new).await;
     let library = library();
     let (a, b) = (&cluster.nodes[0], &cluster.nodes[1]);
-    let mut clients =
-        [a.subscriber(&library, "ann@example.com").await, b.subscriber(&library, "ann@example.com").await];
+    let mut clients = [
+        a.subscriber(&library, "ann@example.com").await,
+        b.subscriber(&library, "ann@example.com").await,
+    ];
     post(a, "k1", &library, "1").await;
     post(b, "k1", &library, "1").await;
     post(b, "k2", &library, "2").await;

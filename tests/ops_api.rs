@@ -23,12 +23,19 @@ fn description() -> Value {
 fn check(method: &str, path: &str, answer: &Answer) {
     let document = description();
     let response = &document["paths"][path][method]["responses"][answer.status.to_string()];
-    assert!(response.is_object(), "{method} {path} is not described to answer {}", answer.status);
+    assert!(
+        response.is_object(),
+        "{method} {path} is not described to answer {}",
+        answer.status
+    );
     let schema = &response["content"]["application/json"]["schema"];
     assert_eq!(answer.headers["content-type"], "application/json", "{path}");
     let faults = schema::faults(&document, schema, &answer.json(), path);
     // The description of itself is any object.
-    assert!(faults.is_empty() || path.ends_with("openapi.json"), "{faults:#?}");
+    assert!(
+        faults.is_empty() || path.ends_with("openapi.json"),
+        "{faults:#?}"
+    );
 }
 
 async fn get(node: &Node, path: &str) -> Value {
@@ -39,7 +46,14 @@ async fn get(node: &Node, path: &str) -> Value {
 }
 
 async fn post(node: &Node, path: &str, body: &Value) -> Answer {
-    let answer = http::request(node.ops(), "POST", path, &[JSON], Some(body.to_string().as_bytes())).await;
+    let answer = http::request(
+        node.ops(),
+        "POST",
+        path,
+        &[JSON],
+        Some(body.to_string().as_bytes()),
+    )
+    .await;
     check("post", path, &answer);
     answer
 }
@@ -57,7 +71,11 @@ fn every_route_is_described_and_every_description_is_of_a_route() {
     let document = description();
     let paths = document["paths"].as_object().expect("paths");
     let described = paths.iter().flat_map(|(path, methods)| {
-        methods.as_object().expect("methods").keys().map(move |method| (path.clone(), method.clone()))
+        methods
+            .as_object()
+            .expect("methods")
+            .keys()
+            .map(move |method| (path.clone(), method.clone()))
     });
     assert_eq!(routes, described.collect());
     assert!(routes.len() >= 9);
@@ -73,18 +91,75 @@ async fn the_cluster_at_a_glance() {
     }
     let overview = eventually("figures that move", || async {
         Some(get(&node, "/api/v1/overview").await).filter(|overview| {
-            let rate = |name: &str| overview["totals"][name].as_f64().is_some_and(|rate| rate > 0.0);
-            rate("events_per_second") && rate("deliveries_per_second") && overview["latency"]["p99"].is_number()
+            let rate = |name: &str| {
+                overview["totals"][name]
+                    .as_f64()
+                    .is_some_and(|rate| rate > 0.0)
+            };
+            rate("events_per_second")
+                && rate("deliveries_per_second")
+                && overview["latency"]["p99"].is_number()
         })
     })
     .await;
-    assert_eq!((&overview["node"], &overview["nodes"][0]["name"]), (&json!("one"), &json!("one")));
-    assert_eq!((&overview["totals"]["connections"], &overview["totals"]["subscriptions"]), (&json!(1), &json!(1)));
-    assert_eq!((&overview["warnings"], &overview["nodes"][0]["phase"]), (&json!([]), &json!("running")));
+    assert_eq!(
+        (&overview["node"], &overview["nodes"][0]["name"]),
+        (&json!("one"), &json!("one"))
+    );
+    assert_eq!(
+        (
+            &overview["totals"]["connections"],
+            &overview["totals"]["subscriptions"]
+        ),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&overview["warnings"], &overview["nodes"][0]["phase"]),
+        (&json!([]), &json!("running"))
+    );
     for path in ["/nodes", "/api/v1/nodes"] {
-        assert_eq!(get(&node, path).await["nodes"][0]["address"], json!(format!("127.0.0.1:{}", node.port())));
+        assert_eq!(
+            get(&node, path).await["nodes"][0]["address"],
+            json!(format!("127.0.0.1:{}", node.port()))
+        );
     }
     assert_eq!(get(&node, "/api/v1/openapi.json").await, description());
+    let history = eventually("a moment that remembers the client", || async {
+        let history = get(&node, "/api/v1/history").await;
+        let seen = history["moments"]
+            .as_array()?
+            .iter()
+            .any(|moment| moment["totals"]["connections"] == 1);
+        seen.then_some(history)
+    })
+    .await;
+    let at = |n: usize| history["moments"][n]["at_ms"].as_u64();
+    assert!(
+        at(0).is_some_and(|first| at(1).is_none_or(|second| first < second)),
+        "{history}"
+    );
+    let used = overview["nodes"][0]["memory_bytes"]
+        .as_u64()
+        .zip(overview["nodes"][0]["cpu_cores"].as_f64());
+    assert!(
+        used.is_some_and(|(memory, cores)| memory > 1 << 20 && cores >= 0.0),
+        "{overview}"
+    );
+    // A post that is refused, and a handshake that is none, count once each; what goes well counts nowhere.
+    http::request(node.port(), "POST", "/events", &[], Some(b"{}"))
+        .await
+        .expect(400);
+    let mangled = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    http::request(node.port(), "GET", "/", &mangled, None)
+        .await
+        .expect(400);
+    let seen = eventually("both refusals", || async {
+        let nodes = get(&node, "/api/v1/nodes").await;
+        let lately = nodes["nodes"][0]["lately"].clone();
+        (lately["refusals"].as_u64() >= Some(2)).then_some(lately)
+    })
+    .await;
+    assert_eq!(seen, json!({"drops": 0, "refusals": 2, "resyncs": 0}));
 }
 
 #[tokio::test]
@@ -92,7 +167,11 @@ async fn who_holds_a_library_or_is_a_user_until_when() {
     let node = Plan::new().env("FOGHORN_NODE_NAME", "one").start().await;
     let (first, second) = (library(), library());
     let exp = token::now() + 1_000;
-    let mut desktop = Handshake::new(node.port()).desktop().header("X-Forwarded-For", "203.0.113.7").open().await;
+    let mut desktop = Handshake::new(node.port())
+        .desktop()
+        .header("X-Forwarded-For", "203.0.113.7")
+        .open()
+        .await;
     for library in [&first, &second] {
         let token = token::subscription_until(library, "a@x", exp);
         desktop.send_subscribe(&[(library, &token)]).await;
@@ -100,21 +179,59 @@ async fn who_holds_a_library_or_is_a_user_until_when() {
     desktop.settle().await;
     let _web = node.subscriber(&first, "b@x").await;
 
-    let found = get(&node, &format!("/api/v1/lookup?library={first}")).await;
-    assert_eq!((&found["total"], &found["truncated"]), (&json!(2), &json!(false)));
-    let clients = found["nodes"][0]["clients"].as_array().expect("clients").clone();
-    let of = |user: &str| clients.iter().find(|client| client["user"] == user).expect("the user's client");
+    let found = get(&node, &format!("/api/v1/lookup?channel={first}")).await;
+    assert_eq!(
+        (&found["total"], &found["truncated"]),
+        (&json!(2), &json!(false))
+    );
+    let clients = found["nodes"][0]["clients"]
+        .as_array()
+        .expect("clients")
+        .clone();
+    let of = |user: &str| {
+        clients
+            .iter()
+            .find(|client| client["user"] == user)
+            .expect("the user's client")
+    };
     let (a, b) = (of("a@x"), of("b@x"));
-    assert_eq!((&a["kind"], &a["address"], &a["library"]), (&json!("desktop"), &json!("203.0.113.7"), &json!(first)));
+    assert_eq!(
+        (&a["kind"], &a["address"], &a["channel"]),
+        (
+            &json!("desktop"),
+            &json!("203.0.113.7"),
+            &json!(format!("repo/{first}"))
+        )
+    );
     let expires = a["expires_ms"].as_i64().expect("an end");
-    assert!((exp * 1000..exp * 1000 + 8_000).contains(&expires), "{expires} is not about {exp} s");
+    assert!(
+        (exp * 1000..exp * 1000 + 8_000).contains(&expires),
+        "{expires} is not about {exp} s"
+    );
     assert!(b["expires_ms"].is_number() && b["id"] != a["id"]);
 
     let found = get(&node, "/api/v1/lookup?user=a@x").await;
-    assert_eq!((&found["total"], &found["nodes"][0]["clients"][1]["id"]), (&json!(2), &a["id"]));
-    assert_eq!(get(&node, "/api/v1/lookup?user=nobody").await["total"], json!(0));
-    for wrong in ["/api/v1/lookup", "/api/v1/lookup?user=", "/api/v1/lookup?user=a&library=b"] {
-        check("get", "/api/v1/lookup", &http::get(node.ops(), wrong).await.expect(400));
+    assert_eq!(
+        (&found["total"], &found["nodes"][0]["clients"][1]["id"]),
+        (&json!(2), &a["id"])
+    );
+    assert_eq!(
+        get(&node, "/api/v1/lookup?user=nobody").await["total"],
+        json!(0)
+    );
+    for wrong in [
+        "/api/v1/lookup",
+        "/api/v1/lookup?user=",
+        "/api/v1/lookup?user=a&channel=b",
+        // Its name before this version.
+        "/api/v1/lookup?library=b",
+        "/api/v1/tail?library=b",
+    ] {
+        check(
+            "get",
+            "/api/v1/lookup",
+            &http::get(node.ops(), wrong).await.expect(400),
+        );
     }
 }
 
@@ -128,48 +245,102 @@ async fn clients_and_users_can_be_disconnected() {
     let found = get(&node, "/api/v1/lookup?user=a@x").await;
     let id = &found["nodes"][0]["clients"][0]["id"];
     let disconnect = async |body: Value| post(&node, "/api/v1/disconnect", &body).await;
-    assert_eq!(disconnect(json!({"node": "another", "id": id})).await.expect(200).json(), json!({"disconnected": 0}));
-    assert_eq!(disconnect(json!({"node": "one", "id": id})).await.expect(200).json(), json!({"disconnected": 1}));
+    assert_eq!(
+        disconnect(json!({"node": "another", "id": id}))
+            .await
+            .expect(200)
+            .json(),
+        json!({"disconnected": 0})
+    );
+    assert_eq!(
+        disconnect(json!({"node": "one", "id": id}))
+            .await
+            .expect(200)
+            .json(),
+        json!({"disconnected": 1})
+    );
     let goodbye = End::Closed(1008, "disconnected by an administrator".into());
     assert_eq!(one.ended().await, goodbye);
-    assert_eq!(disconnect(json!({"user": "b@x"})).await.expect(200).json(), json!({"disconnected": 2}));
-    assert_eq!((two.ended().await, three.ended().await), (goodbye.clone(), goodbye));
-    node.counted("foghorn_closes_total", "reason=\"admin\"", 3.0).await;
-    for wrong in [json!({}), json!({"user": ""}), json!({"id": 1}), json!({"user": "a", "id": 1}), json!([])] {
+    assert_eq!(
+        disconnect(json!({"user": "b@x"})).await.expect(200).json(),
+        json!({"disconnected": 2})
+    );
+    assert_eq!(
+        (two.ended().await, three.ended().await),
+        (goodbye.clone(), goodbye)
+    );
+    node.counted("foghorn_closes_total", "reason=\"admin\"", 3.0)
+        .await;
+    for wrong in [
+        json!({}),
+        json!({"user": ""}),
+        json!({"id": 1}),
+        json!({"user": "a", "id": 1}),
+        json!([]),
+    ] {
         disconnect(wrong).await.expect(400);
     }
 }
 
 #[tokio::test]
 async fn an_event_can_be_sent_and_seen_passing() {
-    let node = Plan::new().env("FOGHORN_OPS_PAYLOADS", "true").start().await;
+    let node = Plan::new()
+        .env("FOGHORN_OPS_PAYLOADS", "true")
+        .start()
+        .await;
     let library = library();
     let mut client = node.subscriber(&library, "a@x").await;
-    let mut shown = Tail::open(node.ops(), &format!("/api/v1/tail?library={library}&payload=1")).await;
+    let mut shown = Tail::open(
+        node.ops(),
+        &format!("/api/v1/tail?channel={library}&payload=1"),
+    )
+    .await;
     let mut hidden = Tail::open(node.ops(), "/api/v1/tail?type=repo-update").await;
     node.post_update(&common::library(), "elsewhere").await;
-    let event = json!({"type": "repo-update", "library": library, "content": {"commit_id": "c0ffee"}});
-    assert_eq!(post(&node, "/api/v1/events", &event).await.expect(200).json(), json!({"accepted": true}));
+    let event =
+        json!({"type": "repo-update", "channel": library, "content": {"commit_id": "c0ffee"}});
+    assert_eq!(
+        post(&node, "/api/v1/events", &event)
+            .await
+            .expect(200)
+            .json(),
+        json!({"accepted": true})
+    );
     client.expect_update(&library, "c0ffee").await;
 
     let seen = shown.next().await;
     let document = description();
-    let faults = schema::faults(&document, &document["components"]["schemas"]["Tailed"], &seen, "tail");
+    let faults = schema::faults(
+        &document,
+        &document["components"]["schemas"]["Tailed"],
+        &seen,
+        "tail",
+    );
     assert!(faults.is_empty(), "{faults:#?}");
-    assert_eq!((&seen["subscribers"], &seen["recipients"]), (&json!(1), &json!("all")));
+    assert_eq!(
+        (&seen["subscribers"], &seen["recipients"]),
+        (&json!(1), &json!("all"))
+    );
     assert_eq!(seen["payload"]["content"]["commit_id"], json!("c0ffee"));
     let (other, same) = (hidden.next().await, hidden.next().await);
-    assert!(other["library"] != json!(library) && same["library"] == json!(library));
+    assert!(
+        other["channel"] != json!(format!("repo/{library}"))
+            && same["channel"] == json!(format!("repo/{library}"))
+    );
     assert!(same.get("payload").is_none() && same["type"] == "repo-update");
 
-    let unknown = json!({"type": "no-such-type", "library": library});
+    let unknown = json!({"type": "no-such-type", "channel": library});
     post(&node, "/api/v1/events", &unknown).await.expect(422);
-    post(&node, "/api/v1/events", &json!({"type": 1})).await.expect(400);
+    post(&node, "/api/v1/events", &json!({"type": 1}))
+        .await
+        .expect(400);
 }
 
 #[tokio::test]
 async fn a_drain_does_not_wait_for_who_looks_on() {
-    let plan = Plan::new().env("FOGHORN_SETTLE_SECONDS", "0").env("FOGHORN_DRAIN_SECONDS", "2");
+    let plan = Plan::new()
+        .env("FOGHORN_SETTLE_SECONDS", "0")
+        .env("FOGHORN_DRAIN_SECONDS", "2");
     let mut node = plan.start().await;
     let _tail = Tail::open(node.ops(), "/api/v1/tail").await;
     assert_eq!(node.stop().await.code(), Some(0));
@@ -180,17 +351,33 @@ async fn a_token_is_explained_and_not_logged() {
     let node = Node::start().await;
     let library = library();
     let good = token::subscription(&library, "a@x");
-    let explain = async |token: &str| post(&node, "/api/v1/token", &json!({"token": token})).await.expect(200).json();
+    let explain = async |token: &str| {
+        post(&node, "/api/v1/token", &json!({"token": token}))
+            .await
+            .expect(200)
+            .json()
+    };
     let said = explain(&good).await;
-    assert_eq!((&said["valid"], &said["uses"]), (&json!(true), &json!({"subscribe": true, "events": false})));
-    assert_eq!((&said["claims"]["repo_id"], &said["header"]["alg"]), (&json!(library), &json!("HS256")));
+    assert_eq!(
+        (&said["valid"], &said["uses"]),
+        (&json!(true), &json!({"subscribe": true, "events": false}))
+    );
+    assert_eq!(
+        (&said["claims"]["repo_id"], &said["header"]["alg"]),
+        (&json!(library), &json!("HS256"))
+    );
     let (signed, _) = good.rsplit_once('.').expect("a signature");
     let forged = format!("{signed}.{}", "A".repeat(43));
     assert_eq!(explain(&forged).await["cause"], "signature");
     assert_eq!(explain("nonsense").await["cause"], "malformed");
-    assert_eq!(explain(&token::subscription_until(&library, "a@x", 1)).await["cause"], "expired");
-    let bad = post(&node, "/api/v1/token", &json!({"token": 1, "x": good})).await.expect(400);
-    assert!(!bad.body.contains(&good) && !node.log().contains(&good[20..]));
+    assert_eq!(
+        explain(&token::subscription_until(&library, "a@x", 1)).await["cause"],
+        "expired"
+    );
+    let bad = post(&node, "/api/v1/token", &json!({"token": 1, "x": good}))
+        .await
+        .expect(400);
+    assert!(!bad.body.contains(&good) && !node.log_so_far().await.contains(&good[20..]));
 }
 
 /// Reads Server-Sent Events.
@@ -198,7 +385,9 @@ struct Tail(BufReader<TcpStream>);
 
 impl Tail {
     async fn open(port: u16, path: &str) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the ops address listens");
+        let mut stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("the ops address listens");
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("it reads");
         let mut reader = BufReader::new(stream);
@@ -216,7 +405,10 @@ impl Tail {
         loop {
             let mut line = String::new();
             let read = tokio::time::timeout(common::PATIENCE, self.0.read_line(&mut line)).await;
-            assert!(read.expect("an event in time").expect("a line") > 0, "the tail ended");
+            assert!(
+                read.expect("an event in time").expect("a line") > 0,
+                "the tail ended"
+            );
             if let Some(data) = line.strip_prefix("data: ") {
                 return serde_json::from_str(data).expect("JSON");
             }

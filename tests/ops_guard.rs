@@ -19,7 +19,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-const GUARDED: &[&str] = &["/nodes", "/api/v1/nodes", "/api/v1/overview", "/api/v1/tail", "/api/v1/openapi.json"];
+const GUARDED: &[&str] = &[
+    "/nodes",
+    "/api/v1/nodes",
+    "/api/v1/overview",
+    "/api/v1/tail",
+    "/api/v1/openapi.json",
+];
 const OPEN: &[&str] = &["/livez", "/readyz", "/metrics"];
 /// Open where it can ask for the password itself.
 const PAGE: &[&str] = &["/console", "/console/console.js"];
@@ -30,17 +36,29 @@ fn basic(password: &str) -> String {
 
 #[tokio::test]
 async fn what_shows_or_does_something_needs_the_password_and_probes_do_not() {
-    let plan = Plan::new().env("FOGHORN_OPS_PASSWORD", "pass:word").env("FOGHORN_OPS_TOKEN", "a-token");
+    let plan = Plan::new()
+        .env("FOGHORN_OPS_PASSWORD", "pass:word")
+        .env("FOGHORN_OPS_TOKEN", "a-token");
     let node = plan.start().await;
     let get = async |path: &str, authorization: &str| {
-        http::request(node.ops(), "GET", path, &[("Authorization", authorization)], None).await
+        http::request(
+            node.ops(),
+            "GET",
+            path,
+            &[("Authorization", authorization)],
+            None,
+        )
+        .await
     };
     for path in OPEN.iter().chain(PAGE) {
         http::get(node.ops(), path).await.expect(200);
     }
     for path in GUARDED {
         let refused = http::get(node.ops(), path).await.expect(401).json();
-        assert_eq!((&refused["error"], &refused["accepts"]), (&json!("no_credentials"), &json!(["password", "token"])));
+        assert_eq!(
+            (&refused["error"], &refused["accepts"]),
+            (&json!("no_credentials"), &json!(["password", "token"]))
+        );
         get(path, &basic("wrong")).await.expect(401);
         get(path, "Bearer pass:word").await.expect(401);
         if *path != "/api/v1/tail" {
@@ -49,28 +67,52 @@ async fn what_shows_or_does_something_needs_the_password_and_probes_do_not() {
         }
     }
     for path in ["/api/v1/events", "/api/v1/disconnect", "/api/v1/token"] {
-        http::request(node.ops(), "POST", path, &[], Some(b"{}")).await.expect(401);
+        http::request(node.ops(), "POST", path, &[], Some(b"{}"))
+            .await
+            .expect(401);
         let password = basic("pass:word");
-        let form = [("Authorization", password.as_str()), ("Content-Type", "text/plain")];
-        http::request(node.ops(), "POST", path, &form, Some(b"{}")).await.expect(415);
-        let json = [("Authorization", password.as_str()), ("Content-Type", "application/json")];
-        http::request(node.ops(), "POST", path, &json, Some(b"{}")).await.expect(400);
+        let form = [
+            ("Authorization", password.as_str()),
+            ("Content-Type", "text/plain"),
+        ];
+        http::request(node.ops(), "POST", path, &form, Some(b"{}"))
+            .await
+            .expect(415);
+        let json = [
+            ("Authorization", password.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        http::request(node.ops(), "POST", path, &json, Some(b"{}"))
+            .await
+            .expect(400);
         let foreign = [json[0], json[1], ("Sec-Fetch-Site", "cross-site")];
-        http::request(node.ops(), "POST", path, &foreign, Some(b"{}")).await.expect(403);
+        http::request(node.ops(), "POST", path, &foreign, Some(b"{}"))
+            .await
+            .expect(403);
     }
-    node.counted("foghorn_ops_refused_total", "reason=\"wrong_credentials\"", 2.0).await;
-    assert!(!node.log().contains("pass:word") && !node.log().contains("a-token"));
+    node.counted(
+        "foghorn_ops_refused_total",
+        "reason=\"wrong_credentials\"",
+        2.0,
+    )
+    .await;
+    let log = node.log_so_far().await;
+    assert!(!log.contains("pass:word") && !log.contains("a-token"));
 }
 
 /// A browser that is asked for Basic opens its own dialog: only where that can be answered.
 #[tokio::test]
 async fn only_what_is_accepted_is_asked_for() {
-    for (name, challenge, kind) in
-        [("FOGHORN_OPS_PASSWORD", "Basic ", "password"), ("FOGHORN_OPS_TOKEN", "Bearer ", "token")]
-    {
+    for (name, challenge, kind) in [
+        ("FOGHORN_OPS_PASSWORD", "Basic ", "password"),
+        ("FOGHORN_OPS_TOKEN", "Bearer ", "token"),
+    ] {
         let node = Plan::new().env(name, "secret").start().await;
         let refused = http::get(node.ops(), "/nodes").await.expect(401);
-        assert!(refused.headers["www-authenticate"].starts_with(challenge), "{refused:?}");
+        assert!(
+            refused.headers["www-authenticate"].starts_with(challenge),
+            "{refused:?}"
+        );
         assert_eq!(refused.json()["accepts"], json!([kind]));
     }
 }
@@ -83,43 +125,85 @@ async fn passwords_may_lie_in_files_that_a_hangup_reads_again() {
     write(&password, "first\n");
     write(&token, "token-1\r\n");
     let plan = Plan::new().env("FOGHORN_OPS_PASSWORD_FILE", &password.display().to_string());
-    let mut node = plan.env("FOGHORN_OPS_TOKEN_FILE", &token.display().to_string()).start().await;
+    let mut node = plan
+        .env("FOGHORN_OPS_TOKEN_FILE", &token.display().to_string())
+        .start()
+        .await;
     let ops = node.ops();
     let get = async |authorization: &str| {
-        http::request(ops, "GET", "/nodes", &[("Authorization", authorization)], None).await.status
+        http::request(
+            ops,
+            "GET",
+            "/nodes",
+            &[("Authorization", authorization)],
+            None,
+        )
+        .await
+        .status
     };
-    assert_eq!((get(&basic("first")).await, get("Bearer token-1").await), (200, 200));
+    assert_eq!(
+        (get(&basic("first")).await, get("Bearer token-1").await),
+        (200, 200)
+    );
 
     write(&password, "second");
     write(&token, "token-2");
     node.process().signal("HUP");
-    eventually("the new password", || async { (get(&basic("second")).await == 200).then_some(()) }).await;
-    assert_eq!([get(&basic("first")).await, get("Bearer token-1").await, get("Bearer token-2").await], [401, 401, 200]);
+    eventually("the new password", || async {
+        (get(&basic("second")).await == 200).then_some(())
+    })
+    .await;
+    assert_eq!(
+        [
+            get(&basic("first")).await,
+            get("Bearer token-1").await,
+            get("Bearer token-2").await
+        ],
+        [401, 401, 200]
+    );
     let log = node.process().logged("configuration read again").await;
-    assert!(log.contains("FOGHORN_OPS_PASSWORD_FILE, FOGHORN_OPS_TOKEN_FILE") && !log.contains("second"), "{log}");
+    assert!(
+        log.contains("FOGHORN_OPS_PASSWORD_FILE, FOGHORN_OPS_TOKEN_FILE")
+            && !log.contains("second"),
+        "{log}"
+    );
 
     // An emptied file does not open the address to everybody: nothing changes.
     write(&password, "\n");
     node.process().signal("HUP");
     node.process().logged("not read again").await;
-    assert_eq!((get(&basic("second")).await, get(&basic("")).await), (200, 401));
+    assert_eq!(
+        (get(&basic("second")).await, get(&basic("")).await),
+        (200, 401)
+    );
 }
 
 #[tokio::test]
 async fn without_a_password_only_this_machine_is_served() {
     let plan = Plan::new();
     let here = plan.start().await;
-    for path in GUARDED.iter().chain(PAGE).filter(|path| **path != "/api/v1/tail") {
+    for path in GUARDED
+        .iter()
+        .chain(PAGE)
+        .filter(|path| **path != "/api/v1/tail")
+    {
         http::get(here.ops(), path).await.expect(200);
         let other = [("Host", "rebound.example:80")];
-        http::request(here.ops(), "GET", path, &other, None).await.expect(403);
+        http::request(here.ops(), "GET", path, &other, None)
+            .await
+            .expect(403);
     }
     let port = common::ports::free_port();
-    let plan = Plan::on(common::ports::free_port(), port).env("FOGHORN_OPS_ADDR", &format!("0.0.0.0:{port}"));
+    let plan = Plan::on(common::ports::free_port(), port)
+        .env("FOGHORN_OPS_ADDR", &format!("0.0.0.0:{port}"));
     let everywhere = plan.start().await;
     for path in GUARDED.iter().chain(PAGE) {
         let refused = http::get(everywhere.ops(), path).await.expect(403);
-        assert!(refused.body.contains("FOGHORN_OPS_PASSWORD"), "{}", refused.body);
+        assert!(
+            refused.body.contains("FOGHORN_OPS_PASSWORD"),
+            "{}",
+            refused.body
+        );
     }
     for path in OPEN {
         http::get(everywhere.ops(), path).await.expect(200);
@@ -137,16 +221,25 @@ async fn every_answer_carries_the_headers_that_browsers_heed() {
             ("referrer-policy", "no-referrer"),
             ("cache-control", "no-store"),
         ] {
-            assert_eq!(answer.headers.get(name).map(String::as_str), Some(value), "{name} of {path}");
+            assert_eq!(
+                answer.headers.get(name).map(String::as_str),
+                Some(value),
+                "{name} of {path}"
+            );
         }
-        assert!(answer.headers["content-security-policy"].contains("default-src 'none'"), "{path}");
+        assert!(
+            answer.headers["content-security-policy"].contains("default-src 'none'"),
+            "{path}"
+        );
     }
 }
 
 /// Writes a new certificate for `localhost`, signed by itself.
 fn certificate(folder: &Path) -> CertificateDer<'static> {
     let key = KeyPair::generate().expect("a key");
-    let made = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name").self_signed(&key);
+    let made = CertificateParams::new(vec!["localhost".to_owned()])
+        .expect("a name")
+        .self_signed(&key);
     let made = made.expect("a certificate");
     std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("writing");
     std::fs::write(folder.join("cert.pem"), made.pem()).expect("writing");
@@ -164,8 +257,12 @@ async fn livez(port: u16, trusted: &CertificateDer<'static>) -> std::io::Result<
         .with_no_client_auth();
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let name = ServerName::try_from("localhost").expect("a name");
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
     let mut answer = String::new();
     // The server may leave out TLS' own goodbye.
     let _ = stream.read_to_string(&mut answer).await;
@@ -177,24 +274,37 @@ async fn the_ops_address_speaks_tls_and_takes_a_new_certificate_without_a_restar
     let folder = tempfile::tempdir().expect("a folder");
     let first = certificate(folder.path());
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let plan = Plan::new().env("FOGHORN_OPS_TLS_CERT", &file("cert.pem")).env("FOGHORN_OPS_TLS_KEY", &file("key.pem"));
+    let plan = Plan::new()
+        .env("FOGHORN_OPS_TLS_CERT", &file("cert.pem"))
+        .env("FOGHORN_OPS_TLS_KEY", &file("key.pem"));
     let node = plan.launch();
     let ops = node.ops();
     let speaks = async |trusted: &CertificateDer<'static>| {
-        livez(ops, trusted).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"))
+        livez(ops, trusted)
+            .await
+            .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"))
     };
     eventually("TLS", || async { speaks(&first).await.then_some(()) }).await;
-    assert!(http::try_request(ops, "GET", "/livez", &[], None).await.is_none_or(|answer| answer.status != 200));
+    assert!(
+        http::try_request(ops, "GET", "/livez", &[], None)
+            .await
+            .is_none_or(|answer| answer.status != 200)
+    );
 
     // A file that is only half there changes nothing.
     std::fs::write(folder.path().join("cert.pem"), "nonsense").expect("writing");
     eventually("a complaint", || async {
         assert!(speaks(&first).await);
-        node.log().contains("the former one stays in use").then_some(())
+        node.log()
+            .contains("the former one stays in use")
+            .then_some(())
     })
     .await;
     let second = certificate(folder.path());
-    eventually("the new certificate", || async { speaks(&second).await.then_some(()) }).await;
+    eventually("the new certificate", || async {
+        speaks(&second).await.then_some(())
+    })
+    .await;
     assert!(!speaks(&first).await);
 }
 
@@ -207,5 +317,8 @@ async fn a_certificate_that_cannot_be_used_keeps_the_node_from_starting() {
     let (_, said) = plan().refused().await;
     assert!(said.contains("FOGHORN_OPS_TLS_KEY"), "{said}");
     let (_, said) = plan().env("FOGHORN_OPS_TLS_KEY", &cert).refused().await;
-    assert!(said.contains("FOGHORN_OPS_TLS_CERT, FOGHORN_OPS_TLS_KEY: cannot read"), "{said}");
+    assert!(
+        said.contains("FOGHORN_OPS_TLS_CERT, FOGHORN_OPS_TLS_KEY: cannot read"),
+        "{said}"
+    );
 }

@@ -75,7 +75,10 @@ async fn what_was_for_somebody_else_stays_so() {
     let mut ann = node.subscriber(&library, "ann@example.com").await;
     assert!(ann.pending().await.is_empty());
     let mut bob = node.subscriber(&library, "bob@example.com").await;
-    assert_eq!(bob.recv().await, json!({"type": "folder-perm-changed", "content": content}));
+    assert_eq!(
+        bob.recv().await,
+        json!({"type": "folder-perm-changed", "content": content})
+    );
 }
 
 #[tokio::test]
@@ -89,11 +92,13 @@ async fn off_means_off() {
 
 #[tokio::test]
 async fn what_is_older_than_the_window_is_gone() {
-    let (node, library) = (Plan::new().env("FOGHORN_REPLAY_SECONDS", "1").start().await, library());
+    let (node, library) = (
+        Plan::new().env("FOGHORN_REPLAY_SECONDS", "1").start().await,
+        library(),
+    );
     node.post_update(&library, "1").await;
     // The channel of a library without subscribers is dropped once nothing recent is left in it.
-    common::eventually("nothing kept", || async { (node.metric("foghorn_channels", "").await == 0.0).then_some(()) })
-        .await;
+    node.emptied("foghorn_channels", "").await;
     let mut socket = node.subscriber(&library, "ann@example.com").await;
     assert!(socket.pending().await.is_empty());
 }

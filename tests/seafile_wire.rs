@@ -1,6 +1,10 @@
 //! Promise: the Seafile wire types take any bytes without harm, and keep an event's content to the byte.
 
-use foghorn::dialect::seafile::message::{Audience, BackendEvent, ClientMessage, Posted, compact, jwt_expired};
+use foghorn::dialect::seafile::clients::DESKTOP;
+use foghorn::dialect::seafile::message::{
+    Audience, BackendEvent, ClientMessage, Parsed, compact, jwt_expired,
+};
+use foghorn::event::{Channel, Event};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -39,23 +43,43 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// The text of a value, with blanks between its tokens.
 fn spaced(value: &Value) -> String {
-    serde_json::to_string_pretty(value).expect("JSON").replace('\n', "\r\n\t ")
+    serde_json::to_string_pretty(value)
+        .expect("JSON")
+        .replace('\n', "\r\n\t ")
+}
+
+/// What clients get of it.
+fn sent(event: &BackendEvent) -> Vec<u8> {
+    let event = Event::new(
+        Channel::new("repo", &event.repo_id),
+        event.kind.name(),
+        event.content.clone(),
+    );
+    DESKTOP.wire.text(&DESKTOP.wire.event(&event)).to_vec()
 }
 
 fn check_any(bytes: &[u8]) {
     if let Err(bad) = ClientMessage::parse(bytes) {
         let close = bad.close();
-        assert!([1003, 1007, 1008].contains(&close.code) && !close.reason.is_empty() && close.reason.len() <= 123);
+        assert!(
+            [1003, 1007, 1008].contains(&close.code)
+                && !close.reason.is_empty()
+                && close.reason.len() <= 123
+        );
     }
     match BackendEvent::parse(bytes) {
-        Ok(Posted::Deliver(event)) => {
+        Ok(Parsed::Deliver(event)) => {
             assert!(!event.repo_id.is_empty());
-            let sent: Value = serde_json::from_slice(&event.payload).expect("clients get JSON");
+            let text = sent(&event);
+            let sent: Value = serde_json::from_slice(&text).expect("clients get JSON");
             let posted: Value = serde_json::from_slice(bytes).expect("only JSON is delivered");
-            assert_eq!(sent, json!({"type": posted["type"], "content": posted["content"]}));
-            assert_eq!(event.payload.last(), Some(&b'\n'));
+            assert_eq!(
+                sent,
+                json!({"type": posted["type"], "content": posted["content"]})
+            );
+            assert_eq!(text.last(), Some(&b'\n'));
         }
-        Ok(Posted::Nowhere { detail, .. }) => assert!(!detail.is_empty()),
+        Ok(Parsed::Nowhere { detail, .. }) => assert!(!detail.is_empty()),
         Err(bad) => assert!(!bad.to_string().is_empty()),
     }
 }
@@ -92,10 +116,10 @@ proptest! {
     #[test]
     fn compacting_takes_the_blanks_and_nothing_else(value in any_json()) {
         let mut out = Vec::new();
-        compact(&spaced(&value), &mut out);
+        compact(&spaced(&value), |piece| out.extend_from_slice(piece));
         prop_assert_eq!(std::str::from_utf8(&out).expect("text"), value.to_string());
         let mut again = Vec::new();
-        compact(std::str::from_utf8(&out).expect("text"), &mut again);
+        compact(std::str::from_utf8(&out).expect("text"), |piece| again.extend_from_slice(piece));
         prop_assert_eq!(again, out);
     }
 
@@ -103,15 +127,15 @@ proptest! {
     fn an_event_with_any_extra_content_arrives(extra in any_json(), key in "[a-z]{8,12}", user in any::<String>(), group in any::<i64>()) {
         let content = json!({"repo_id": "r", key: extra, "user": user, "group": group});
         let body = spaced(&json!({"type": "folder-perm-changed", "content": content}));
-        let Ok(Posted::Deliver(event)) = BackendEvent::parse(body.as_bytes()) else { panic!("not delivered: {body}") };
+        let Ok(Parsed::Deliver(event)) = BackendEvent::parse(body.as_bytes()) else { panic!("not delivered: {body}") };
         let whom = match (user, group) {
             (user, _) if !user.is_empty() => Audience::User(user),
             (_, -1) => Audience::All,
             (_, group) => Audience::Group(group),
         };
-        prop_assert_eq!(event.audience, whom);
+        prop_assert_eq!(&event.audience, &whom);
         let expected = format!("{{\"type\":\"folder-perm-changed\",\"content\":{content}}}\n");
-        prop_assert_eq!(std::str::from_utf8(&event.payload).expect("text"), expected);
+        prop_assert_eq!(String::from_utf8(sent(&event)).expect("text"), expected);
     }
 
     #[test]

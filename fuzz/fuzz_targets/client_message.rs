@@ -12,7 +12,9 @@ fuzz_target!(|data: &[u8]| {
     match ClientMessage::parse(data) {
         Ok(message) => {
             // serde_json gives up at a depth of 128, where the parser under test does not.
-            let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+            let Ok(value) = serde_json::from_slice::<Value>(data) else {
+                return;
+            };
             assert!(value.is_object(), "taken, and no object");
             let entries = match &message {
                 ClientMessage::Subscribe(entries) => entries.len(),
@@ -22,7 +24,10 @@ fuzz_target!(|data: &[u8]| {
         }
         Err(bad) => {
             let close = bad.close();
-            assert!(close.reason.len() <= 123 && [1003, 1007, 1008].contains(&close.code), "{close:?}");
+            assert!(
+                close.reason.len() <= 123 && [1003, 1007, 1008].contains(&close.code),
+                "{close:?}"
+            );
         }
     }
 });

@@ -12,7 +12,9 @@ pub fn now_ns() -> u64 {
 
 /// Seconds since the Unix epoch, as tokens carry them.
 pub fn unix_s() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64)
 }
 
 /// A `Duration` as nanoseconds of this clock.

@@ -22,9 +22,14 @@ pub struct Fault {
 pub fn parse(text: &str) -> Result<Fault, String> {
     match text.split_once('=') {
         Some((name, command)) if !name.trim().is_empty() && !command.trim().is_empty() => {
-            Ok(Fault { name: name.trim().into(), command: command.into() })
+            Ok(Fault {
+                name: name.trim().into(),
+                command: command.into(),
+            })
         }
-        _ => Err("expected NAME=COMMAND, as pause='kill -STOP 123; sleep 5; kill -CONT 123'".into()),
+        _ => {
+            Err("expected NAME=COMMAND, as pause='kill -STOP 123; sleep 5; kill -CONT 123'".into())
+        }
     }
 }
 
@@ -101,7 +106,13 @@ mod tests {
 
     #[test]
     fn a_fault_has_a_name_and_a_command() {
-        assert_eq!(parse("a=b=c").unwrap(), Fault { name: "a".into(), command: "b=c".into() });
+        assert_eq!(
+            parse("a=b=c").unwrap(),
+            Fault {
+                name: "a".into(),
+                command: "b=c".into()
+            }
+        );
         assert!(parse("a=").is_err() && parse("=b").is_err() && parse("ab").is_err());
     }
 
@@ -110,7 +121,10 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(execute("true", second), Ok(()));
         assert!(execute("exit 3", second).unwrap_err().contains('3'));
-        assert_eq!(execute("exec sleep 60", Duration::from_millis(100)), Err("took too long".into()));
+        assert_eq!(
+            execute("exec sleep 60", Duration::from_millis(100)),
+            Err("took too long".into())
+        );
     }
 
     #[test]
@@ -118,7 +132,15 @@ mod tests {
         let stop = AtomicBool::new(false);
         let faults = [parse("nothing=true").unwrap()];
         let done = std::thread::scope(|s| {
-            let running = s.spawn(|| run(&faults, Duration::from_millis(20), Duration::from_secs(1), 7, &stop));
+            let running = s.spawn(|| {
+                run(
+                    &faults,
+                    Duration::from_millis(20),
+                    Duration::from_secs(1),
+                    7,
+                    &stop,
+                )
+            });
             std::thread::sleep(Duration::from_millis(600));
             stop.store(true, Ordering::Relaxed);
             running.join().unwrap()

@@ -14,5 +14,11 @@ pub fn per_worker() -> u32 {
 pub fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // A refusal shows later, with its own message, if it matters.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }

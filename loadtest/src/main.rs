@@ -1,14 +1,13 @@
-//! A load generator for servers of the Seafile notification protocol.
+//! A load generator for servers of the Seafile notification protocol, and for the other protocols that Foghorn speaks.
 //!
 //! The parent reads options ([`scenario`]), sets the stage ([`stage`]: systems to compare, the floor among them), starts
-//! worker processes ([`crew`], [`worker`]) that hold the clients, posts events ([`poster`]) and writes the report
+//! worker processes ([`workers`], [`worker`]) that hold the clients, posts events ([`poster`]) and writes the report
 //! ([`report`], [`plot`]); [`capacity`] makes a model of many such runs. All processes share one clock ([`clock`]).
 //!
 //! Invariant: the generator is cheaper than any server it measures, and says by how much ([`floor`]).
 
 mod capacity;
 mod clock;
-mod crew;
 mod dialect;
 mod faults;
 mod floor;
@@ -20,6 +19,7 @@ mod procfs;
 mod progress;
 mod report;
 mod scenario;
+mod sse;
 mod stage;
 mod stamp;
 mod stats;
@@ -27,12 +27,17 @@ mod target;
 mod token;
 mod wire;
 mod worker;
+mod workers;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "foghorn-load", version, about = "Load generator for servers of the Seafile notification protocol")]
+#[command(
+    name = "foghorn-load",
+    version,
+    about = "Load generator for servers of the Seafile notification protocol, for event streams, and for Centrifugo v1's"
+)]
 struct Cli {
     #[command(subcommand)]
     what: What,

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
     /// No module.
-    #[error("nchan's module is not found (Debian: libnginx-mod-nchan; or name the .so in NCHAN_MODULE)")]
+    #[error(
+        "nchan's module is not found (Debian: libnginx-mod-nchan; or name the .so in NCHAN_MODULE)"
+    )]
     NoModule,
     /// nginx does not start.
     #[error("nginx does not start: {0}")]
@@ -28,11 +30,17 @@ pub struct Nchan {
     pub url: String,
 }
 
-const PLACES: &[&str] = &["/usr/lib/nginx/modules/ngx_nchan_module.so", "/usr/lib64/nginx/modules/ngx_nchan_module.so"];
+const PLACES: &[&str] = &[
+    "/usr/lib/nginx/modules/ngx_nchan_module.so",
+    "/usr/lib64/nginx/modules/ngx_nchan_module.so",
+];
 
 fn module() -> Option<PathBuf> {
     let named = std::env::var_os("NCHAN_MODULE").map(PathBuf::from);
-    named.into_iter().chain(PLACES.iter().map(PathBuf::from)).find(|p| p.is_file())
+    named
+        .into_iter()
+        .chain(PLACES.iter().map(PathBuf::from))
+        .find(|p| p.is_file())
 }
 
 fn config(module: &Path, folder: &Path, port: u16) -> String {
@@ -45,8 +53,8 @@ fn config(module: &Path, folder: &Path, port: u16) -> String {
          fastcgi_temp_path {dir}/fastcgi;\n  uwsgi_temp_path {dir}/uwsgi;\n  scgi_temp_path {dir}/scgi;\n  \
          keepalive_requests 10000000;\n  nchan_shared_memory_size 128M;\n  \
          server {{\n    listen 127.0.0.1:{port} backlog=65535;\n    \
-         location ~ ^/sub/(.+)$ {{ nchan_subscriber websocket; nchan_channel_id $1; \
-         nchan_subscriber_first_message newest; nchan_websocket_ping_interval 25; }}\n    \
+         location ~ ^/sub/(.+)$ {{ nchan_subscriber websocket eventsource; nchan_channel_id $1; \
+         nchan_subscriber_first_message newest; nchan_websocket_ping_interval 25; nchan_eventsource_ping_interval 55; }}\n    \
          location ~ ^/pub/(.+)$ {{ nchan_publisher http; nchan_channel_id $1; nchan_message_buffer_length 10; \
          nchan_message_timeout 10s; }}\n  }}\n}}\n"
     )
@@ -60,8 +68,12 @@ impl Nchan {
     pub fn start() -> Result<Self, Failed> {
         let io = |e: io::Error| Failed::Start(e.to_string());
         let module = module().ok_or(Failed::NoModule)?;
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(io)?.port();
-        let folder = std::env::temp_dir().join(format!("foghorn-load-nchan-{}", std::process::id()));
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .map_err(io)?
+            .port();
+        let folder =
+            std::env::temp_dir().join(format!("foghorn-load-nchan-{}", std::process::id()));
         fs::create_dir_all(&folder).map_err(io)?;
         let file = folder.join("nginx.conf");
         fs::write(&file, config(&module, &folder, port)).map_err(io)?;
@@ -75,13 +87,22 @@ impl Nchan {
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(io)?;
-        let mut it = Self { child, folder, url: format!("http://127.0.0.1:{port}") };
+        let mut it = Self {
+            child,
+            folder,
+            url: format!("http://127.0.0.1:{port}"),
+        };
         let until = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let gone = matches!(it.child.try_wait(), Ok(Some(_)));
             if gone || Instant::now() > until {
                 let log = fs::read_to_string(it.folder.join("error.log")).unwrap_or_default();
-                return Err(Failed::Start(log.lines().last().unwrap_or("it does not listen").to_owned()));
+                return Err(Failed::Start(
+                    log.lines()
+                        .last()
+                        .unwrap_or("it does not listen")
+                        .to_owned(),
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

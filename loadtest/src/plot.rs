@@ -18,7 +18,9 @@ pub struct Chart {
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 80.0;
@@ -46,7 +48,12 @@ impl Axis {
         let (lo, hi) = (lo.log10(), hi.log10());
         // A line needs some room even if all values are alike.
         let pad = ((hi - lo) * 0.05).max(0.05);
-        Some(Self { lo: lo - pad, hi: hi + pad, from, to })
+        Some(Self {
+            lo: lo - pad,
+            hi: hi + pad,
+            from,
+            to,
+        })
     }
 
     fn at(&self, v: f64) -> f64 {
@@ -62,12 +69,16 @@ impl Axis {
         };
         let decades = self.lo.floor() as i32..=self.hi.ceil() as i32;
         let all = decades.flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
-        all.filter(|v| (self.lo..=self.hi).contains(&v.log10())).collect()
+        all.filter(|v| (self.lo..=self.hi).contains(&v.log10()))
+            .collect()
     }
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn number(v: f64) -> String {
@@ -88,7 +99,8 @@ pub fn svg(charts: &[Chart]) -> String {
     );
     for (i, body) in drawn.iter().enumerate() {
         let y = HEIGHT * i as f64;
-        writeln!(out, "<g transform=\"translate(0 {y})\">\n{body}</g>").expect("a string takes all");
+        writeln!(out, "<g transform=\"translate(0 {y})\">\n{body}</g>")
+            .expect("a string takes all");
     }
     out + "</svg>\n"
 }
@@ -96,24 +108,48 @@ pub fn svg(charts: &[Chart]) -> String {
 fn draw(c: &Chart) -> Option<String> {
     let points = || c.lines.iter().flat_map(|(_, p)| p.iter().copied());
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-    let (from, to) = if c.flip_x { (right, LEFT) } else { (LEFT, right) };
+    let (from, to) = if c.flip_x {
+        (right, LEFT)
+    } else {
+        (LEFT, right)
+    };
     let x = Axis::over(points().map(|p| p.0), from, to)?;
     let y = Axis::over(points().map(|p| p.1), bottom, TOP)?;
     let mut out = String::new();
     let mut put = |text: String| out.push_str(&(text + "\n"));
-    put(format!("<text x=\"{LEFT}\" y=\"24\" font-size=\"15\">{}</text>", escape(&c.title)));
+    put(format!(
+        "<text x=\"{LEFT}\" y=\"24\" font-size=\"15\">{}</text>",
+        escape(&c.title)
+    ));
     for v in x.ticks() {
         let at = x.at(v);
-        put(format!("<path d=\"M{at:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/>"));
-        put(format!("<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", bottom + 18.0, number(v)));
+        put(format!(
+            "<path d=\"M{at:.1} {TOP}V{bottom}\" stroke=\"#ddd\"/>"
+        ));
+        put(format!(
+            "<text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            bottom + 18.0,
+            number(v)
+        ));
     }
     for v in y.ticks() {
         let at = y.at(v);
-        put(format!("<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/>"));
-        put(format!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LEFT - 8.0, at + 4.0, number(v)));
+        put(format!(
+            "<path d=\"M{LEFT} {at:.1}H{right}\" stroke=\"#ddd\"/>"
+        ));
+        put(format!(
+            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 8.0,
+            at + 4.0,
+            number(v)
+        ));
     }
     let (mid_x, mid_y) = ((LEFT + right) / 2.0, (TOP + bottom) / 2.0);
-    put(format!("<text x=\"{mid_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT - 14.0, escape(&c.x)));
+    put(format!(
+        "<text x=\"{mid_x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+        HEIGHT - 14.0,
+        escape(&c.x)
+    ));
     put(format!(
         "<text transform=\"translate(20 {mid_y}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
         escape(&c.y)
@@ -125,15 +161,30 @@ fn draw(c: &Chart) -> Option<String> {
             .filter(|(a, b)| *a > 0.0 && *b > 0.0)
             .map(|(a, b)| format!("{:.1} {:.1}", x.at(*a), y.at(*b)))
             .collect();
-        put(format!("<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join("L")));
+        put(format!(
+            "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+            path.join("L")
+        ));
         if !c.flip_x {
-            path.iter().filter_map(|p| p.split_once(' ')).for_each(|(a, b)| {
-                put(format!("<circle cx=\"{a}\" cy=\"{b}\" r=\"3\" fill=\"{colour}\"/>"));
-            });
+            path.iter()
+                .filter_map(|p| p.split_once(' '))
+                .for_each(|(a, b)| {
+                    put(format!(
+                        "<circle cx=\"{a}\" cy=\"{b}\" r=\"3\" fill=\"{colour}\"/>"
+                    ));
+                });
         }
         let at = TOP + 12.0 + 20.0 * i as f64;
-        put(format!("<path d=\"M{} {at}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>", right + 14.0));
-        put(format!("<text x=\"{}\" y=\"{}\">{}</text>", right + 40.0, at + 4.0, escape(name)));
+        put(format!(
+            "<path d=\"M{} {at}h20\" stroke=\"{colour}\" stroke-width=\"3\"/>",
+            right + 14.0
+        ));
+        put(format!(
+            "<text x=\"{}\" y=\"{}\">{}</text>",
+            right + 40.0,
+            at + 4.0,
+            escape(name)
+        ));
     }
     Some(out)
 }
@@ -151,9 +202,15 @@ mod tests {
             flip_x: false,
             lines: vec![("s&t".into(), points)],
         };
-        let text = svg(&[chart(vec![(10.0, 1.0), (10_000.0, 90.0), (0.0, 3.0)]), chart(vec![])]);
+        let text = svg(&[
+            chart(vec![(10.0, 1.0), (10_000.0, 90.0), (0.0, 3.0)]),
+            chart(vec![]),
+        ]);
         assert_eq!(text.matches("<g ").count(), 1);
         assert_eq!(text.matches("<circle").count(), 2);
-        assert!(text.contains("a &lt; b") && text.contains("s&amp;t") && !text.contains("NaN"), "{text}");
+        assert!(
+            text.contains("a &lt; b") && text.contains("s&amp;t") && !text.contains("NaN"),
+            "{text}"
+        );
     }
 }

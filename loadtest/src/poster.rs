@@ -75,7 +75,12 @@ const IDLE: Duration = Duration::from_millis(500);
 
 impl Line {
     fn new(target: usize) -> Self {
-        Self { stream: None, target, inbox: Vec::new(), used: Instant::now() }
+        Self {
+            stream: None,
+            target,
+            inbox: Vec::new(),
+            used: Instant::now(),
+        }
     }
 
     fn open(&mut self, src: &Source) -> Result<(), String> {
@@ -110,7 +115,13 @@ impl Line {
             self.open(src)?;
         }
         let mut out = Vec::with_capacity(body.len() + 512);
-        src.dialect.post(&src.targets[self.target % src.targets.len()], token, s, body, &mut out);
+        src.dialect.post(
+            &src.targets[self.target % src.targets.len()],
+            token,
+            s,
+            body,
+            &mut out,
+        );
         let answer = self.exchange(&out);
         self.used = Instant::now();
         if answer.is_err() {
@@ -122,10 +133,14 @@ impl Line {
 
     fn exchange(&mut self, out: &[u8]) -> Result<u16, String> {
         let stream = self.stream.as_mut().expect("opened before");
-        stream.write_all(out).map_err(|e| format!("sending: {}", e.kind()))?;
+        stream
+            .write_all(out)
+            .map_err(|e| format!("sending: {}", e.kind()))?;
         let mut some = [0; 4096];
         loop {
-            if let Some(a) = dialect::answer(&self.inbox).filter(|a| self.inbox.len() >= a.head + a.body) {
+            if let Some(a) =
+                dialect::answer(&self.inbox).filter(|a| self.inbox.len() >= a.head + a.body)
+            {
                 self.inbox.drain(..a.head + a.body);
                 if a.close {
                     self.stream = None;
@@ -137,7 +152,9 @@ impl Line {
                 Ok(n) => self.inbox.extend_from_slice(&some[..n]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // What a socket's time limit looks like.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Err("no answer in time".into()),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    return Err("no answer in time".into());
+                }
                 Err(e) => return Err(format!("no answer: {}", e.kind())),
             }
         }
@@ -163,7 +180,12 @@ impl Single {
     /// Nothing is connected yet.
     pub fn new(src: Source) -> Self {
         let (signer, seq) = (Signer::new(&src.key), vec![0; src.channels as usize]);
-        Self { src, signer, line: Line::new(0), seq }
+        Self {
+            src,
+            signer,
+            line: Line::new(0),
+            seq,
+        }
     }
 
     /// Posts one event to a library; when it was sent, and how long the answer took.
@@ -177,7 +199,12 @@ impl Single {
             self.line.open(&self.src)?;
         }
         let token = self.signer.event(clock::unix_s() + 300);
-        let s = Stamp { run: self.src.run, channel, seq: *seq, at_ns: clock::now_ns() };
+        let s = Stamp {
+            run: self.src.run,
+            channel,
+            seq: *seq,
+            at_ns: clock::now_ns(),
+        };
         let mut body = String::new();
         stamp::body(&mut body, s, self.src.pad);
         match self.line.post(&self.src, &token, s, &body)? {
@@ -192,7 +219,10 @@ pub fn at_rate(src: &Source, rate: f64, how_long: Duration, watch: &Watch) -> Po
     let lines = src.connections.clamp(1, src.channels.max(1));
     let begin = clock::now_ns() + 20_000_000;
     let total = (rate * how_long.as_secs_f64()) as u64;
-    let mut all = Posted { accepted: vec![Vec::new(); src.channels as usize], ..Posted::default() };
+    let mut all = Posted {
+        accepted: vec![Vec::new(); src.channels as usize],
+        ..Posted::default()
+    };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..lines)
             .map(|line| scope.spawn(move || post_line(src, line, lines, begin, rate, total, watch)))
@@ -213,9 +243,20 @@ pub fn at_rate(src: &Source, rate: f64, how_long: Duration, watch: &Watch) -> Po
 }
 
 /// The part of one connection: the libraries whose number, counted round, is its own.
-fn post_line(src: &Source, line: u32, lines: u32, begin: u64, rate: f64, total: u64, watch: &Watch) -> Posted {
+fn post_line(
+    src: &Source,
+    line: u32,
+    lines: u32,
+    begin: u64,
+    rate: f64,
+    total: u64,
+    watch: &Watch,
+) -> Posted {
     let signer = Signer::new(&src.key);
-    let mut p = Posted { accepted: vec![Vec::new(); src.channels as usize], ..Posted::default() };
+    let mut p = Posted {
+        accepted: vec![Vec::new(); src.channels as usize],
+        ..Posted::default()
+    };
     let mut conn = Line::new(line as usize);
     let (mut body, mut token, mut minted) = (String::new(), String::new(), 0);
     for k in (0..total).filter(|k| (k % u64::from(src.channels)) as u32 % lines == line) {
@@ -235,7 +276,12 @@ fn post_line(src: &Source, line: u32, lines: u32, begin: u64, rate: f64, total: 
         let mine = &mut p.accepted[channel as usize];
         // Late because the last answer was: the wait counts. Late because this thread slept too long: it does not.
         let at_ns = if due > now { clock::now_ns() } else { due };
-        let s = Stamp { run: src.run, channel, seq: src.after_seq + mine.len() as u32 + 1, at_ns };
+        let s = Stamp {
+            run: src.run,
+            channel,
+            seq: src.after_seq + mine.len() as u32 + 1,
+            at_ns,
+        };
         stamp::body(&mut body, s, src.pad);
         match conn.post(src, &token, s, &body) {
             Ok(200..=202) => {

@@ -48,23 +48,42 @@ impl Machine {
     pub fn now() -> Self {
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
         // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in user already.
-        let ticks: Vec<f64> =
-            text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8).flat_map(str::parse).collect();
+        let ticks: Vec<f64> = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .flat_map(str::parse)
+            .collect();
         let at = |n: usize| ticks.get(n).copied().unwrap_or(0.0);
-        Self { all: ticks.iter().sum(), idle: at(3) + at(4), stolen: at(7) }
+        Self {
+            all: ticks.iter().sum(),
+            idle: at(3) + at(4),
+            stolen: at(7),
+        }
     }
 
     /// What of it was used here, and what the machine's host kept for others (steal), since `before`; in percent.
     pub fn used_and_stolen(self, before: Self) -> (f64, f64) {
         let share = |part: f64| part * 100.0 / (self.all - before.all).max(1.0);
-        let (idle, stolen) = (share(self.idle - before.idle), share(self.stolen - before.stolen));
+        let (idle, stolen) = (
+            share(self.idle - before.idle),
+            share(self.stolen - before.stolen),
+        );
         (100.0 - idle - stolen, stolen)
     }
 }
 
 fn field_kib(text: &str, name: &str) -> Option<f64> {
     let rest = text.lines().find_map(|l| l.strip_prefix(name))?;
-    rest.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok().map(|k| k * 1024.0)
+    rest.trim_start_matches(':')
+        .split_whitespace()
+        .next()?
+        .parse::<f64>()
+        .ok()
+        .map(|k| k * 1024.0)
 }
 
 /// The process and its children and theirs.
@@ -73,10 +92,16 @@ pub fn family(pid: u32) -> Vec<u32> {
     let mut at = 0;
     // Bounded: a process tree of more than this is no server of ours.
     while at < all.len() && all.len() < 1000 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", all[at])).into_iter().flatten().flatten();
+        let tasks = fs::read_dir(format!("/proc/{}/task", all[at]))
+            .into_iter()
+            .flatten()
+            .flatten();
         for task in tasks {
             let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            all.extend(text.split_whitespace().filter_map(|p| p.parse::<u32>().ok()));
+            all.extend(
+                text.split_whitespace()
+                    .filter_map(|p| p.parse::<u32>().ok()),
+            );
         }
         at += 1;
     }
@@ -107,7 +132,10 @@ pub fn usage(pids: &[u32]) -> Usage {
 
 fn tcp_mem() -> f64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
-    let pages = text.lines().find(|l| l.starts_with("TCP:")).and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok());
+    let pages = text
+        .lines()
+        .find(|l| l.starts_with("TCP:"))
+        .and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok());
     pages.unwrap_or(0.0) * rustix::param::page_size() as f64
 }
 
@@ -115,20 +143,34 @@ fn tcp_mem() -> f64 {
 pub fn listen_overflows() -> u64 {
     let text = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
     let mut lines = text.lines().filter(|l| l.starts_with("TcpExt:"));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else {
+        return 0;
+    };
     let mut pairs = names.split(' ').zip(values.split(' '));
-    pairs.find(|(n, _)| *n == "ListenOverflows").and_then(|(_, v)| v.parse().ok()).unwrap_or(0)
+    pairs
+        .find(|(n, _)| *n == "ListenOverflows")
+        .and_then(|(_, v)| v.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The process that listens at this address, if we may see it.
 pub fn listener(at: SocketAddr) -> Option<u32> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|f| listening_inode(f, at.port()))?;
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .find_map(|f| listening_inode(f, at.port()))?;
     let want = format!("socket:[{inode}]");
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let pids = fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     // The parent of a family of workers has the lowest number.
     let holds = |pid: &u32| {
-        let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        fds.filter_map(|e| fs::read_link(e.path()).ok()).any(|l| l.to_str() == Some(&want))
+        let fds = fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        fds.filter_map(|e| fs::read_link(e.path()).ok())
+            .any(|l| l.to_str() == Some(&want))
     };
     pids.filter(holds).min()
 }
@@ -164,8 +206,18 @@ mod tests {
 
     #[test]
     fn the_machines_time_is_idle_used_or_stolen() {
-        let (before, busy) =
-            (Machine { all: 1000.0, idle: 400.0, stolen: 10.0 }, Machine { all: 1200.0, idle: 430.0, stolen: 30.0 });
+        let (before, busy) = (
+            Machine {
+                all: 1000.0,
+                idle: 400.0,
+                stolen: 10.0,
+            },
+            Machine {
+                all: 1200.0,
+                idle: 430.0,
+                stolen: 30.0,
+            },
+        );
         assert_eq!(busy.used_and_stolen(before), (75.0, 10.0));
         let now = Machine::now();
         assert!(now.all > now.idle + now.stolen && now.idle > 0.0, "{now:?}");

@@ -42,7 +42,13 @@ pub struct Unwritten(String, std::io::Error);
 impl Report {
     /// Nothing yet. `size_name` says what sizes count.
     pub fn new(scenario: &'static str, size_name: &'static str) -> Self {
-        Self { scenario, size_name, series: Vec::new(), curves: Vec::new(), notes: Vec::new() }
+        Self {
+            scenario,
+            size_name,
+            series: Vec::new(),
+            curves: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Adds a round's value. A metric's name ends with its unit: "time to the last, ms".
@@ -50,7 +56,12 @@ impl Report {
         let known = |s: &&mut Series| s.metric == metric && s.size == size && s.system == system;
         match self.series.iter_mut().find(known) {
             Some(s) => s.values.push(value),
-            None => self.series.push(Series { metric, size, system: system.into(), values: vec![value] }),
+            None => self.series.push(Series {
+                metric,
+                size,
+                system: system.into(),
+                values: vec![value],
+            }),
         }
     }
 
@@ -59,7 +70,12 @@ impl Report {
         let known = |c: &&mut Curve| c.what == what && c.size == size && c.system == system;
         match self.curves.iter_mut().find(known) {
             Some(c) => c.times.add(&times.pack()),
-            None => self.curves.push(Curve { what, size, system: system.into(), times: times.clone() }),
+            None => self.curves.push(Curve {
+                what,
+                size,
+                system: system.into(),
+                times: times.clone(),
+            }),
         }
     }
 
@@ -83,7 +99,10 @@ impl Report {
     }
 
     fn values(&self, metric: &str, size: u64, system: &str) -> &[f64] {
-        let found = self.series.iter().find(|s| s.metric == metric && s.size == size && s.system == system);
+        let found = self
+            .series
+            .iter()
+            .find(|s| s.metric == metric && s.size == size && s.system == system);
         found.map_or(&[], |s| &s.values)
     }
 
@@ -94,8 +113,16 @@ impl Report {
 
     /// How many times the floor's, round by round.
     fn ratio(&self, metric: &str, size: u64, system: &str) -> Option<Spread> {
-        let (mine, floor) = (self.values(metric, size, system), self.values(metric, size, FLOOR));
-        let ratios: Vec<f64> = mine.iter().zip(floor).filter(|(_, f)| **f > 0.0).map(|(m, f)| m / f).collect();
+        let (mine, floor) = (
+            self.values(metric, size, system),
+            self.values(metric, size, FLOOR),
+        );
+        let ratios: Vec<f64> = mine
+            .iter()
+            .zip(floor)
+            .filter(|(_, f)| **f > 0.0)
+            .map(|(m, f)| m / f)
+            .collect();
         spread(&ratios).filter(|_| system != FLOOR)
     }
 
@@ -116,7 +143,10 @@ impl Report {
                 for s in &systems {
                     row.push(spread(self.values(metric, size, s)).map_or("–".into(), with_spread));
                     if s != FLOOR && systems.iter().any(|s| s == FLOOR) {
-                        row.push(self.ratio(metric, size, s).map_or(String::new(), with_spread));
+                        row.push(
+                            self.ratio(metric, size, s)
+                                .map_or(String::new(), with_spread),
+                        );
                     }
                 }
                 if row[1..].iter().any(|c| c != "–" && !c.is_empty()) {
@@ -170,9 +200,17 @@ impl Report {
             }
         }
         for (what, size) in kinds {
-            let lines = self.curves.iter().filter(|c| c.what == what && c.size == size);
+            let lines = self
+                .curves
+                .iter()
+                .filter(|c| c.what == what && c.size == size);
             out.push(Chart {
-                title: format!("{}: {what}, {} {}", self.scenario, thousands(size), self.size_name),
+                title: format!(
+                    "{}: {what}, {} {}",
+                    self.scenario,
+                    thousands(size),
+                    self.size_name
+                ),
                 x: "share of all that took longer".into(),
                 y: "ms".into(),
                 flip_x: true,
@@ -180,7 +218,11 @@ impl Report {
             });
         }
         if self.distinct(|s| s.size).len() > 1 {
-            out.extend(self.distinct(|s| s.metric).into_iter().map(|m| self.chart_by_size(m)));
+            out.extend(
+                self.distinct(|s| s.metric)
+                    .into_iter()
+                    .map(|m| self.chart_by_size(m)),
+            );
         }
         out
     }
@@ -189,7 +231,10 @@ impl Report {
     fn chart_by_size(&self, metric: &'static str) -> Chart {
         let line = |system: &String| {
             let sizes = self.distinct(|s| s.size);
-            let points = sizes.iter().filter_map(|n| Some((*n as f64, self.median(metric, *n, system)?))).collect();
+            let points = sizes
+                .iter()
+                .filter_map(|n| Some((*n as f64, self.median(metric, *n, system)?)))
+                .collect();
             (system.clone(), points)
         };
         Chart {
@@ -197,7 +242,11 @@ impl Report {
             x: self.size_name.into(),
             y: metric.rsplit(", ").next().unwrap_or_default().into(),
             flip_x: false,
-            lines: self.distinct(|s| s.system.clone()).iter().map(line).collect(),
+            lines: self
+                .distinct(|s| s.system.clone())
+                .iter()
+                .map(line)
+                .collect(),
         }
     }
 
@@ -207,7 +256,10 @@ impl Report {
     /// When a file cannot be written.
     pub fn publish(&self, common: &Common) -> Result<(), Unwritten> {
         println!("{}", self.table());
-        let files = [(&common.json, format!("{:#}\n", self.json(common))), (&common.plot, plot::svg(&self.charts()))];
+        let files = [
+            (&common.json, format!("{:#}\n", self.json(common))),
+            (&common.plot, plot::svg(&self.charts())),
+        ];
         for (path, text) in files {
             if let Some(p) = path {
                 std::fs::write(p, text).map_err(|e| Unwritten(p.display().to_string(), e))?;
@@ -221,7 +273,10 @@ impl Report {
 pub fn machine() -> Value {
     let read = |p: &str| std::fs::read_to_string(p).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':')).map(|(_, m)| m.trim());
+    let model = cpu
+        .lines()
+        .find_map(|l| l.strip_prefix("model name")?.split_once(':'))
+        .map(|(_, m)| m.trim());
     json!({
         "cores": std::thread::available_parallelism().map_or(0, |n| n.get()),
         "cpu": model, "kernel": read("/proc/sys/kernel/osrelease").trim(),
@@ -260,7 +315,13 @@ pub fn thousands(n: u64) -> String {
 }
 
 fn align(rows: &[Vec<String>]) -> String {
-    let width = |col: usize| rows.iter().filter_map(|r| r.get(col)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width = |col: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(col))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut out = String::new();
     for row in rows {
@@ -288,7 +349,10 @@ mod tests {
         let s = r.ratio("time to the last, ms", 10_000, "server").unwrap();
         assert_eq!((s.median, s.min, s.max), (3.0, 2.0, 4.0));
         let t = r.table();
-        assert!(t.contains("10,000 subscribers") && t.contains("3 (2–4)"), "{t}");
+        assert!(
+            t.contains("10,000 subscribers") && t.contains("3 (2–4)"),
+            "{t}"
+        );
     }
 
     #[test]

@@ -31,7 +31,12 @@ const MARK: &[u8] = br#""commit_id":""#;
 /// Writes an event's body over `out`. `pad` bytes of filling make it larger than the usual 150.
 pub fn body(out: &mut String, s: Stamp, pad: usize) {
     out.clear();
-    let Stamp { run, channel, seq, at_ns } = s;
+    let Stamp {
+        run,
+        channel,
+        seq,
+        at_ns,
+    } = s;
     let repo = repo(run, channel);
     write!(out, r#"{{"type":"repo-update","content":{{"repo_id":"{repo}","commit_id":"{run:08x}{channel:08x}{seq:08x}{at_ns:016x}""#)
         .expect("writing to a string cannot fail");
@@ -44,7 +49,9 @@ pub fn body(out: &mut String, s: Stamp, pad: usize) {
 }
 
 fn hex(b: &[u8]) -> Option<u64> {
-    b.iter().try_fold(0u64, |n, c| (*c as char).to_digit(16).map(|d| n << 4 | u64::from(d)))
+    b.iter().try_fold(0u64, |n, c| {
+        (*c as char).to_digit(16).map(|d| n << 4 | u64::from(d))
+    })
 }
 
 /// Finds the stamp in what a client received.
@@ -70,7 +77,12 @@ mod tests {
 
     #[test]
     fn a_stamp_survives_the_way() {
-        let s = Stamp { run: 0xdead_beef, channel: 17, seq: 4_000_000_000, at_ns: 0x1234_5678_9abc };
+        let s = Stamp {
+            run: 0xdead_beef,
+            channel: 17,
+            seq: 4_000_000_000,
+            at_ns: 0x1234_5678_9abc,
+        };
         for pad in [0, 5000] {
             let mut text = String::new();
             body(&mut text, s, pad);
@@ -89,7 +101,12 @@ mod tests {
 
     #[test]
     fn foreign_text_has_no_stamp() {
-        for t in ["", "{}", r#"{"commit_id":"zz"}"#, r#"{"commit_id":"0123456789012345678901234567890123456789"#] {
+        for t in [
+            "",
+            "{}",
+            r#"{"commit_id":"zz"}"#,
+            r#"{"commit_id":"0123456789012345678901234567890123456789"#,
+        ] {
             let found = find(&finder(), t.as_bytes());
             assert_eq!(found.is_some(), t.len() > 50, "{t}");
         }

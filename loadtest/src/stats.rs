@@ -36,7 +36,12 @@ impl Times {
 
     /// Ready to be sent.
     pub fn pack(&self) -> Packed {
-        Packed(self.0.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect())
+        Packed(
+            self.0
+                .iter_recorded()
+                .map(|v| (v.value_iterated_to(), v.count_at_value()))
+                .collect(),
+        )
     }
 
     /// How many there are.
@@ -51,12 +56,20 @@ impl Times {
 
     /// Percentile in milliseconds; 0 when empty.
     pub fn ms(&self, percent: f64) -> f64 {
-        if self.0.is_empty() { 0.0 } else { self.0.value_at_percentile(percent) as f64 / 1000.0 }
+        if self.0.is_empty() {
+            0.0
+        } else {
+            self.0.value_at_percentile(percent) as f64 / 1000.0
+        }
     }
 
     /// The worst, in milliseconds.
     pub fn max_ms(&self) -> f64 {
-        if self.0.is_empty() { 0.0 } else { self.0.max() as f64 / 1000.0 }
+        if self.0.is_empty() {
+            0.0
+        } else {
+            self.0.max() as f64 / 1000.0
+        }
     }
 
     /// Points of the curve "share of the slowest" (1 = all, 0.001 = the slowest thousandth) to milliseconds.
@@ -94,7 +107,12 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
     v.sort_by(f64::total_cmp);
     let (min, max) = (*v.first()?, *v.last()?);
     let median = (v[(v.len() - 1) / 2] + v[v.len() / 2]) / 2.0;
-    Some(Spread { median, min, max, rounds: v.len() })
+    Some(Spread {
+        median,
+        min,
+        max,
+        rounds: v.len(),
+    })
 }
 
 #[cfg(test)]
@@ -120,7 +138,12 @@ mod tests {
         assert!((a.ms(50.0) - 5.0).abs() < 0.02, "{}", a.ms(50.0));
         assert!((a.max_ms() - 10.0).abs() < 0.02);
         let curve = a.curve();
-        assert!(curve.windows(2).all(|w| w[0].1 <= w[1].1 && w[0].0 > w[1].0), "{curve:?}");
+        assert!(
+            curve
+                .windows(2)
+                .all(|w| w[0].1 <= w[1].1 && w[0].0 > w[1].0),
+            "{curve:?}"
+        );
     }
 
     #[test]

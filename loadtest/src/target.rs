@@ -51,14 +51,24 @@ impl Target {
         let port = url.port().unwrap_or(80);
         // Brackets are a URL's way to write IPv6; the resolver wants none.
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found: Vec<SocketAddr> =
-            (bare, port).to_socket_addrs().map_err(|e| Bad::Resolve(text.into(), e))?.collect();
+        let found: Vec<SocketAddr> = (bare, port)
+            .to_socket_addrs()
+            .map_err(|e| Bad::Resolve(text.into(), e))?
+            .collect();
         if let Some(away) = found.iter().find(|a| !owned && !a.ip().is_loopback()) {
             return Err(Bad::NotLoopback(text.into(), *away));
         }
-        let addr = found.iter().find(|a| a.is_ipv4()).or(found.first()).copied();
+        let addr = found
+            .iter()
+            .find(|a| a.is_ipv4())
+            .or(found.first())
+            .copied();
         let addr = addr.ok_or_else(|| bad("it has no address"))?;
-        Ok(Self { addr, host: format!("{host}:{port}"), path: url.path().trim_end_matches('/').to_owned() })
+        Ok(Self {
+            addr,
+            host: format!("{host}:{port}"),
+            path: url.path().trim_end_matches('/').to_owned(),
+        })
     }
 }
 
@@ -82,9 +92,18 @@ mod tests {
 
     #[test]
     fn other_hosts_are_refused_unless_owned() {
-        assert!(matches!(Target::parse("http://192.0.2.1:80", false), Err(Bad::NotLoopback(..))));
+        assert!(matches!(
+            Target::parse("http://192.0.2.1:80", false),
+            Err(Bad::NotLoopback(..))
+        ));
         assert!(Target::parse("http://192.0.2.1:80", true).is_ok());
-        assert!(matches!(Target::parse("https://127.0.0.1", false), Err(Bad::Scheme(_))));
-        assert!(matches!(Target::parse("127.0.0.1:8083", false), Err(Bad::Url(..) | Bad::Scheme(_))));
+        assert!(matches!(
+            Target::parse("https://127.0.0.1", false),
+            Err(Bad::Scheme(_))
+        ));
+        assert!(matches!(
+            Target::parse("127.0.0.1:8083", false),
+            Err(Bad::Url(..) | Bad::Scheme(_))
+        ));
     }
 }

@@ -19,7 +19,9 @@ const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 impl Signer {
     /// A signer with this key.
     pub fn new(key: &str) -> Self {
-        Self { keyed: Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length") }
+        Self {
+            keyed: Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length"),
+        }
     }
 
     fn sign(&self, claims: &str) -> String {
@@ -52,18 +54,22 @@ mod tests {
     #[test]
     fn known_token() {
         // Checked against Python: hmac.new(b"k", header + "." + payload, sha256).
-        assert_eq!(URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#), HEADER);
+        assert_eq!(
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#),
+            HEADER
+        );
         assert_eq!(Signer::new("k").event(2_000_000_000), KNOWN);
     }
 
     #[test]
     fn subscription_claims() {
         let token = Signer::new("k").subscription("r", "u@x", 5);
-        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims = URL_SAFE_NO_PAD
+            .decode(token.split('.').nth(1).unwrap())
+            .unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
         assert_eq!(claims, json!({"exp": 5, "repo_id": "r", "username": "u@x"}));
     }
 
-    const KNOWN: &str =
-        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjIwMDAwMDAwMDB9.46wuP37D6GoEXs9poHMVDwzsJkdckQ4j7bBfBYlzgj4";
+    const KNOWN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjIwMDAwMDAwMDB9.46wuP37D6GoEXs9poHMVDwzsJkdckQ4j7bBfBYlzgj4";
 }

@@ -39,7 +39,10 @@ impl Frame {
 pub fn header(b: &[u8]) -> Option<Frame> {
     let (&first, &second) = (b.first()?, b.get(1)?);
     let (mut head, len) = match second & 0x7f {
-        126 => (4, u64::from(u16::from_be_bytes(b.get(2..4)?.try_into().ok()?))),
+        126 => (
+            4,
+            u64::from(u16::from_be_bytes(b.get(2..4)?.try_into().ok()?)),
+        ),
         127 => (10, u64::from_be_bytes(b.get(2..10)?.try_into().ok()?)),
         n => (2, u64::from(n)),
     };
@@ -51,8 +54,16 @@ pub fn header(b: &[u8]) -> Option<Frame> {
         None
     };
     // A length no machine holds is cut to one that never arrives, so the caller sees a frame that stays incomplete.
-    let len = usize::try_from(len).unwrap_or(usize::MAX).min(usize::MAX / 2);
-    Some(Frame { fin: first & 0x80 != 0, opcode: first & 0x0f, mask, head, len })
+    let len = usize::try_from(len)
+        .unwrap_or(usize::MAX)
+        .min(usize::MAX / 2);
+    Some(Frame {
+        fin: first & 0x80 != 0,
+        opcode: first & 0x0f,
+        mask,
+        head,
+        len,
+    })
 }
 
 /// Reads one whole frame at the start of `b`; `None` while some of it is missing.
@@ -108,7 +119,10 @@ mod tests {
             let mut wire = Vec::new();
             push_client(&mut wire, TEXT, &payload, [1, 2, 3, 250]);
             let f = frame(&wire).expect("whole");
-            assert_eq!((f.fin, f.opcode, f.len, f.size()), (true, TEXT, len, wire.len()));
+            assert_eq!(
+                (f.fin, f.opcode, f.len, f.size()),
+                (true, TEXT, len, wire.len())
+            );
             let mut got = wire[f.head..].to_vec();
             mask(&mut got, f.mask.expect("clients mask"));
             assert_eq!(got, payload);
@@ -130,7 +144,9 @@ mod tests {
     #[test]
     fn an_example_of_the_rfc() {
         // RFC 6455, 5.7: a single-frame masked text message "Hello".
-        let wire = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        let wire = [
+            0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
+        ];
         let mut out = Vec::new();
         push_client(&mut out, TEXT, b"Hello", [0x37, 0xfa, 0x21, 0x3d]);
         assert_eq!(out, wire);

@@ -1,66 +1,11 @@
 //! The generator against its own floor: every event reaches everybody, once, and the report says so.
 
-use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+mod floor;
+mod report;
 
-const LOAD: &str = env!("CARGO_BIN_EXE_foghorn-load");
-
-/// A floor that ends with the test.
-struct Floor(Child, String);
-
-impl Floor {
-    fn start() -> Self {
-        let mut child = Command::new(LOAD)
-            .args(["floor", "--port", "0", "--child"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the floor starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("it speaks");
-        let said: Value = serde_json::from_str(&line).expect(&line);
-        Self(child, said["listening"].as_str().expect("an address").to_owned())
-    }
-}
-
-impl Drop for Floor {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs a scenario and gives its JSON.
-fn load(args: &[&str]) -> Value {
-    let floor = Floor::start();
-    let name: String = args.join("-").chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let file = std::env::temp_dir().join(format!("foghorn-load-test-{}-{name}.json", std::process::id()));
-    let out = Command::new(LOAD)
-        .args(args)
-        .args(["--url", &floor.1, "--rounds", "1", "--timeout", "60", "--json"])
-        .arg(&file)
-        .output()
-        .expect("it runs");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let text = std::fs::read_to_string(&file).expect("written");
-    let _ = std::fs::remove_file(&file);
-    serde_json::from_str(&text).expect("JSON")
-}
-
-fn value(report: &Value, metric: &str, system: &str) -> f64 {
-    let all = report["values"].as_array().expect("a list");
-    let found = all.iter().find(|v| v["metric"] == metric && v["system"] == system);
-    found.unwrap_or_else(|| panic!("no {metric} of {system} in {report:#}"))["summary"]["median"]
-        .as_f64()
-        .expect("a number")
-}
-
-fn count(report: &Value, what: &str, system: &str) -> u64 {
-    let all = report["distributions"].as_array().expect("a list");
-    let found = all.iter().find(|v| v["what"] == what && v["system"] == system);
-    found.and_then(|v| v["count"].as_u64()).unwrap_or_else(|| panic!("no {what} of {system}"))
-}
+use floor::{Floor, load};
+use report::{LOAD, count, value};
+use std::process::Command;
 
 #[test]
 fn fanout_reaches_all_200() {
@@ -90,7 +35,13 @@ fn a_steady_rate_loses_nothing() {
         "desktop",
         "--no-floor",
     ]);
-    assert_eq!((value(&r, "lost", "server"), value(&r, "not accepted", "server")), (0.0, 0.0));
+    assert_eq!(
+        (
+            value(&r, "lost", "server"),
+            value(&r, "not accepted", "server")
+        ),
+        (0.0, 0.0)
+    );
     assert_eq!(count(&r, "from posted to received", "server"), 800);
     assert_eq!(r["notes"].as_array().unwrap().len(), 0, "{r:#}");
 }
@@ -115,14 +66,32 @@ fn bystanders_of_a_storm_get_their_pongs() {
 #[test]
 fn wrong_tokens_that_pass_are_seen() {
     // The floor looks at no token.
-    let r = load(&["storm", "-n", "50", "--libraries-per-client", "2", "--wrong-tokens", "--no-floor"]);
+    let r = load(&[
+        "storm",
+        "-n",
+        "50",
+        "--libraries-per-client",
+        "2",
+        "--wrong-tokens",
+        "--no-floor",
+    ]);
     assert_eq!(value(&r, "wrong tokens not refused", "server"), 100.0);
     assert!(value(&r, "CPU, wrong ÷ good tokens", "server") > 0.0);
 }
 
 #[test]
 fn stuck_readers_are_not_owed_and_not_waited_for() {
-    let r = load(&["stuck", "-n", "100", "--share", "10", "-r", "20", "--seconds", "1"]);
+    let r = load(&[
+        "stuck",
+        "-n",
+        "100",
+        "--share",
+        "10",
+        "-r",
+        "20",
+        "--seconds",
+        "1",
+    ]);
     for system in ["server", "floor"] {
         assert_eq!(count(&r, "without stuck readers", system), 2000);
         assert_eq!(count(&r, "with stuck readers", system), 1800);
@@ -135,7 +104,16 @@ fn stuck_readers_are_not_owed_and_not_waited_for() {
 
 #[test]
 fn churn_ends() {
-    let r = load(&["churn", "--pairs", "5000", "-n", "10", "--rest", "0", "--no-floor"]);
+    let r = load(&[
+        "churn",
+        "--pairs",
+        "5000",
+        "-n",
+        "10",
+        "--rest",
+        "0",
+        "--no-floor",
+    ]);
     assert!(value(&r, "pairs/s", "server") > 100.0);
 }
 
@@ -164,7 +142,13 @@ fn a_soaks_ledger_balances() {
         "1",
     ]);
     assert_eq!(value(&r, "events accepted", "server"), 200.0);
-    assert_eq!((value(&r, "deliveries owed", "server"), value(&r, "deliveries made", "server")), (1200.0, 1200.0));
+    assert_eq!(
+        (
+            value(&r, "deliveries owed", "server"),
+            value(&r, "deliveries made", "server")
+        ),
+        (1200.0, 1200.0)
+    );
 }
 
 #[test]
@@ -172,14 +156,24 @@ fn a_soak_sees_what_is_lost() {
     // Clients that hang up lose what a server without a memory does not tell them again.
     let floor = Floor::start();
     let args = "soak --rounds 1 --seconds 3 -r 200 -n 20 --channels 5 --settle 2 --hang-up-rate 20 --back-after 500";
-    let out = Command::new(LOAD).args(args.split(' ')).args(["--url", &floor.1]).output().unwrap();
+    let out = Command::new(LOAD)
+        .args(args.split(' '))
+        .args(["--url", &floor.1])
+        .output()
+        .unwrap();
     assert!(!out.status.success());
-    assert!(String::from_utf8_lossy(&out.stderr).contains("does not balance"), "{out:?}");
+    assert!(
+        String::from_utf8_lossy(&out.stderr).contains("does not balance"),
+        "{out:?}"
+    );
 }
 
 #[test]
 fn another_host_is_refused() {
-    let out = Command::new(LOAD).args(["fanout", "--url", "http://192.0.2.1:80"]).output().unwrap();
+    let out = Command::new(LOAD)
+        .args(["fanout", "--url", "http://192.0.2.1:80"])
+        .output()
+        .unwrap();
     assert!(!out.status.success());
     assert!(String::from_utf8_lossy(&out.stderr).contains("--i-own-this-host"));
 }

@@ -4,66 +4,79 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::cluster::{self, Identity};
 use crate::config::Config;
-use crate::dialect::seafile::Seafile;
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::hub::Hub;
-use crate::ops::guard::{Credentials, Guard};
-use crate::ops::{self, Identity, Poster};
+use crate::ops::guard::Guard;
 use crate::otlp::{self, Traces};
 
+/// How long the start waits for Redis' address: without it the node is known by a name of its own.
+const RESOLVE: Duration = Duration::from_secs(2);
+
 /// Who this node is, on these addresses.
-pub(super) fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
-    let own = own_address(config);
-    let scheme = if config.ops.tls.is_some() { "https" } else { "http" };
+pub(super) async fn identity(config: &Config, client: SocketAddr, ops: SocketAddr) -> Identity {
+    let own = own_address(config).await;
+    let scheme = if config.ops.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     Identity {
         name: name(config, client),
-        id: ops::new_id(),
+        id: cluster::new_id(),
         address: reachable(client, own).to_string(),
         ops_url: format!("{scheme}://{}", reachable(ops, own)),
         started_ms: now_ms(),
         configuration: config.fingerprint(),
+        settings: config.changed.clone(),
     }
 }
 
 /// What this node is called.
 pub(super) fn name(config: &Config, client: SocketAddr) -> String {
-    config.node_name.clone().unwrap_or_else(|| format!("{}:{}", host_name(), client.port()))
-}
-
-/// What opens the ops address.
-pub(super) fn credentials(config: &Config) -> Credentials {
-    let text = |secret: &Option<crate::config::Secret>| secret.as_ref().map(|secret| secret.0.clone());
-    Credentials { password: text(&config.ops.password), token: text(&config.ops.token) }
+    config
+        .node_name
+        .clone()
+        .unwrap_or_else(|| format!("{}:{}", host_name(), client.port()))
 }
 
 /// Who may use the ops address.
 pub(super) fn guard(config: &Config, ops: SocketAddr) -> Arc<Guard> {
-    Arc::new(Guard::new(credentials(config), ops.ip().to_canonical().is_loopback()))
-}
-
-/// How an operator's event gets in.
-pub(super) fn poster(seafile: Arc<Seafile>) -> Poster {
-    Box::new(move |body| {
-        let seafile = Arc::clone(&seafile);
-        Box::pin(async move { seafile.post(&body).await })
-    })
+    Arc::new(Guard::new(
+        config.ops.credentials(),
+        ops.ip().to_canonical().is_loopback(),
+    ))
 }
 
 /// Sends traces, where a collector is configured.
 pub(super) fn trace(config: &Config, client: SocketAddr, hub: &Hub, tasks: &Tasks) {
     if let Some(otlp) = &config.otlp {
-        let (endpoint, percent) = (otlp.endpoint.clone(), otlp.percent);
-        let config = otlp::Config { endpoint, percent, node: name(config, client) };
+        let otlp = otlp.clone();
+        let config = otlp::Config {
+            endpoint: otlp.endpoint,
+            percent: otlp.percent,
+            node: name(config, client),
+            headers: otlp.headers,
+            service: otlp.service,
+        };
         hub.trace(Traces::start(config, tasks));
     }
 }
 
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+    if name.trim().is_empty() {
+        "localhost".to_owned()
+    } else {
+        name.trim().to_owned()
+    }
 }
 
 /// An address bound to all interfaces is known to others by one of them.
@@ -75,11 +88,27 @@ fn reachable(bound: SocketAddr, own: Option<IpAddr>) -> SocketAddr {
 }
 
 /// The address under which this machine goes to its first Redis, which is where other nodes are as well.
-fn own_address(config: &Config) -> Option<IpAddr> {
-    let (host, port) = config.redis.as_ref()?.shards.first()?.hosts.first()?.clone();
-    let any = if host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
+async fn own_address(config: &Config) -> Option<IpAddr> {
+    let (host, port) = config
+        .redis
+        .as_ref()?
+        .shards
+        .first()?
+        .hosts
+        .first()?
+        .clone();
+    let redis = timeout(RESOLVE, lookup_host((host, port)))
+        .await
+        .ok()?
+        .ok()?
+        .next()?;
+    let any = if redis.is_ipv6() {
+        "[::]:0"
+    } else {
+        "0.0.0.0:0"
+    };
     let socket = UdpSocket::bind(any).ok()?;
     // Sends nothing: it only looks up the route.
-    socket.connect((host, port)).ok()?;
+    socket.connect(redis).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }

@@ -2,14 +2,20 @@
 //!
 //! Invariant: nothing is decided here.
 
-use crate::broker::redis;
-use crate::config::{self, Config, DbTls, RedisSettings};
-use crate::connection::door;
-use crate::dialect::seafile;
-use crate::dialect::seafile::groups::{self, Tls};
+use std::sync::Arc;
+use std::time::Duration;
 
-pub(super) fn limits(config: &Config) -> door::Limits {
-    door::Limits {
+use crate::admission;
+use crate::broker::{Bounds, clustered, redis};
+use crate::config::{Config, RedisSettings};
+use crate::listen::{self, Times, idle};
+use crate::unfinished::Unfinished;
+
+/// A dialect that waits for a body gives it up first, and says so; what nobody waits for is cut off so much later.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) fn limits(config: &Config) -> admission::Limits {
+    admission::Limits {
         connections: config.limits.connections,
         connections_per_address: config.limits.connections_per_address,
         handshake_rate: config.limits.handshake_rate,
@@ -20,38 +26,46 @@ pub(super) fn limits(config: &Config) -> door::Limits {
     }
 }
 
-pub(super) fn redis_config(config: &Config, settings: &RedisSettings) -> redis::Config {
+/// What the listening sockets of a node have in common.
+pub(super) fn common(config: &Config, unfinished: &Arc<Unfinished>) -> listen::Common {
+    let limits = &config.limits;
+    listen::Common {
+        times: Times {
+            handshake: limits.handshake,
+            idle: limits.idle,
+            request: limits.request + GRACE,
+        },
+        idle: idle::Limits {
+            all: limits.idle_connections,
+            per_address: limits.idle_connections_per_address,
+        },
+        unfinished: Arc::clone(unfinished),
+    }
+}
+
+pub(super) fn clustered_config(config: &Config) -> clustered::Config {
+    clustered::Config {
+        partitions: config.partitions,
+        replay: config.replay,
+        waiting: waiting(config),
+    }
+}
+
+fn waiting(config: &Config) -> Bounds {
     let waiting = &config.waiting;
+    Bounds {
+        count: waiting.events,
+        bytes: waiting.bytes,
+        age: waiting.age,
+    }
+}
+
+pub(super) fn redis_config(config: &Config, settings: &RedisSettings) -> redis::Config {
     redis::Config {
         shards: settings.shards.clone(),
         prefix: settings.prefix.clone(),
         partitions: config.partitions,
         replay: config.replay,
-        waiting: redis::Bounds { count: waiting.events, bytes: waiting.bytes, age: waiting.age },
-    }
-}
-
-pub(super) fn seafile_config(config: &Config) -> seafile::Config {
-    seafile::Config {
-        max_event: config.limits.event_bytes,
-        max_subscriptions: config.limits.subscriptions,
-        request: config.limits.request,
-    }
-}
-
-/// Where the ccnet database is, for who looks into it.
-pub(crate) fn groups_config(database: &config::Groups) -> groups::Config {
-    groups::Config {
-        host: database.host.clone(),
-        port: database.port,
-        user: database.user.clone(),
-        password: database.password.0.clone(),
-        database: database.ccnet_db.clone(),
-        tls: match database.tls {
-            DbTls::Off => Tls::Off,
-            DbTls::On => Tls::On,
-            DbTls::Verify => Tls::Verify,
-        },
-        ca: database.ca.clone(),
+        waiting: waiting(config),
     }
 }

@@ -3,16 +3,20 @@
 //! Whatever is published reaches the sink of every node, in order within a partition, each event once. What cannot be
 //! brought is declared lost to the sink, never passed over in silence. Publishing never waits.
 
+pub mod carrier;
 pub mod cluster;
-pub mod follow;
-pub mod log;
+pub mod clustered;
+pub mod control;
+mod idempotency;
+pub mod keep;
+pub mod local;
 pub mod memory;
+mod mesh;
+pub mod packet;
 pub mod partition;
 pub mod redis;
-pub mod repeats;
-pub mod window;
-pub mod wire;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use self::cluster::{Peer, Seen};
+use self::cluster::{ClusterMember, Found, KnownNode};
 use crate::event::{Channel, Event};
 
 /// What a broker hands its events to: one a node.
@@ -38,6 +42,9 @@ pub trait Sink: Send + Sync + 'static {
     fn lost(&self, lost: Lost);
 }
 
+/// So many channels are named where a loss is told of, no more.
+const SHOWN: usize = 5;
+
 /// Which channels may have lost events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -52,11 +59,32 @@ pub enum Lost {
     Channels(Vec<Channel>),
 }
 
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition {
+                partition,
+                partitions,
+            } => write!(f, "partition {partition} of {partitions}"),
+            Self::Channels(channels) if channels.len() > SHOWN => {
+                write!(f, "{} channels", channels.len())
+            }
+            Self::Channels(channels) => {
+                let names: Vec<&str> = channels.iter().map(Channel::as_str).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
+}
+
 impl Lost {
     /// Whether `channel` may have lost an event.
     pub fn touches(&self, channel: &Channel) -> bool {
         match self {
-            Self::Partition { partition, partitions } => partition::of(channel, *partitions) == *partition,
+            Self::Partition {
+                partition,
+                partitions,
+            } => partition::of(channel, *partitions) == *partition,
             Self::Channels(channels) => channels.contains(channel),
         }
     }
@@ -65,6 +93,17 @@ impl Lost {
 /// The promise that a published event will be safe with the broker.
 #[derive(Debug)]
 pub struct Receipt(oneshot::Receiver<()>);
+
+/// What became of an event within some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The death of this process cannot take it any more.
+    Safe,
+    /// It is still on its way.
+    Waiting,
+    /// A bound was hit: it was dropped, and those whom it was for are told that something may be missing.
+    Dropped,
+}
 
 impl Receipt {
     /// A receipt, and what fulfils it.
@@ -76,7 +115,16 @@ impl Receipt {
     /// Waits until the event is where the death of this process cannot take it any more, `within` at most. `false`
     /// means: not yet; the event is still on its way.
     pub async fn confirmed(self, within: Duration) -> bool {
-        matches!(tokio::time::timeout(within, self.0).await, Ok(Ok(())))
+        self.fate(within).await == Fate::Safe
+    }
+
+    /// The same, for those who can have it again if it was dropped.
+    pub async fn fate(self, within: Duration) -> Fate {
+        match tokio::time::timeout(within, self.0).await {
+            Ok(Ok(())) => Fate::Safe,
+            Ok(Err(_)) => Fate::Dropped,
+            Err(_) => Fate::Waiting,
+        }
     }
 }
 
@@ -87,10 +135,29 @@ pub struct ShardHealth {
     pub name: String,
     /// Whether it answers and this node hears it.
     pub up: bool,
-    /// How long it last took to answer; `None` where it has not, or is away.
+    /// How long it last took to take what was published; `None` where it has not, or is away.
     pub round_trip: Option<Duration>,
-    /// How far this machine's clock is ahead of its clock.
-    pub clock_offset_ms: Option<i64>,
+}
+
+/// Bounds of what was accepted and the other nodes cannot have yet, for the whole node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Events.
+    pub count: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// Age of the oldest.
+    pub age: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            count: 100_000,
+            bytes: 64 << 20,
+            age: Duration::from_secs(60),
+        }
+    }
 }
 
 /// How the broker is, as readiness and the node list see it.
@@ -102,6 +169,10 @@ pub struct Health {
     pub partitions: u32,
     /// Events accepted here that other nodes do not have yet.
     pub waiting: usize,
+    /// For how long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Why this node stays out of the cluster: what differs, and from whom.
+    pub misfit: Option<String>,
     /// Each shard; empty for the memory broker.
     pub shards: Vec<ShardHealth>,
 }
@@ -111,8 +182,8 @@ pub struct Health {
 pub enum Broker {
     /// Within this process.
     Memory(memory::MemoryBroker),
-    /// Through Redis.
-    Redis(redis::RedisBroker),
+    /// Among nodes, through Redis.
+    Clustered(clustered::ClusteredBroker),
 }
 
 impl Broker {
@@ -120,7 +191,7 @@ impl Broker {
     pub fn publish(&self, event: Event) -> Receipt {
         match self {
             Self::Memory(broker) => broker.publish(event),
-            Self::Redis(broker) => broker.publish(event),
+            Self::Clustered(broker) => broker.publish(event),
         }
     }
 
@@ -128,23 +199,15 @@ impl Broker {
     pub fn health(&self) -> Health {
         match self {
             Self::Memory(broker) => broker.health(),
-            Self::Redis(broker) => broker.health(),
-        }
-    }
-
-    /// Waits until it turns out that this node cannot work with its broker at all: for ever, as a rule.
-    pub async fn fatal(&self) -> redis::Fatal {
-        match self {
-            Self::Memory(_) => std::future::pending().await,
-            Self::Redis(broker) => broker.fatal().await,
+            Self::Clustered(broker) => broker.health(),
         }
     }
 
     /// Makes `peer` known to the cluster, for as long as it lives.
-    pub fn join(&self, peer: &Arc<dyn Peer>) {
+    pub fn join(&self, peer: &Arc<dyn ClusterMember>) {
         match self {
             Self::Memory(broker) => broker.join(peer),
-            Self::Redis(broker) => broker.join(peer),
+            Self::Clustered(broker) => broker.join(peer),
         }
     }
 
@@ -153,15 +216,15 @@ impl Broker {
         match self {
             // Whoever looks there sees those that live.
             Self::Memory(_) => {}
-            Self::Redis(broker) => broker.leave().await,
+            Self::Clustered(broker) => broker.leave().await,
         }
     }
 
     /// All nodes of the cluster, this one included, as they were last seen.
-    pub fn nodes(&self) -> Vec<Seen> {
+    pub fn nodes(&self) -> Vec<KnownNode> {
         match self {
             Self::Memory(broker) => broker.nodes(),
-            Self::Redis(broker) => broker.nodes(),
+            Self::Clustered(broker) => broker.nodes(),
         }
     }
 
@@ -170,7 +233,34 @@ impl Broker {
     pub async fn ask(&self, question: Bytes, within: Duration) -> Vec<Bytes> {
         match self {
             Self::Memory(broker) => broker.ask(question, within).await,
-            Self::Redis(broker) => broker.ask(question, within).await,
+            Self::Clustered(broker) => broker.ask(question, within).await,
         }
+    }
+
+    /// Asks all nodes, this one included, what one of them can answer. It waits `within` this time, and no longer than for the
+    /// first answer.
+    pub async fn find(&self, question: Bytes, within: Duration) -> Found {
+        match self {
+            Self::Memory(broker) => broker.find(question, within).await,
+            Self::Clustered(broker) => broker.find(question, within).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_became_of_an_event_is_told_apart() {
+        let within = Duration::from_secs(10);
+        let (sender, receipt) = Receipt::pending();
+        sender.send(()).expect("it waits");
+        assert_eq!(receipt.fate(within).await, Fate::Safe);
+        let (sender, receipt) = Receipt::pending();
+        drop(sender);
+        assert_eq!(receipt.fate(within).await, Fate::Dropped);
+        let (_sender, receipt) = Receipt::pending();
+        assert_eq!(receipt.fate(Duration::ZERO).await, Fate::Waiting);
     }
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::ops::{OpsAddress, Which};
-use super::{fail, print};
+use super::client::ops::{NodeChoice, OpsAddress};
+use super::terminal::{fail, print};
 use crate::config::Sources;
 
 const EXAMPLE: &str = "\
@@ -22,7 +22,7 @@ Exit code: 0 where somebody was disconnected, 1 otherwise.";
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
     #[command(flatten)]
-    which: Which,
+    which: NodeChoice,
     /// Every connection that has a subscription of this user
     #[arg(long, value_name = "EMAIL", conflicts_with_all = ["node", "client"], required_unless_present = "client")]
     user: Option<String>,
@@ -40,13 +40,17 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
         Some(user) => json!({"user": user}),
         None => json!({"node": arguments.node, "id": arguments.client}),
     };
-    let done: Result<Value, _> =
-        OpsAddress::find(&arguments.which, sources).and_then(|ops| ops.json("/api/v1/disconnect", Some(&whom)));
+    let done: Result<Value, _> = OpsAddress::find(&arguments.which, sources)
+        .and_then(|ops| ops.json("/api/v1/disconnect", Some(&whom)));
     match done {
         Ok(done) => {
             let count = done["disconnected"].as_u64().unwrap_or(0);
             print(&format!("disconnected: {count}\n"));
-            if count > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if count > 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => fail(&error),
     }

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::nodes::duration;
-use super::{fail, print};
-use crate::auth::Keys;
-use crate::auth::explain::Explained;
-use crate::config::{self, Sources};
+use super::terminal::{fail, print};
+use crate::config::Sources;
+use crate::dialect::seafile::auth::explain::Explained;
+use crate::dialect::seafile::settings::secrets;
 use crate::event::now_ms;
 
 const EXAMPLE: &str = "\
@@ -36,8 +36,8 @@ pub struct Arguments {
 
 /// Reads the token and prints what there is to say.
 pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
-    let keys = match config::all_keys(sources) {
-        Ok(keys) => Keys::new(&keys.current.0, keys.previous.as_ref().map(|key| key.0.as_str())),
+    let keys = match secrets(sources) {
+        Ok(secrets) => secrets.keys(),
         Err(error) => return fail(&error),
     };
     let mut token = String::new();
@@ -49,7 +49,11 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
         Ok(json) if arguments.json => print(&(json + "\n")),
         _ => print(&text(&said)),
     }
-    if said.valid { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if said.valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn text(said: &Explained) -> String {
@@ -58,5 +62,8 @@ fn text(said: &Explained) -> String {
         Some(left) => format!("{} ago", duration(left.unsigned_abs())),
         None => "it does not say when".to_owned(),
     };
-    format!("{}\nheader   {}\nclaims   {}\nexpires  {expires}\n", said.text, said.header, said.claims)
+    format!(
+        "{}\nheader   {}\nclaims   {}\nexpires  {expires}\n",
+        said.text, said.header, said.claims
+    )
 }

@@ -1,7 +1,8 @@
 //! Makes tokens with the configured key.
 
-use crate::auth::{Claims, Keys};
-use crate::config::{self, ConfigError, Sources};
+use crate::config::{ConfigError, Sources};
+use crate::dialect::seafile::auth::{Claims, Keys};
+use crate::dialect::seafile::settings::secrets;
 use crate::event::now_ms;
 
 /// The key, ready to sign.
@@ -13,7 +14,7 @@ impl Mint {
     /// # Errors
     /// There is none.
     pub fn from(sources: &Sources) -> Result<Self, ConfigError> {
-        Ok(Self::with(&config::key(sources)?.0))
+        Ok(Self::with(&secrets(sources)?.current))
     }
 
     /// This key.
@@ -21,14 +22,27 @@ impl Mint {
         Self(Keys::new(key, None))
     }
 
+    /// Equal for equal keys, and tells nothing of them.
+    pub fn fingerprint(&self) -> String {
+        self.0.fingerprint()
+    }
+
     /// For subscribing to one library, good for `ttl` seconds.
     pub fn subscription(&self, repo: &str, user: &str, ttl: u32) -> String {
-        self.0.sign(&Claims { exp: expiry(ttl), repo_id: Some(repo.to_owned()), username: Some(user.to_owned()) })
+        self.0.sign(&Claims {
+            exp: expiry(ttl),
+            repo_id: Some(repo.to_owned()),
+            username: Some(user.to_owned()),
+        })
     }
 
     /// For posting events, good for `ttl` seconds.
     pub fn events(&self, ttl: u32) -> String {
-        self.0.sign(&Claims { exp: expiry(ttl), repo_id: None, username: None })
+        self.0.sign(&Claims {
+            exp: expiry(ttl),
+            repo_id: None,
+            username: None,
+        })
     }
 }
 

@@ -1,17 +1,26 @@
-//! `publish`: posts one event by HTTP, as Seafile's backends do, and says how it was answered.
+//! `publish`: posts one event by HTTP, as Seafile's backends do, and says how it was answered, for whom it was and how many
+//! those are.
+//!
+//! Invariant: an event that no client could make anything of is sent only where that is asked for.
+
+mod fit;
+mod reached;
 
 use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::client::dial::Server;
-use super::client::exchange::Answer;
+use super::Mint;
+use super::client::ops::{NodeChoice, OpsAddress};
 use super::client::{PATIENCE, post};
-use super::{Mint, fail, print, runtime};
+use super::given;
+use super::terminal::{fail, print, runtime};
+use crate::client::dial::Server;
+use crate::client::exchange::Answer;
 use crate::config::Sources;
+use reached::Reached;
 
 const EXAMPLE: &str = r#"Examples:
   foghorn publish repo-update commit_id=0123abcd \
@@ -23,6 +32,8 @@ const EXAMPLE: &str = r#"Examples:
       foghorn publish repo-update --content - --url https://seafile.example.com/notification
 
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder.
+An event that clients could make nothing of (an unknown type, no library's ID, fields that are missing) is sent with --force only.
+How many got it is asked of a node's ops address: --ops, else this machine's (FOGHORN_OPS_ADDR, FOGHORN_OPS_PASSWORD).
 Exit code: 0 where the server accepted the event, 1 otherwise."#;
 
 /// Good for this long, in seconds, as seaf-server's own tokens for events are.
@@ -35,6 +46,15 @@ pub struct Arguments {
     /// Where the server is, as INNER_NOTIFICATION_SERVER_URL has it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8083")]
     url: String,
+    /// Send it even if no client can make anything of it
+    #[arg(long)]
+    force: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+    /// Ops address of a node, to ask how many got it; without it, that of this machine's node
+    #[arg(long, value_name = "URL")]
+    ops: Option<String>,
     /// Type of event: repo-update, file-lock-changed, folder-perm-changed or comment-update
     #[arg(value_name = "TYPE")]
     kind: String,
@@ -51,16 +71,72 @@ pub struct Arguments {
 
 /// Posts the event and prints the answer.
 pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
-    match post_event(arguments, sources) {
-        Ok(answer) if answer.status == 200 => {
-            print("200: accepted\n");
+    match publish(arguments, sources) {
+        Ok(accepted) => {
+            print(&accepted);
             ExitCode::SUCCESS
         }
-        Ok(answer) => {
-            fail(&format!("the server answered {}: {}{}", answer.status, answer.body.trim_end(), advice(&answer)))
+        Err(error) => {
+            if arguments.json {
+                print(&format!(
+                    "{:#}\n",
+                    json!({"accepted": false, "error": error})
+                ));
+            }
+            fail(&error)
         }
-        Err(error) => fail(&error),
     }
+}
+
+/// What is printed where the event was accepted, or why it was not.
+fn publish(arguments: &Arguments, sources: &Sources) -> Result<String, String> {
+    let server = Server::parse(&arguments.url).map_err(|error| format!("--url: {error}"))?;
+    let body = body(arguments, &mut std::io::stdin())?;
+    let posted: Value = serde_json::from_str(&body).unwrap_or_default();
+    let faults = fit::faults(&arguments.kind, &posted["content"], &body);
+    if !arguments.force && !faults.is_empty() {
+        return Err(format!(
+            "not sent (--force sends it all the same): {}",
+            faults.join("; ")
+        ));
+    }
+    let token = Mint::from(sources)
+        .map_err(|error| error.to_string())?
+        .events(TTL);
+    let runtime = runtime().map_err(|error| error.to_string())?;
+    let answer = runtime
+        .block_on(post::event(&server, &token, body.clone(), PATIENCE))
+        .map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!(
+            "{} answered {}: {}{}",
+            server.authority(),
+            answer.status,
+            answer.body.trim_end(),
+            advice(&answer)
+        ));
+    }
+    drop(runtime);
+    let reached = fit::audience(&body).map(|(library, whom)| {
+        Reached::ask(
+            OpsAddress::find(&NodeChoice::at(arguments.ops.clone()), sources),
+            library,
+            whom,
+        )
+    });
+    Ok(if arguments.json {
+        let reached = reached.as_ref().map(Reached::json);
+        format!(
+            "{:#}\n",
+            json!({"accepted": true, "reached": reached, "faults": faults})
+        )
+    } else {
+        let nobody = || "for nobody: no client can make anything of it\n".to_owned();
+        format!(
+            "200: accepted\n{}",
+            reached.map_or_else(nobody, |reached| reached.text())
+        )
+    })
 }
 
 fn advice(answer: &Answer) -> &'static str {
@@ -73,43 +149,20 @@ fn advice(answer: &Answer) -> &'static str {
     }
 }
 
-fn post_event(arguments: &Arguments, sources: &Sources) -> Result<Answer, Box<dyn std::error::Error>> {
-    let server = Server::parse(&arguments.url)?;
-    let body = body(arguments, &mut std::io::stdin())?;
-    let token = Mint::from(sources)?.events(TTL);
-    Ok(runtime()?.block_on(post::event(&server, &token, body, PATIENCE))?)
-}
-
 /// What is posted. Given content is passed on byte by byte.
 fn body(arguments: &Arguments, stdin: &mut dyn Read) -> Result<String, String> {
-    let content = match arguments.content.as_deref() {
-        Some("-") => {
-            let mut text = String::new();
-            stdin.read_to_string(&mut text).map_err(|error| format!("cannot read standard input: {error}"))?;
-            text
-        }
-        Some(text) => text.to_owned(),
-        None => Value::Object(content(arguments.repo.as_deref(), &arguments.fields)?).to_string(),
-    };
-    let content: Box<RawValue> =
-        serde_json::from_str(content.trim()).map_err(|error| format!("the content is not JSON: {error}"))?;
-    Ok(format!("{{\"type\":{},\"content\":{content}}}", Value::from(arguments.kind.as_str())))
+    let made = || content(arguments.repo.as_deref(), &arguments.fields);
+    let content = given::json("content", arguments.content.as_deref(), stdin, made)?;
+    Ok(format!(
+        "{{\"type\":{},\"content\":{content}}}",
+        Value::from(arguments.kind.as_str())
+    ))
 }
 
-fn content(repo: Option<&str>, fields: &[String]) -> Result<Map<String, Value>, String> {
+fn content(repo: Option<&str>, given: &[String]) -> Result<Map<String, Value>, String> {
     let repo = repo.ok_or("give the library with --repo, or the whole content with --content")?;
     let mut content = Map::from_iter([("repo_id".to_owned(), Value::from(repo))]);
-    for field in fields {
-        let (name, value) =
-            field.split_once('=').ok_or_else(|| format!("{field:?} should be NAME=TEXT or NAME:=JSON"))?;
-        let (name, value) = match name.strip_suffix(':') {
-            Some(name) => {
-                (name, serde_json::from_str(value).map_err(|error| format!("{field:?} is not JSON: {error}"))?)
-            }
-            None => (name, Value::from(value)),
-        };
-        content.insert(name.to_owned(), value);
-    }
+    content.extend(given::fields(given)?);
     Ok(content)
 }
 
@@ -120,15 +173,32 @@ mod tests {
     fn arguments(content: Option<&str>, fields: &[&str]) -> Arguments {
         let fields = fields.iter().map(ToString::to_string).collect();
         let repo = content.is_none().then(|| "r".to_owned());
-        Arguments { url: String::new(), kind: "t\"".into(), repo, content: content.map(ToOwned::to_owned), fields }
+        let content = content.map(ToOwned::to_owned);
+        Arguments {
+            url: String::new(),
+            force: false,
+            json: false,
+            ops: None,
+            kind: "t\"".into(),
+            repo,
+            content,
+            fields,
+        }
     }
 
     #[test]
     fn fields_make_the_content() {
-        let body = body(&arguments(None, &["a=1", "group:=7", "x==y"]), &mut std::io::empty()).unwrap();
+        let body = body(
+            &arguments(None, &["a=1", "group:=7", "x==y"]),
+            &mut std::io::empty(),
+        )
+        .unwrap();
         let value: Value = serde_json::from_str(&body).unwrap();
         let content = serde_json::json!({"repo_id": "r", "a": "1", "group": 7, "x": "=y"});
-        assert_eq!((&value["type"], &value["content"]), (&"t\"".into(), &content));
+        assert_eq!(
+            (&value["type"], &value["content"]),
+            (&"t\"".into(), &content)
+        );
         assert!(super::body(&arguments(None, &["nothing"]), &mut std::io::empty()).is_err());
         assert!(super::body(&arguments(None, &["a:=b"]), &mut std::io::empty()).is_err());
     }
@@ -137,7 +207,10 @@ mod tests {
     fn given_content_keeps_its_bytes() {
         let mut stdin = &b" {\"b\": 1.0, \"a\": \"\\u00e9\"}\n"[..];
         let body = body(&arguments(Some("-"), &[]), &mut stdin).unwrap();
-        assert_eq!(body, "{\"type\":\"t\\\"\",\"content\":{\"b\": 1.0, \"a\": \"\\u00e9\"}}");
+        assert_eq!(
+            body,
+            "{\"type\":\"t\\\"\",\"content\":{\"b\": 1.0, \"a\": \"\\u00e9\"}}"
+        );
         assert!(super::body(&arguments(Some("{}x"), &[]), &mut std::io::empty()).is_err());
     }
 }

@@ -10,13 +10,14 @@ use clap::Args;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::fail;
 use super::reload::Reload;
+use super::terminal::fail;
 use crate::app;
 use crate::config::{Config, Sources, load};
 use crate::drain::Tasks;
+use crate::headroom::descriptors;
 use crate::logging::{self, Logging};
-use crate::ops;
+use crate::ops::recorder::Recorder;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -25,6 +26,9 @@ Examples:
 
 Signals: TERM and INT drain and end, a second one ends at once; HUP reads the files of keys and passwords, FOGHORN_ENV_FILE and
 seafile.conf again, puts into force what can change and says what needs a restart; USR1 reopens the log file.";
+
+/// How long the end of the process waits for what may never end: look-ups of names, reading of files, the log.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Run a node (this is what happens without a subcommand)
 #[derive(Debug, Args)]
@@ -43,6 +47,7 @@ pub fn run(sources: &Sources) -> ExitCode {
         Ok(logging) => logging,
         Err(error) => return fail(&error),
     };
+    descriptors::raise();
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
@@ -50,33 +55,39 @@ pub fn run(sources: &Sources) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(serve(config, &logging, Reload::new(sources, entries))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            tracing::error!("{error}");
-            fail(&error)
-        }
+    let ended = runtime.block_on(serve(config, &logging, Reload::new(sources, entries)));
+    // What still waits for a resolver or a disk is not waited for.
+    runtime.shutdown_timeout(FAREWELL);
+    if let Err(error) = &ended {
+        tracing::error!("{error}");
+        // Standard error may be a pipe that nobody reads.
+        let _ = logging::shout(format!("foghorn: {error}")).recv_timeout(FAREWELL);
+    }
+    logging.flush(FAREWELL);
+    if ended.is_ok_and(|clean| clean) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
 /// Returns whether all was done by the deadline.
-async fn serve(config: Config, logging: &Logging, mut reload: Reload<'_>) -> Result<bool, Box<dyn std::error::Error>> {
+async fn serve(
+    config: Config,
+    logging: &Logging,
+    mut reload: Reload<'_>,
+) -> Result<bool, Box<dyn std::error::Error>> {
     let tasks = Tasks::new();
     logging.spawn(&tasks)?;
     let mut signals = Signals::listen()?;
-    let recorder = ops::install_recorder()?;
+    let recorder = Recorder::install(&config.dialects)?;
     let running = app::start(&config, None, recorder).await?;
-    tokio::select! {
-        () = signals.ended_or(|| reload.again(&running, logging)) => {}
-        fatal = running.fatal() => {
-            running.stop().await;
-            return Err(fatal.into());
-        }
-    }
+    signals
+        .ended_or(async || reload.again(&running, logging).await)
+        .await;
     let clean = tokio::select! {
         clean = running.drain() => clean,
-        () = signals.ended_or(|| {}) => {
+        () = signals.ended_or(async || {}) => {
             tracing::warn!("asked a second time: ending at once");
             false
         }
@@ -103,12 +114,17 @@ impl Signals {
     }
 
     /// Waits until the node is to end, and calls `reload` whenever the configuration is to be read again.
-    async fn ended_or(&mut self, mut reload: impl FnMut()) {
+    async fn ended_or(&mut self, mut reload: impl AsyncFnMut()) {
         loop {
             tokio::select! {
                 _ = self.term.recv() => return,
                 _ = self.int.recv() => return,
-                _ = self.hup.recv() => reload(),
+                _ = self.hup.recv() => {}
+            }
+            tokio::select! {
+                () = reload() => {}
+                _ = self.term.recv() => return,
+                _ = self.int.recv() => return,
             }
         }
     }

@@ -14,9 +14,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::client::dial::{Server, Stream};
-use super::client::{ClientError, PATIENCE};
-use super::{Mint, fail, print, runtime};
+use super::Mint;
+use super::client::paths::Paths;
+use super::client::{LONGEST_PAUSE, PATIENCE, pauses};
+use super::terminal::{fail, print, runtime};
+use crate::backoff::Backoff;
+use crate::client::ClientError;
+use crate::client::dial::{Server, Stream};
 use crate::config::Sources;
 
 const EXAMPLE: &str = "\
@@ -34,8 +38,6 @@ const ASK: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
 /// A token refused this soon was never good.
 const SOON: Duration = Duration::from_secs(5);
-/// The longest pause between two tries.
-const LONGEST: Duration = Duration::from_secs(30);
 
 /// Subscribe to libraries and print what comes
 #[derive(Debug, Args)]
@@ -51,7 +53,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
     ttl: u32,
     /// End after so many messages
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Libraries to subscribe to
     #[arg(value_name = "LIBRARY", required = true)]
@@ -69,7 +71,12 @@ pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let mut tail = Tail { server, mint, arguments, printed: 0 };
+    let mut tail = Tail {
+        server,
+        mint,
+        arguments,
+        printed: 0,
+    };
     runtime.block_on(async {
         tokio::select! {
             () = tail.follow() => {}
@@ -109,7 +116,7 @@ struct About {
 
 impl Tail<'_> {
     async fn follow(&mut self) {
-        let mut pause = Pause::default();
+        let mut backoff = pauses();
         loop {
             let started = Instant::now();
             let why = match self.connect().await {
@@ -119,10 +126,10 @@ impl Tail<'_> {
                 },
                 Err(error) => error.to_string(),
             };
-            if started.elapsed() > LONGEST {
-                pause = Pause::default();
+            if started.elapsed() > LONGEST_PAUSE {
+                backoff.reset();
             }
-            let wait = pause.next();
+            let wait = backoff.pause();
             eprintln!("{why}; connecting again in {:.1} s", wait.as_secs_f32());
             tokio::time::sleep(wait).await;
         }
@@ -132,8 +139,9 @@ impl Tail<'_> {
         let connect = async {
             let stream = self.server.connect().await?;
             let url = self.server.websocket_url();
-            let (socket, _) =
-                client_async(&url, stream).await.map_err(|error| ClientError::WebSocket(error.to_string()))?;
+            let (socket, _) = client_async(&url, stream)
+                .await
+                .map_err(|error| ClientError::WebSocket(error.to_string()))?;
             eprintln!("connected to {url}");
             Ok(socket)
         };
@@ -144,10 +152,11 @@ impl Tail<'_> {
 
     fn subscribe(&self, repos: &[String]) -> Message {
         let Arguments { user, ttl, .. } = self.arguments;
-        let entry =
-            |repo: &String| serde_json::json!({"id": repo, "jwt_token": self.mint.subscription(repo, user, *ttl)});
+        let entry = |repo: &String| serde_json::json!({"id": repo, "jwt_token": self.mint.subscription(repo, user, *ttl)});
         let entries: Vec<_> = repos.iter().map(entry).collect();
-        Message::text(serde_json::json!({"type": "subscribe", "content": {"repos": entries}}).to_string())
+        Message::text(
+            serde_json::json!({"type": "subscribe", "content": {"repos": entries}}).to_string(),
+        )
     }
 }
 
@@ -159,28 +168,50 @@ struct Connection {
 }
 
 /// A library's subscription on this connection.
-#[derive(Default)]
 struct Library {
     subscribed: Option<Instant>,
     /// When to subscribe again.
     due: Option<Instant>,
-    pause: Pause,
+    backoff: Backoff,
+}
+
+impl Library {
+    fn new() -> Self {
+        Self {
+            subscribed: None,
+            due: None,
+            backoff: pauses(),
+        }
+    }
 }
 
 impl Connection {
     fn new(socket: WebSocketStream<Box<dyn Stream>>) -> Self {
-        Self { socket, heard: Instant::now(), libraries: HashMap::new() }
+        Self {
+            socket,
+            heard: Instant::now(),
+            libraries: HashMap::new(),
+        }
     }
 
     async fn run(mut self, tail: &mut Tail<'_>) -> End {
-        self.libraries = tail.arguments.repos.iter().map(|repo| (repo.clone(), Library::default())).collect();
+        self.libraries = tail
+            .arguments
+            .repos
+            .iter()
+            .map(|repo| (repo.clone(), Library::new()))
+            .collect();
         if let Err(error) = self.subscribe(tail, &tail.arguments.repos).await {
             return End::Lost(error);
         }
         let mut ask = tokio::time::interval(ASK);
         loop {
-            let due = self.libraries.values().filter_map(|library| library.due).min();
-            let next = due.unwrap_or_else(|| Instant::now() + LONGEST);
+            let due = self
+                .libraries
+                .values()
+                .filter_map(|library| library.due)
+                .min();
+            let next = due.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
             let outcome = tokio::select! {
                 message = self.socket.next() => match message {
                     Some(Ok(message)) => match self.take(tail, message) {
@@ -207,7 +238,10 @@ impl Connection {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), String> {
-        self.socket.send(message).await.map_err(|error| format!("connection lost: {error}"))
+        self.socket
+            .send(message)
+            .await
+            .map_err(|error| format!("connection lost: {error}"))
     }
 
     async fn subscribe(&mut self, tail: &Tail<'_>, repos: &[String]) -> Result<(), String> {
@@ -222,9 +256,17 @@ impl Connection {
     async fn subscribe_due(&mut self, tail: &Tail<'_>) -> Result<(), String> {
         let now = Instant::now();
         let is_due = |library: &Library| library.due.is_some_and(|due| due <= now);
-        let repos: Vec<String> =
-            self.libraries.iter().filter(|(_, l)| is_due(l)).map(|(repo, _)| repo.clone()).collect();
-        if repos.is_empty() { Ok(()) } else { self.subscribe(tail, &repos).await }
+        let repos: Vec<String> = self
+            .libraries
+            .iter()
+            .filter(|(_, l)| is_due(l))
+            .map(|(repo, _)| repo.clone())
+            .collect();
+        if repos.is_empty() {
+            Ok(())
+        } else {
+            self.subscribe(tail, &repos).await
+        }
     }
 
     /// Looks at what came; `Some` where it was the last.
@@ -234,7 +276,12 @@ impl Connection {
             Message::Text(text) => {
                 let incoming: Option<Incoming> = serde_json::from_str(&text).ok();
                 if let Some(incoming) = incoming.filter(|incoming| incoming.kind == "jwt-expired") {
-                    self.expired(&incoming.content.and_then(|about| about.repo_id).unwrap_or_default());
+                    self.expired(
+                        &incoming
+                            .content
+                            .and_then(|about| about.repo_id)
+                            .unwrap_or_default(),
+                    );
                     return None;
                 }
                 print(&format!("{}\n", text.trim_end().replace('\n', " ")));
@@ -242,8 +289,12 @@ impl Connection {
                 (tail.arguments.count == Some(tail.printed)).then_some(End::Enough)
             }
             Message::Close(frame) => {
-                let why = frame.map(|frame| format!(" with {} {}", u16::from(frame.code), frame.reason));
-                Some(End::Lost(format!("the server closed the connection{}", why.unwrap_or_default())))
+                let why =
+                    frame.map(|frame| format!(" with {} {}", u16::from(frame.code), frame.reason));
+                Some(End::Lost(format!(
+                    "the server closed the connection{}",
+                    why.unwrap_or_default()
+                )))
             }
             _ => None,
         }
@@ -251,30 +302,20 @@ impl Connection {
 
     /// A token ran out, or was never good: then trying again at once would not help.
     fn expired(&mut self, repo: &str) {
-        let Some(library) = self.libraries.get_mut(repo) else { return };
+        let Some(library) = self.libraries.get_mut(repo) else {
+            return;
+        };
         if library.subscribed.is_some_and(|at| at.elapsed() < SOON) {
-            let wait = library.pause.next();
+            let wait = library.backoff.pause();
             library.due = Some(Instant::now() + wait);
             eprintln!(
                 "the server refuses the token for {repo}: is JWT_PRIVATE_KEY its key, and do the clocks agree? Again in {:.1} s",
                 wait.as_secs_f32()
             );
         } else {
-            library.pause = Pause::default();
+            library.backoff.reset();
             library.due = Some(Instant::now());
             eprintln!("the token for {repo} ran out; subscribing with a new one");
         }
-    }
-}
-
-/// Pauses that double, with some chance in them so that many who wait do not come back as one.
-#[derive(Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let base = Duration::from_secs(1 << self.0.min(5)).min(LONGEST);
-        self.0 += 1;
-        base.mul_f32(rand::random_range(0.5..1.0))
     }
 }

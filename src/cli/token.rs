@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Mint, fail, print};
+use super::Mint;
+use super::terminal::{fail, print};
 use crate::config::Sources;
 
 const EXAMPLE: &str = "\

@@ -1,30 +1,49 @@
-//! What the node is told to be: flags, environment and `seafile.conf`, read into plain structs, one for each area.
+//! What the node is told to be, by flags, environment and files, read into plain structs, one for each area.
 //!
 //! Invariant: a [`Config`] is only handed out where nothing is wrong; a [`Report`] tells of every setting and every fault.
 
+mod dialects;
+mod doubts;
 pub mod env_file;
+pub mod files;
+mod fingerprint;
 pub mod load;
+mod mask;
+pub mod names;
+pub mod otel;
 pub mod parse;
+pub mod predecessor;
 pub mod reader;
+mod redis;
 pub mod reference;
-pub mod seafile_conf;
+mod secrets;
 pub mod settings;
+pub mod source;
+pub mod sources;
+mod together;
+mod values;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
 use crate::broker::redis::Server;
+use crate::credentials::Credentials;
+use crate::dialect::{Descriptor, Port};
 
-pub use load::{Report, all_keys, key, load, ops_access};
+pub use load::{Report, load, only, ops_access, variable};
 pub use reader::{Entry, Fault, Source, Sources};
+pub use values::Values;
 
 /// The configuration is wrong.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ConfigError {
     /// Everything that is.
     #[error("{}", lines(.0))]
@@ -34,16 +53,17 @@ pub enum ConfigError {
 impl ConfigError {
     /// What counters call it.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Faults(_) => "faults",
-        }
+        self.into()
     }
 }
 
 fn lines(faults: &[Fault]) -> String {
     let plural = if faults.len() == 1 { "" } else { "s" };
     let listed: String = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-    format!("the configuration has {} fault{plural}:{listed}", faults.len())
+    format!(
+        "the configuration has {} fault{plural}:{listed}",
+        faults.len()
+    )
 }
 
 /// A secret: never shown.
@@ -65,17 +85,6 @@ pub enum LogLevel {
     Info,
     Warning,
     Error,
-}
-
-/// Whether the connection to the database is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DbTls {
-    /// No.
-    Off,
-    /// Yes, with any certificate.
-    On,
-    /// Yes, and the certificate must fit the host and lead to a trusted authority.
-    Verify,
 }
 
 /// What a log line looks like.
@@ -126,41 +135,28 @@ pub struct Ops {
     pub payloads: bool,
 }
 
+impl Ops {
+    /// What opens what is for operators.
+    pub fn credentials(&self) -> Credentials {
+        let text = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.0.clone());
+        Credentials {
+            password: text(&self.password),
+            token: text(&self.token),
+        }
+    }
+}
+
 /// Where traces go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Otlp {
-    /// A collector.
+    /// A collector, with its path.
     pub endpoint: Url,
-    /// How many of a hundred events are traced.
+    /// How many of a hundred events are traced; never 0.
     pub percent: u8,
-}
-
-/// What tokens are signed with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
-    /// The key in use.
-    pub current: Secret,
-    /// The one before, while keys change.
-    pub previous: Option<Secret>,
-}
-
-/// Where the database of group members is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Groups {
-    /// Host name or address, or the absolute path of a socket.
-    pub host: String,
-    /// Port; unused on a socket.
-    pub port: u16,
-    /// User.
-    pub user: String,
-    /// Password; empty where there is none.
-    pub password: Secret,
-    /// Database.
-    pub ccnet_db: String,
-    /// Whether to encrypt.
-    pub tls: DbTls,
-    /// PEM file of authorities to trust instead of the public ones.
-    pub ca: Option<PathBuf>,
+    /// What is sent along, never shown.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What traces call this service.
+    pub service: String,
 }
 
 /// Where Redis is.
@@ -184,14 +180,12 @@ pub struct Waiting {
 }
 
 /// What peers may take. 0 and `None` mean: no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections of this node; 0: any number.
     pub connections: usize,
     /// Connections of one address; 0: any number.
     pub connections_per_address: usize,
-    /// Subscriptions of one connection.
-    pub subscriptions: usize,
     /// Bytes of a client's message.
     pub message_bytes: usize,
     /// Bytes of a posted event.
@@ -204,6 +198,18 @@ pub struct Limits {
     pub handshake: Duration,
     /// Time for the body of a request.
     pub request: Duration,
+    /// Bytes of all that has begun to come and is not whole.
+    pub unfinished_bytes: usize,
+    /// Time between two requests.
+    pub idle: Duration,
+    /// Connections between two requests; 0: any number.
+    pub idle_connections: usize,
+    /// The same of one address; 0: any number.
+    pub idle_connections_per_address: usize,
+    /// Percent of the container's memory limit from which on nobody is let in; 0: it is not looked at.
+    pub memory_percent: u8,
+    /// Where the hierarchy of cgroups is mounted.
+    pub cgroup: PathBuf,
     /// Time without a good subscription; `None`: for ever.
     pub unauthenticated: Option<Duration>,
     /// Handshakes a second; 0: any number.
@@ -223,16 +229,20 @@ pub struct Config {
     pub ops_addr: SocketAddr,
     /// What guards it.
     pub ops: Ops,
+    /// The dialects that are spoken.
+    pub dialects: Vec<&'static Descriptor>,
+    /// What they are told.
+    pub values: Values,
+    /// The ports that they have to themselves, each with its dialect's name.
+    pub ports: Vec<(&'static str, Port)>,
     /// What the node is called; `None`: host name and port.
     pub node_name: Option<String>,
     /// Where traces go; `None`: there are none.
     pub otlp: Option<Otlp>,
-    /// Token keys.
-    pub keys: Keys,
-    /// Group members; `None`: no database.
-    pub groups: Option<Groups>,
     /// Redis; `None`: the memory broker.
     pub redis: Option<RedisSettings>,
+    /// Which of the two, and why: a line for the log.
+    pub broker: String,
     /// Number of partitions.
     pub partitions: u32,
     /// How far back a new subscriber is served; zero: not at all.
@@ -251,21 +261,9 @@ pub struct Config {
     pub limits: Limits,
     /// What works and yet may be a mistake: to be logged as warnings at the start.
     pub notices: Vec<String>,
-}
-
-impl Config {
-    /// Eight hex digits that are equal for nodes that are set up alike: what differs between nodes by its nature
-    /// (addresses, names, files, logs) and secrets do not count.
-    pub fn fingerprint(&self) -> String {
-        let mut alike = self.clone();
-        (alike.http.host, alike.http.port, alike.node_name) = (String::new(), 0, None);
-        (alike.ops_addr, alike.ops) = (SocketAddr::from(([0; 4], 0)), Ops::default());
-        alike.keys = Keys { current: Secret(String::new()), previous: None };
-        alike.log = Log { level: LogLevel::Info, format: LogFormat::Text, file: None };
-        alike.notices.clear();
-        let hash = crate::broker::partition::fnv1a64(format!("{alike:?}").as_bytes());
-        format!("{:08x}", (hash >> 32) as u32 ^ hash as u32)
-    }
+    /// The settings that are not as they are by default, each with a mark that is equal where its values are; without
+    /// those that differ between nodes by their nature.
+    pub changed: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{DbTls, LogFormat, LogLevel};
+use super::mask;
+use super::{LogFormat, LogLevel};
 use crate::broker::redis::{Server, parse_urls};
+use crate::files;
 
 /// A value that is not understood, with a hint where the mistake is a known one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,14 +22,26 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    fn because(hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()) }
+    /// It is wrong for this reason, or this helps.
+    pub fn because(hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+        }
     }
 }
 
 /// The text as it is, blanks included: keys and passwords.
 pub fn raw(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
+}
+
+/// Text as it stands, and some.
+pub fn filled(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() {
+        Err(Wrong::default())
+    } else {
+        raw(text)
+    }
 }
 
 /// Text without blanks around it.
@@ -38,32 +52,55 @@ pub fn text(text: &str) -> Result<String, Wrong> {
 /// A folder that exists.
 pub fn path(text: &str) -> Result<PathBuf, Wrong> {
     let path = PathBuf::from(text);
-    if path.is_dir() { Ok(path) } else { Err(Wrong::default()) }
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err(Wrong::default())
+    }
 }
 
-/// A file that exists.
+/// A path, whatever is there.
+pub fn raw_path(text: &str) -> Result<PathBuf, Wrong> {
+    Ok(PathBuf::from(text))
+}
+
+/// A file that exists, or a pipe.
 pub fn file(text: &str) -> Result<PathBuf, Wrong> {
     let path = PathBuf::from(text);
-    if path.is_file() { Ok(path) } else { Err(Wrong::default()) }
+    if files::is_readable(&path) {
+        Ok(path)
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// A host name or an IP address, without brackets around an IPv6 one.
 pub fn host(text: &str) -> Result<String, Wrong> {
     let host = text.trim();
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
     if bare.parse::<IpAddr>().is_ok() {
         return Ok(bare.to_owned());
     }
-    if host.contains("://") {
-        return Err(Wrong::because("It is not a URL: leave out what stands before and behind the host."));
+    if host.contains("://") || host.contains('@') {
+        return Err(Wrong::because(
+            "It is not a URL: leave out what stands before and behind the host. User, password and port have settings of their own; of Redis FOGHORN_REDIS_URLS takes a URL.",
+        ));
+    }
+    if host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
+        return Err(Wrong::because("The port has a setting of its own."));
     }
     let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    if !host.is_empty() && host.chars().all(good) { Ok(host.to_owned()) } else { Err(Wrong::default()) }
-}
-
-/// A host, or the absolute path of a socket.
-pub fn host_or_socket(text: &str) -> Result<String, Wrong> {
-    if text.trim().starts_with('/') { Ok(text.trim().to_owned()) } else { host(text) }
+    if !host.is_empty() && host.chars().all(good) {
+        Ok(host.to_owned())
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// A port.
@@ -83,15 +120,25 @@ pub fn address(text: &str) -> Result<SocketAddr, Wrong> {
 
 /// A number within bounds.
 pub fn number<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, Wrong> {
-    let number = text.trim().replace('_', "").parse().map_err(|_| Wrong::default())?;
-    if (MIN..=MAX).contains(&number) { Ok(number) } else { Err(Wrong::default()) }
+    let number = text
+        .trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| Wrong::default())?;
+    if (MIN..=MAX).contains(&number) {
+        Ok(number)
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// Whole seconds within bounds.
 pub fn seconds<const MIN: u64, const MAX: u64>(text: &str) -> Result<Duration, Wrong> {
     match number::<MIN, MAX>(text) {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) if text.trim().ends_with(['s', 'm', 'h']) => Err(Wrong::because("Leave the unit out: it is seconds.")),
+        Err(_) if text.trim().ends_with(['s', 'm', 'h']) => {
+            Err(Wrong::because("Leave the unit out: it is seconds."))
+        }
         Err(wrong) => Err(wrong),
     }
 }
@@ -99,8 +146,13 @@ pub fn seconds<const MIN: u64, const MAX: u64>(text: &str) -> Result<Duration, W
 /// A size in bytes within bounds: plain, or with KiB, MiB, GiB, TiB (K, M, G, T and KB, MB, GB, TB mean the same).
 pub fn bytes<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, Wrong> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
-    let number: u64 = text[..digits].replace('_', "").parse().map_err(|_| Wrong::default())?;
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
+    let number: u64 = text[..digits]
+        .replace('_', "")
+        .parse()
+        .map_err(|_| Wrong::default())?;
     let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kb" | "kib" => 10,
@@ -124,6 +176,11 @@ pub fn switch(text: &str) -> Result<bool, Wrong> {
     }
 }
 
+/// The same, or how many nodes there are: what is true of several.
+pub fn required(text: &str) -> Result<bool, Wrong> {
+    switch(text).or_else(|wrong| text.trim().parse::<u32>().map(|_| true).map_err(|_| wrong))
+}
+
 /// A log level by upstream's names.
 pub fn level(text: &str) -> Result<LogLevel, Wrong> {
     match text.trim().to_ascii_lowercase().as_str() {
@@ -145,16 +202,6 @@ pub fn format(text: &str) -> Result<LogFormat, Wrong> {
     }
 }
 
-/// How the connection to the database is encrypted.
-pub fn db_tls(text: &str) -> Result<DbTls, Wrong> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "off" => Ok(DbTls::Off),
-        "on" => Ok(DbTls::On),
-        "verify" => Ok(DbTls::Verify),
-        _ => Err(Wrong::default()),
-    }
-}
-
 /// Networks, comma-separated; a plain address is the network of just that one.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, Wrong> {
     pieces(text).map(network).collect()
@@ -162,12 +209,23 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, Wrong> {
 
 /// The same, or the word `none`: for lists whose being empty is not the default.
 pub fn networks_or_none(text: &str) -> Result<Vec<IpNet>, Wrong> {
-    if text.trim() == "none" { Ok(Vec::new()) } else { networks(text) }
+    if text.trim() == "none" {
+        Ok(Vec::new())
+    } else {
+        networks(text)
+    }
 }
 
 fn network(piece: &str) -> Result<IpNet, Wrong> {
-    let found = piece.parse::<IpNet>().or_else(|_| piece.parse::<IpAddr>().map(IpNet::from));
-    found.map_err(|_| Wrong::because(format!("{piece:?} is neither an address nor a network.")))
+    let found = piece
+        .parse::<IpNet>()
+        .or_else(|_| piece.parse::<IpAddr>().map(IpNet::from));
+    found.map_err(|_| {
+        Wrong::because(format!(
+            "{:?} is neither an address nor a network.",
+            mask::open(piece)
+        ))
+    })
 }
 
 /// Web origins: a scheme, a host and at most a port.
@@ -176,26 +234,65 @@ pub fn origins(text: &str) -> Result<Vec<String>, Wrong> {
 }
 
 fn origin(piece: &str) -> Result<String, Wrong> {
-    let wrong = || Wrong::because(format!("{piece:?} is no origin: it is a scheme, a host and at most a port."));
+    let shown = mask::open(piece);
+    let wrong = || {
+        Wrong::because(format!(
+            "{shown:?} is no origin: it is a scheme, a host and at most a port."
+        ))
+    };
+    if piece.contains('*') {
+        return Err(Wrong::because(format!(
+            "{shown:?} has a star in it, which stands for nothing here: name each origin in full, or leave the setting out to let pages of any origin connect."
+        )));
+    }
     let url = Url::parse(piece).map_err(|_| wrong())?;
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-    if bare && url.origin().is_tuple() { Ok(url.origin().ascii_serialization()) } else { Err(wrong()) }
+    if bare && url.origin().is_tuple() {
+        Ok(url.origin().ascii_serialization())
+    } else {
+        Err(wrong())
+    }
+}
+
+/// Names, one at least, each once.
+pub fn names(text: &str) -> Result<Vec<String>, Wrong> {
+    let mut names: Vec<String> = Vec::new();
+    for name in pieces(text) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    if names.is_empty() {
+        Err(Wrong::default())
+    } else {
+        Ok(names)
+    }
 }
 
 /// What keys in Redis begin with. Braces would move them to other hash slots.
 pub fn prefix(text: &str) -> Result<String, Wrong> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let prefix = text.trim();
-    if !prefix.is_empty() && prefix.chars().all(good) { Ok(prefix.to_owned()) } else { Err(Wrong::default()) }
+    if !prefix.is_empty() && prefix.chars().all(good) {
+        Ok(prefix.to_owned())
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// The URL of an HTTP server. A collector's needs no password, and this one would be shown.
 pub fn http_url(text: &str) -> Result<Url, Wrong> {
     let url = Url::parse(text.trim()).map_err(|_| Wrong::default())?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Wrong::because("It cannot have a user or a password in it."));
+        return Err(Wrong::because(
+            "No user or password can stand in it: a login for the collector stands in OTEL_EXPORTER_OTLP_HEADERS.",
+        ));
     }
-    if matches!(url.scheme(), "http" | "https") && url.has_host() { Ok(url) } else { Err(Wrong::default()) }
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err(Wrong::default())
+    }
 }
 
 /// What a node may be called.
@@ -217,82 +314,11 @@ pub fn redis_urls(text: &str) -> Result<Vec<Server>, Wrong> {
     parse_urls(text).map_err(|fault| Wrong::because(format!("{fault}.")))
 }
 
-/// The URLs of a list with every password in them masked; a piece that is no URL is masked whole.
-pub fn mask_urls(text: &str) -> String {
-    let masked: Vec<String> = pieces(text).map(mask_url).collect();
-    masked.join(",")
-}
-
-fn mask_url(piece: &str) -> String {
-    let Ok(mut url) = Url::parse(piece) else { return "***".into() };
-    if url.cannot_be_a_base() {
-        return "***".into();
-    }
-    if url.password().is_some() && url.set_password(Some("***")).is_err() {
-        return "***".into();
-    }
-    let secret = |key: &str| key.to_ascii_lowercase().contains("password");
-    if url.query_pairs().any(|(key, _)| secret(&key)) {
-        let pairs: Vec<(String, String)> = url
-            .query_pairs()
-            .map(|(key, value)| (key.to_string(), if secret(&key) { "***".into() } else { value.into_owned() }))
-            .collect();
-        url.query_pairs_mut().clear().extend_pairs(pairs);
-    }
-    url.to_string()
-}
-
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|piece| !piece.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_take_units() {
-        let size = bytes::<1, { 1 << 40 }>;
-        assert_eq!(size("4MiB"), Ok(4 << 20));
-        assert_eq!(size(" 4 mb "), Ok(4 << 20));
-        assert_eq!(size("1_000"), Ok(1000));
-        for bad in ["", "MiB", "-1", "4 miles", "0", "9999999999999999999", "99999999999T"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn seconds_say_when_a_unit_is_the_mistake() {
-        assert_eq!(seconds::<0, 60>("30"), Ok(Duration::from_secs(30)));
-        assert!(seconds::<0, 60>("30s").is_err_and(|w| w.hint.is_some()));
-        assert!(seconds::<0, 60>("61").is_err_and(|w| w.hint.is_none()));
-    }
-
-    #[test]
-    fn lists_name_the_piece_that_is_wrong() {
-        assert_eq!(networks("10.0.0.0/8, 192.0.2.7,").map(|n| n.len()), Ok(2));
-        assert_eq!(networks_or_none("none"), Ok(Vec::new()));
-        assert!(networks("none").is_err(), "where empty means any, none must not");
-        assert!(networks("10.0.0.0/8,nonsense").is_err_and(|w| w.hint.is_some_and(|h| h.contains("nonsense"))));
-        assert_eq!(origins("https://A.example/"), Ok(vec!["https://a.example".into()]));
-        assert!(origins("https://a.example/path").is_err() && origins("a.example").is_err());
-    }
-
-    #[test]
-    fn hosts_lose_their_brackets_and_urls_are_refused() {
-        assert_eq!(host("[::1]"), Ok("::1".into()));
-        assert_eq!(host("notification-server"), Ok("notification-server".into()));
-        assert!(host("http://x").is_err() && host("a b").is_err());
-        assert!(port("tcp://10.0.0.1:8083").is_err_and(|w| w.hint.is_some()));
-    }
-
-    #[test]
-    fn redis_urls_are_checked_and_shown_without_passwords() {
-        assert!(redis_urls("redis://:pa:ss@h:1/0, rediss-cluster://h,redis-sentinel://s:26379,t:1/main").is_ok());
-        for bad in ["http://h", "redis-ring://h", "h:6379", "redis://"] {
-            assert!(redis_urls(bad).is_err(), "{bad}");
-        }
-        let masked = mask_urls("redis://u:secret@h:1/0,redis-sentinel://h?sentinelPassword=secret&x=1,secret");
-        assert_eq!(masked, "redis://u:***@h:1/0,redis-sentinel://h?sentinelPassword=***&x=1,***");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! Reads settings one by one: flag, then environment, then `seafile.conf`, then default.
+//! Reads settings one by one, from the nearest source that has them ([`Source`] lists them in order).
 //!
 //! Invariant: each read leaves one [`Entry`], and whatever is wrong leaves a [`Fault`] and never stops the reading, so that
-//! an administrator hears of every fault at once.
+//! an administrator hears of every fault at once. No secret is in an entry, a fault, a note or `Debug` output.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,61 +10,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use super::env_file;
-use super::parse;
-use super::seafile_conf;
-use super::settings::{CONFIG_DIR, ENV_FILE, LOG_FILE, Mask, Row, Setting, TABLE};
+use super::doubts::doubts;
+use super::files::{Files, small_text};
+use super::mask;
+use super::names::{Names, Verdict};
+use super::parse::Wrong;
+use super::predecessor::StandIns;
+use super::settings::{CONFIG_DIR, LOG_FILE, Mask, Row, Setting};
+pub use super::source::Source;
+pub use super::sources::Sources;
 
 /// Keyed anew in each process, so that a mark says nothing about a secret to anybody else.
 static MARKS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Where settings may come from.
-#[derive(Clone, Debug, Default)]
-pub struct Sources {
-    /// `-c DIR`.
-    pub config_dir: Option<PathBuf>,
-    /// `-l FILE`.
-    pub log_file: Option<PathBuf>,
-    /// The environment.
-    pub env: BTreeMap<OsString, OsString>,
-}
-
-impl Sources {
-    /// The flags given, and this process' environment.
-    pub fn process(config_dir: Option<PathBuf>, log_file: Option<PathBuf>) -> Self {
-        Self { config_dir, log_file, env: std::env::vars_os().collect() }
-    }
-}
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The command line.
-    Flag,
-    /// An environment variable.
-    Environment,
-    /// The file that `FOGHORN_ENV_FILE` names.
-    EnvFile,
-    /// This key of `seafile.conf`.
-    SeafileConf(&'static str),
-    /// The default.
-    Default,
-    /// Nowhere: it has no value.
-    Unset,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("command line"),
-            Self::Environment => f.write_str("environment"),
-            Self::EnvFile => f.write_str("settings file"),
-            Self::SeafileConf(key) => write!(f, "seafile.conf, {key}"),
-            Self::Default => f.write_str("default"),
-            Self::Unset => f.write_str("not set"),
-        }
-    }
-}
+/// A secret that is shorter may be a word that stands in other values by chance.
+const TELLING: usize = 8;
 
 /// One setting as it was found.
 #[derive(Clone, Debug)]
@@ -95,11 +55,17 @@ impl fmt::Display for Fault {
 }
 
 /// Reads settings and remembers what it saw.
-#[derive(Debug)]
 pub struct Reader<'a> {
     sources: &'a Sources,
-    file: BTreeMap<String, String>,
-    conf: BTreeMap<String, String>,
+    files: Files,
+    /// What stands in for settings that are set nowhere else.
+    pub stand_ins: StandIns,
+    /// Keys of predecessors' configurations that were given by variables, by dialect.
+    pub(super) variables_of: BTreeMap<&'static str, BTreeMap<String, String>>,
+    /// Whether a Redis was named for this node, rightly or wrongly, when it was read where that is.
+    pub names_redis: bool,
+    /// The secrets that were given anywhere: no other value that holds one is shown.
+    secrets: Vec<String>,
     /// What was read so far.
     pub entries: Vec<Entry>,
     /// What was wrong so far.
@@ -109,61 +75,87 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that has opened `seafile.conf`, if there is one.
+    /// A reader that has opened the files that settings may come from, if there are such.
     pub fn new(sources: &'a Sources) -> Self {
+        let (mut faults, mut notices) = (Vec::new(), Vec::new());
+        let files = Files::open(sources, &mut faults, &mut notices);
         let mut reader = Self {
             sources,
-            file: BTreeMap::new(),
-            conf: BTreeMap::new(),
+            files,
+            stand_ins: StandIns::new(),
+            variables_of: BTreeMap::new(),
+            names_redis: false,
+            secrets: Vec::new(),
             entries: Vec::new(),
-            faults: Vec::new(),
-            notices: Vec::new(),
+            faults,
+            notices,
         };
-        reader.open_file();
-        reader.open_conf();
-        reader.notice_unknown_names();
+        reader.ask_predecessors();
+        let masked = sources.rows().filter(|row| row.mask == Mask::Secret);
+        let given = masked.filter_map(|row| reader.given(row)?.0.into_string().ok());
+        reader.secrets = given.filter(|secret| secret.len() >= TELLING).collect();
+        reader.judge_names();
         reader
     }
 
-    fn open_file(&mut self) {
-        let name = ENV_FILE.row.name;
-        let Some(path) = self.sources.env.get(OsStr::new(name)).filter(|path| !path.is_empty()) else { return };
-        match std::fs::read(path) {
-            Ok(bytes) => self.file = env_file::variables(&String::from_utf8_lossy(&bytes)),
-            // A file that is not there is told of when the setting itself is read.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => self.fault(name, format!("cannot be read: {error}")),
+    fn ask_predecessors(&mut self) {
+        for (dialect, predecessor) in self.sources.predecessors() {
+            let found = (predecessor.read)(self);
+            for (setting, value) in found.stand_ins {
+                self.stand_ins.entry(setting).or_insert(value);
+            }
+            self.variables_of.insert(dialect.name, found.variables);
+            self.faults.extend(found.faults);
+            self.notices.extend(found.notices);
         }
     }
 
-    fn open_conf(&mut self) {
-        let Some(path) = self.sources.config_dir.as_ref().map(|dir| dir.join("seafile.conf")) else { return };
-        match std::fs::read(&path) {
-            Ok(bytes) => self.conf = seafile_conf::notification(&String::from_utf8_lossy(&bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            // A folder that is not there is told of when -c itself is read.
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
-            Err(error) => self.fault("-c", format!("cannot read {}: {error}", path.display())),
+    /// Names that are nearly ours are faults; names that begin like ours and are not are noted.
+    fn judge_names(&mut self) {
+        let own = self
+            .sources
+            .env
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?, false)));
+        let set: Vec<(&str, &str, bool)> = own
+            .chain(
+                self.files
+                    .variables()
+                    .map(|(name, value)| (name, value, true)),
+            )
+            .collect();
+        let is_set = |name: &str| {
+            set.iter()
+                .any(|(set, value, _)| *set == name && !value.is_empty())
+        };
+        let (mut faults, mut notices) = (Vec::new(), Vec::new());
+        let predecessors = self.sources.predecessors();
+        let names = Names::of(self.sources.rows(), predecessors.map(|(_, one)| one));
+        for (name, value, in_file) in &set {
+            match names.judge(name, value, *in_file, &is_set) {
+                Some(Verdict::Wrong(message)) => faults.push(Fault {
+                    name: format!("{}", name.escape_debug()),
+                    message,
+                }),
+                Some(Verdict::Doubtful(message)) => notices.push(format!("{name} {message}")),
+                None => {}
+            }
         }
-        if self.conf.get("enabled").is_some_and(|value| value.eq_ignore_ascii_case("false")) {
-            self.notices.push("seafile.conf says [notification] enabled = false: Seafile will send no events".into());
-        }
-    }
-
-    /// Names that begin like ours and are not: most likely misspelled. Kubernetes makes some of its own for a Service.
-    fn notice_unknown_names(&mut self) {
-        let names =
-            self.sources.env.keys().filter_map(|name| name.to_str()).chain(self.file.keys().map(String::as_str));
-        let ours = names.filter(|name| name.starts_with("FOGHORN_"));
-        let unknown = ours.filter(|name| !name.starts_with("FOGHORN_SERVICE_") && !name.starts_with("FOGHORN_PORT"));
-        for name in unknown.filter(|name| TABLE.iter().all(|row| row.name != *name)) {
-            self.notices.push(format!("{name} is set, but there is no such setting"));
-        }
+        self.faults.append(&mut faults);
+        self.notices.append(&mut notices);
     }
 
     /// Remembers a fault.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
-        self.faults.push(Fault { name: name.to_owned(), message: message.into() });
+        self.faults.push(Fault {
+            name: name.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    /// Notes what may be wrong with a secret. `signs`: tokens are signed with it.
+    pub fn doubt(&mut self, name: &str, secret: &str, signs: bool) {
+        self.notices.extend(doubts(name, secret, signs));
     }
 
     /// Whether a setting that was read was given at all, rightly or wrongly.
@@ -172,50 +164,147 @@ impl<'a> Reader<'a> {
         found.is_some_and(|entry| !matches!(entry.source, Source::Unset | Source::Default))
     }
 
+    /// Whether a setting is given anywhere, read or not.
+    pub fn is_given(&self, row: &'static Row) -> bool {
+        self.given(row).is_some()
+    }
+
+    /// Where the value of a setting that was read came from.
+    pub fn source(&self, row: &Row) -> Source {
+        let found = self.entries.iter().find(|entry| entry.row.name == row.name);
+        found.map_or(Source::Unset, |entry| entry.source.clone())
+    }
+
+    /// Whether a setting is there and empty, which counts as not set and may not be meant so.
+    pub fn is_empty(&self, row: &Row) -> bool {
+        let here = self
+            .sources
+            .env
+            .get(OsStr::new(row.name))
+            .is_some_and(|value| value.is_empty());
+        here || self
+            .files
+            .variables()
+            .any(|(name, value)| name == row.name && value.is_empty())
+    }
+
     /// The text in the file that a setting names, without one line end behind it.
     pub fn contents(&mut self, setting: &'static Setting<PathBuf>) -> Option<String> {
         let path = self.optional(setting)?;
-        match std::fs::read_to_string(Path::new(&path)) {
+        self.text_in(&setting.row, &path)
+    }
+
+    /// The text in the file that a setting that was read names, likewise.
+    pub fn text_in(&mut self, row: &Row, path: &Path) -> Option<String> {
+        match small_text(path) {
             Ok(text) => {
                 // The file keeps its name when what is in it changes.
-                if let Some(entry) = self.entries.last_mut() {
+                if let Some(entry) = self
+                    .entries
+                    .iter_mut()
+                    .rfind(|entry| entry.row.name == row.name)
+                {
                     entry.mark = mark(&text);
                 }
-                Some(text.strip_suffix('\n').map(|t| t.strip_suffix('\r').unwrap_or(t)).unwrap_or(&text).to_owned())
+                Some(
+                    text.strip_suffix('\n')
+                        .map(|t| t.strip_suffix('\r').unwrap_or(t))
+                        .unwrap_or(&text)
+                        .to_owned(),
+                )
             }
             Err(error) => {
-                self.fault(setting.row.name, format!("cannot be read: {error}"));
+                self.fault(row.name, format!("cannot be read: {error}"));
                 None
             }
         }
     }
 
+    /// Where settings may come from.
+    pub fn sources(&self) -> &'a Sources {
+        self.sources
+    }
+
+    /// Every variable that is set, the nearest first.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self
+            .sources
+            .env
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        own.chain(self.files.variables())
+    }
+
+    /// A variable that is no setting, from the environment or a settings file.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let env = self
+            .sources
+            .env
+            .get(OsStr::new(name))
+            .and_then(|value| value.to_str())
+            .map(str::to_owned);
+        env.filter(|value| !value.is_empty()).or_else(|| {
+            let found = self.files.variables().find(|(given, _)| *given == name);
+            found.map(|(_, value)| value.to_owned())
+        })
+    }
+
     /// The value of a setting that has a default. Where the value given is wrong, the default stands in.
     pub fn value<T>(&mut self, setting: &'static Setting<T>) -> T {
-        self.optional(setting).unwrap_or_else(|| match (setting.parse)(setting.row.default) {
-            Ok(value) => value,
-            Err(_) => unreachable!("a test reads every default"),
-        })
+        self.optional(setting)
+            .unwrap_or_else(|| match (setting.parse)(setting.row.default) {
+                Ok(value) => value,
+                Err(_) => unreachable!("a test reads every default"),
+            })
     }
 
     /// The value of a setting, if it has one and it is right.
     pub fn optional<T>(&mut self, setting: &'static Setting<T>) -> Option<T> {
-        let row = &setting.row;
+        self.read(&setting.row, setting.parse)
+    }
+
+    /// The text of a setting, likewise; where it has none, its default's.
+    pub fn text(&mut self, row: &'static Row) -> Option<String> {
+        self.read(row, |text| (row.check)(text).map(|()| text.to_owned()))
+    }
+
+    fn read<T>(
+        &mut self,
+        row: &'static Row,
+        parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let (text, source) = self.find(row)?;
         let mark = mark(&text);
-        match (setting.parse)(&text) {
+        match parse(&text) {
             Ok(value) => {
-                self.entries.push(Entry { row, shown: shown(row, &text), source, mark });
+                self.entries.push(Entry {
+                    row,
+                    shown: self.shown(row, &text),
+                    source,
+                    mark,
+                });
                 Some(value)
             }
             Err(wrong) => {
+                let shown = self.shown(row, &text);
                 let is = match row.mask {
-                    Mask::Open => format!("is {text:?}; it "),
-                    Mask::Secret | Mask::Urls => String::new(),
+                    Mask::Open if shown != "***" => format!("is {shown:?}; it "),
+                    Mask::File if shown != "***" => format!("is {shown:?}; it "),
+                    Mask::File => "should name a file, and what it is set to is shown nowhere, since it may be the secret itself; it ".into(),
+                    _ => String::new(),
                 };
-                let hint = wrong.hint.map(|hint| format!(". {}", hint.trim_end_matches('.'))).unwrap_or_default();
+                // A hint may quote a piece of the value.
+                let hint = wrong.hint.filter(|hint| !self.tells(hint));
+                let hint = hint
+                    .map(|hint| format!(". {}", hint.trim_end_matches('.')))
+                    .unwrap_or_default();
                 self.fault(row.name, format!("{is}should be {}{hint}", row.shape));
-                self.entries.push(Entry { row, shown: format!("{} (wrong)", shown(row, &text)), source, mark });
+                self.entries.push(Entry {
+                    row,
+                    shown: format!("{shown} (wrong)"),
+                    source,
+                    mark,
+                });
                 None
             }
         }
@@ -229,21 +318,31 @@ impl<'a> Reader<'a> {
             None => (Some(OsString::from(row.default)), Source::Default),
         };
         let Some(given) = given else {
-            self.entries.push(Entry { row, shown: String::new(), source, mark: 0 });
+            self.entries.push(Entry {
+                row,
+                shown: String::new(),
+                source,
+                mark: 0,
+            });
             return None;
         };
         match given.into_string() {
             Ok(text) => Some((text, source)),
             Err(_) => {
                 self.fault(row.name, "is not valid UTF-8 text");
-                self.entries.push(Entry { row, shown: "(not text)".into(), source, mark: 0 });
+                self.entries.push(Entry {
+                    row,
+                    shown: "(not text)".into(),
+                    source,
+                    mark: 0,
+                });
                 None
             }
         }
     }
 
     /// An empty value counts as none, as it does upstream.
-    fn given(&self, row: &'static Row) -> Option<(OsString, Source)> {
+    pub fn given(&self, row: &'static Row) -> Option<(OsString, Source)> {
         let flag = if row.name == CONFIG_DIR.row.name {
             self.sources.config_dir.as_ref()
         } else if row.name == LOG_FILE.row.name {
@@ -252,32 +351,41 @@ impl<'a> Reader<'a> {
             None
         };
         let flag = flag.map(|path| (path.clone().into_os_string(), Source::Flag));
-        let env = || Some((self.sources.env.get(OsStr::new(row.name))?.clone(), Source::Environment));
-        // The settings file cannot name another one.
-        let file = || {
-            let value = self.file.get(row.name).filter(|_| row.name != ENV_FILE.row.name)?;
-            Some((OsString::from(value), Source::EnvFile))
-        };
-        let conf = || {
-            let key = row.conf?;
-            Some((OsString::from(self.conf.get(key)?), Source::SeafileConf(key)))
+        let env = || {
+            Some((
+                self.sources.env.get(OsStr::new(row.name))?.clone(),
+                Source::Environment,
+            ))
         };
         let filled = |found: &(OsString, Source)| !found.0.is_empty();
-        flag.filter(filled)
+        let own = flag
+            .filter(filled)
             .or_else(|| env().filter(filled))
-            .or_else(|| file().filter(filled))
-            .or_else(|| conf().filter(filled))
+            .or_else(|| self.files.given(row).filter(filled));
+        own.or_else(|| {
+            let (value, source) = self.stand_ins.get(row.name)?;
+            Some((value.into(), source.clone()))
+        })
+    }
+
+    /// Whether a text has a secret in it that was given anywhere.
+    pub fn tells(&self, text: &str) -> bool {
+        self.secrets
+            .iter()
+            .any(|secret| text.contains(secret.as_str()))
+    }
+
+    fn shown(&self, row: &Row, text: &str) -> String {
+        match row.mask {
+            Mask::Secret => "***".to_owned(),
+            _ if self.tells(text) => "***".to_owned(),
+            Mask::Open => mask::open(text.trim()),
+            Mask::File => mask::file(text),
+            Mask::Urls => mask::urls(text),
+        }
     }
 }
 
 fn mark(text: &str) -> u64 {
     MARKS.hash_one(text)
-}
-
-fn shown(row: &Row, text: &str) -> String {
-    match row.mask {
-        Mask::Open => text.trim().to_owned(),
-        Mask::Secret => "***".to_owned(),
-        Mask::Urls => parse::mask_urls(text),
-    }
 }

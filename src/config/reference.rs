@@ -2,26 +2,41 @@
 
 use std::fmt::Write;
 
-use super::settings::{LIVE, Mask, Row, TABLE};
+use super::reader::Sources;
+use super::settings::{Mask, Row};
 
 const HEAD: &str = "\
 # Configuration
 
-<!-- Made by `foghorn check-config --reference`; change src/config/settings/table.rs instead. -->
+<!-- Made by `foghorn check-config --reference`; change the `settings!` of src/config/settings/table.rs and of src/dialect/*/settings.rs instead. -->
 
-A setting comes from the command line, else from the environment, else from the file that `FOGHORN_ENV_FILE` names, else
-from the `[notification]` section of the `seafile.conf` in the `-c` folder (Seafile 10 to 12), else from its default. An
-empty variable counts as not set. SIGHUP reads all of it again, except the environment, which a running process keeps;
+A setting comes from the command line, else from the environment, else from systemd's credentials (a file of the setting's
+name in `$CREDENTIALS_DIRECTORY`; secrets only), else from the file that `FOGHORN_ENV_FILE` names, else from the `.env` in the
+`-c` folder, else from {PLACES}, else from its default.
+An empty variable counts as not set. Of a secret and its `_FILE` the one that comes from nearer counts.
+SIGHUP reads all of it again, except the environment, which a running process keeps;
 settings marked with ↻ are put into force then, and the log says which of the others need a restart.
 Sizes are bytes, or have a unit (`64KiB`, `4MiB`); times are seconds. `foghorn check-config` shows what holds here, where
-it came from, and everything that is wrong.
+it came from, and everything that is wrong; `--changed` only what differs from the defaults, and with `--strict` what is only
+noted counts as wrong too.
+
+The dialects, which `FOGHORN_DIALECTS` switches on:
+
+| dialect | what it is |
+| --- | --- |
 ";
 
 /// The page.
 pub fn markdown() -> String {
-    let mut page = HEAD.to_owned();
+    let sources = Sources::default();
+    let places: Vec<&str> = sources.predecessors().map(|(_, one)| one.place).collect();
+    let mut page = HEAD.replace("{PLACES}", &places.join(", else\nfrom "));
+    for dialect in &sources.dialects {
+        let (name, about) = (dialect.name, dialect.about);
+        let _ = writeln!(page, "| `{name}` | {about} |");
+    }
     let mut area = "";
-    for row in TABLE {
+    for row in sources.rows() {
         if row.area != area {
             area = row.area;
             let _ = write!(
@@ -29,19 +44,36 @@ pub fn markdown() -> String {
                 "\n## {area}\n\n| setting | default | value | what it does |\n| --- | --- | --- | --- |\n"
             );
         }
-        page.push_str(&line(row));
+        page.push_str(&line(row, &stand_ins(&sources, row)));
     }
     page
 }
 
-fn line(row: &Row) -> String {
-    let conf = row.conf.map(|key| format!("<br>`seafile.conf`: `{key}`")).unwrap_or_default();
-    let default = if row.default.is_empty() { "".into() } else { format!("`{}`", row.default.replace(',', "` `")) };
+/// The keys that stand in for a setting.
+fn stand_ins(sources: &Sources, row: &Row) -> String {
+    let keys = sources.predecessors().flat_map(|(_, one)| {
+        let known = one.keys.iter();
+        known.filter_map(|(setting, key)| (*setting == row.name).then_some((one.file, key)))
+    });
+    keys.map(|(file, key)| format!("<br>{file}: `{key}`"))
+        .collect()
+}
+
+fn line(row: &Row, stand_ins: &str) -> String {
+    let default = if row.default.is_empty() {
+        "".into()
+    } else {
+        format!("`{}`", row.default.replace(',', "` `"))
+    };
     let secret = match row.mask {
         Mask::Open => "",
         Mask::Secret => " Never shown.",
         Mask::Urls => " Shown without passwords.",
+        Mask::File => "",
     };
-    let live = if LIVE.contains(&row.name) { " ↻" } else { "" };
-    format!("| `{}`{live}{conf} | {default} | {} | {}{secret} |\n", row.name, row.shape, row.help)
+    let live = if row.live { " ↻" } else { "" };
+    format!(
+        "| `{}`{live}{stand_ins} | {default} | {} | {}{secret} |\n",
+        row.name, row.shape, row.help
+    )
 }

@@ -1,32 +1,88 @@
 //! Configuration: what is read from where, and every fault at once.
 
+use crate::dialect::seafile::settings::{Secrets, groups};
 use std::path::PathBuf;
 
 use super::settings as s;
 use super::*;
 
+mod dialects;
+mod files;
+mod secrets;
+
 fn load_env(pairs: &[(&str, &str)]) -> Report {
-    let env = pairs.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    load(&Sources { env, ..Sources::default() })
+    let env = pairs
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    load(&Sources {
+        env,
+        ..Sources::default()
+    })
 }
 
+/// A key that nothing is to be noted about.
+const KEY: &str = "mQ2vT8kLp0Zr5Xw9Bn3Yc7Hd1Gf6Js4A";
+
 fn names(report: &Report) -> Vec<&str> {
-    report.faults.iter().map(|fault| fault.name.as_str()).collect()
+    report
+        .faults
+        .iter()
+        .map(|fault| fault.name.as_str())
+        .collect()
+}
+
+/// A folder of Seafile's configuration with these files.
+fn seafile(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let sources = Sources {
+        config_dir: Some(dir.path().into()),
+        ..Sources::default()
+    };
+    (dir, sources)
+}
+fn with(mut sources: Sources, pairs: &[(&str, &str)]) -> Report {
+    sources.env = pairs
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    load(&sources)
 }
 
 #[test]
 fn each_setting_of_the_table_is_read_once_and_in_its_order() {
-    let read: Vec<&str> = load_env(&[]).entries.iter().map(|entry| entry.row.name).collect();
-    let table: Vec<&str> = s::TABLE.iter().map(|row| row.name).collect();
+    let read: Vec<&str> = load_env(&[])
+        .entries
+        .iter()
+        .map(|entry| entry.row.name)
+        .collect();
+    let own = crate::dialect::seafile::settings::TABLE;
+    let table: Vec<&str> = s::TABLE.iter().chain(own).map(|row| row.name).collect();
     assert_eq!(read, table);
 }
 
 #[test]
 fn a_key_is_all_that_is_needed() {
-    let config = load_env(&[("JWT_PRIVATE_KEY", "k")]).into_config().unwrap();
-    assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 8083));
-    assert_eq!((config.partitions, config.replay.as_secs(), config.ping.as_secs()), (64, 10, 25));
-    assert_eq!((config.groups, config.redis, config.log.file), (None, None, None));
+    let config = load_env(&[("JWT_PRIVATE_KEY", KEY)]).into_config().unwrap();
+    assert_eq!(
+        (config.http.host.as_str(), config.http.port),
+        ("0.0.0.0", 8083)
+    );
+    assert_eq!(
+        (
+            config.partitions,
+            config.replay.as_secs(),
+            config.ping.as_secs()
+        ),
+        (64, 10, 25)
+    );
+    assert_eq!(
+        (groups(&config.values), config.redis, config.log.file),
+        (None, None, None)
+    );
     assert!(config.notices.is_empty() && config.limits.unauthenticated.is_none());
 }
 
@@ -41,21 +97,28 @@ fn all_faults_are_told_at_once_and_secrets_are_not() {
     ]);
     let expected = [
         "NOTIFICATION_SERVER_PORT",
+        "FOGHORN_REDIS_URLS",
+        "FOGHORN_PARTITIONS",
         "JWT_PRIVATE_KEY",
         "SEAFILE_MYSQL_DB_USER",
         "SEAFILE_MYSQL_DB_PASSWORD",
-        "FOGHORN_REDIS_URLS",
-        "FOGHORN_PARTITIONS",
         "FOGHORN_OUTBOX_BYTES",
     ];
     assert_eq!(names(&report), expected);
     let text = report.into_config().unwrap_err().to_string();
-    assert!(text.contains("7 faults") && text.contains("Kubernetes") && !text.contains("hunter2"), "{text}");
+    assert!(
+        text.contains("7 faults") && text.contains("Kubernetes") && !text.contains("hunter2"),
+        "{text}"
+    );
 }
 
 #[test]
 fn seafiles_redis_is_used_where_no_urls_are_given() {
-    let seafile = [("JWT_PRIVATE_KEY", "k"), ("REDIS_HOST", "::1"), ("REDIS_PASSWORD", "p@ss:/w")];
+    let seafile = [
+        ("JWT_PRIVATE_KEY", "k"),
+        ("REDIS_HOST", "::1"),
+        ("REDIS_PASSWORD", "p@ss:/w"),
+    ];
     let redis = load_env(&seafile).into_config().unwrap().redis.unwrap();
     assert_eq!(redis.shards[0].password.as_deref(), Some("p@ss:/w"));
     assert_eq!(redis.shards[0].hosts, [("::1".to_owned(), 6379)]);
@@ -63,7 +126,13 @@ fn seafiles_redis_is_used_where_no_urls_are_given() {
     let mut own = seafile.to_vec();
     own.push(("FOGHORN_REDIS_URLS", "redis://a, redis-cluster://b"));
     let shards = load_env(&own).into_config().unwrap().redis.unwrap().shards;
-    assert_eq!(shards.iter().map(|s| s.hosts[0].0.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        shards
+            .iter()
+            .map(|s| s.hosts[0].0.as_str())
+            .collect::<Vec<_>>(),
+        ["a", "b"]
+    );
 }
 
 #[test]
@@ -73,25 +142,11 @@ fn a_socket_needs_no_password() {
         ("SEAFILE_MYSQL_DB_USER", "u"),
         ("JWT_PRIVATE_KEY", "k"),
     ];
-    let groups = load_env(&on).into_config().unwrap().groups.unwrap();
-    assert_eq!((groups.host.as_str(), groups.ccnet_db.as_str()), ("/run/mysqld/mysqld.sock", "ccnet_db"));
-}
-
-#[test]
-fn the_environment_wins_over_seafile_conf_and_empty_is_not_set() {
-    let dir = tempfile::tempdir().unwrap();
-    let conf = "[notification]\nenabled = false\nhost = 127.0.0.1\nport = 9000\nlog_level = warning\njwt_private_key = from-file\n";
-    std::fs::write(dir.path().join("seafile.conf"), conf).unwrap();
-    let env = [("NOTIFICATION_SERVER_PORT", "9001"), ("NOTIFICATION_SERVER_HOST", ""), ("FOGHORN_REPLY_SECONDS", "1")];
-    let env = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let report = load(&Sources { config_dir: Some(dir.path().into()), log_file: None, env });
-    let host = report.entries.iter().find(|entry| entry.row.name == "NOTIFICATION_SERVER_HOST").unwrap();
-    assert_eq!(host.source, Source::SeafileConf("host"));
-    let config = report.into_config().unwrap();
-    assert_eq!((config.http.host.as_str(), config.http.port), ("127.0.0.1", 9001));
-    assert_eq!((config.log.level, config.keys.current.0.as_str()), (LogLevel::Warning, "from-file"));
-    assert_eq!(config.log.file, Some(dir.path().join("notification-server.log")));
-    assert_eq!(config.notices.len(), 2, "{:?}", config.notices);
+    let groups = groups(&load_env(&on).into_config().unwrap().values).unwrap();
+    assert_eq!(
+        (groups.host.as_str(), groups.database.as_str()),
+        ("/run/mysqld/mysqld.sock", "ccnet_db")
+    );
 }
 
 #[test]
@@ -101,7 +156,15 @@ fn the_log_goes_where_upstream_would_send_it() {
             .iter()
             .map(|(n, v)| (n.into(), v.into()))
             .collect();
-        load(&Sources { config_dir: None, log_file: log_file.map(PathBuf::from), env }).into_config().unwrap().log.file
+        load(&Sources {
+            log_file: log_file.map(PathBuf::from),
+            env,
+            ..Sources::default()
+        })
+        .into_config()
+        .unwrap()
+        .log
+        .file
     };
     assert_eq!(file(Some("/x/y.log"), "false"), Some("/x/y.log".into()));
     assert_eq!(file(Some("/x/y.log"), "true"), None);
@@ -112,60 +175,154 @@ fn the_log_goes_where_upstream_would_send_it() {
 fn the_reference_page_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIGURATION.md");
     let page = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(page == reference::markdown(), "run: cargo run -- check-config --reference > docs/CONFIGURATION.md");
+    assert!(
+        page == reference::markdown(),
+        "run: cargo run -- check-config --reference > docs/CONFIGURATION.md"
+    );
 }
 
 #[test]
-fn keys_may_come_from_files_and_one_line_end_does_not_count() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
+fn which_broker_and_why_is_always_said() {
+    let broker = |pairs: &[(&str, &str)]| {
+        load_env(&[&[("JWT_PRIVATE_KEY", KEY)], pairs].concat())
+            .into_config()
+            .map(|config| config.broker)
     };
-    let (key, previous) = (path("key", " k\n\n"), path("previous", "old\r\n"));
-    let (empty, both) = (path("empty", "\n"), [("JWT_PRIVATE_KEY", "k"), ("JWT_PRIVATE_KEY_FILE", key.as_str())]);
-    let files = [("JWT_PRIVATE_KEY_FILE", key.as_str()), ("JWT_PRIVATE_KEY_PREVIOUS_FILE", previous.as_str())];
-    let keys = load_env(&files).into_config().unwrap().keys;
-    assert_eq!((keys.current.0.as_str(), keys.previous.unwrap().0.as_str()), (" k\n", "old"));
-    assert_eq!(names(&load_env(&both)), ["JWT_PRIVATE_KEY_FILE"]);
-    assert_eq!(names(&load_env(&[("JWT_PRIVATE_KEY_FILE", &empty)])), ["JWT_PRIVATE_KEY_FILE"]);
-    let gone = [("JWT_PRIVATE_KEY", "k"), ("JWT_PRIVATE_KEY_PREVIOUS_FILE", empty.as_str())];
-    assert!(load_env(&gone).into_config().unwrap().keys.previous.is_none());
-    let report = load_env(&[("JWT_PRIVATE_KEY_FILE", "/nowhere/key")]);
-    assert_eq!(names(&report), ["JWT_PRIVATE_KEY_FILE"], "no further fault beside it");
-}
-
-#[test]
-fn a_settings_file_stands_in_for_the_environment() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("foghorn.env");
-    std::fs::write(&file, "JWT_PRIVATE_KEY=k\nFOGHORN_PARTITIONS=32\nFOGHORN_REPLAY_SECONDS=\nFOGHORN_NONE=1\n")
-        .unwrap();
-    let file = file.display().to_string();
-    let report = load_env(&[("FOGHORN_ENV_FILE", &file), ("FOGHORN_PARTITIONS", "16")]);
-    let key = report.entries.iter().find(|entry| entry.row.name == "JWT_PRIVATE_KEY").unwrap();
-    assert_eq!((key.source.clone(), key.shown.as_str()), (Source::EnvFile, "***"));
-    let config = report.into_config().unwrap();
-    assert_eq!((config.partitions, config.replay.as_secs(), config.notices.len()), (16, 10, 1));
-}
-
-#[test]
-fn an_empty_file_is_no_password() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        std::fs::write(dir.path().join(name), text).unwrap();
-        dir.path().join(name).display().to_string()
-    };
-    let (empty, good, odd) = (file("empty", "\n"), file("good", "secret\n"), file("odd", "se cret"));
-    let load = |pairs: &[(&str, &str)]| load_env(&[&[("JWT_PRIVATE_KEY", "k")], pairs].concat());
-    let ops =
-        load(&[("FOGHORN_OPS_PASSWORD_FILE", &good), ("FOGHORN_OPS_TOKEN_FILE", &good)]).into_config().unwrap().ops;
-    assert_eq!((ops.password, ops.token), (Some(Secret("secret".into())), Some(Secret("secret".into()))));
-    for (name, path) in
-        [("FOGHORN_OPS_PASSWORD_FILE", &empty), ("FOGHORN_OPS_TOKEN_FILE", &empty), ("FOGHORN_OPS_TOKEN_FILE", &odd)]
-    {
-        assert_eq!(names(&load(&[(name, path)])), [name]);
+    let said = |pairs: &[(&str, &str)]| broker(pairs).unwrap();
+    assert!(said(&[]).contains(
+        "memory, this node stands alone (FOGHORN_REDIS_URLS is not set, REDIS_HOST is not set)"
+    ));
+    assert!(said(&[("REDIS_HOST", "")]).contains("REDIS_HOST is empty"));
+    let memcached = said(&[("CACHE_PROVIDER", "memcached"), ("REDIS_HOST", "redis")]);
+    assert!(
+        memcached.contains("memory") && memcached.contains("CACHE_PROVIDER is memcached"),
+        "{memcached}"
+    );
+    let redis = said(&[
+        ("FOGHORN_REDIS_URLS", "redis://:hunter2@a,redis://b"),
+        ("REDIS_HOST", "c"),
+    ]);
+    assert_eq!(
+        redis,
+        "broker: Redis, 2 shards (a:6379, b:6379), named by FOGHORN_REDIS_URLS (environment)"
+    );
+    assert!(said(&[("REDIS_HOST", "c")]).contains("named by REDIS_HOST (environment)"));
+    for alone in [
+        &[][..],
+        &[("REDIS_HOST", "")],
+        &[("CACHE_PROVIDER", "memcached"), ("REDIS_HOST", "redis")],
+    ] {
+        let refused = broker(&[&[("FOGHORN_REDIS_REQUIRED", "true")], alone].concat())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("FOGHORN_REDIS_REQUIRED: is true, and this node is told of no Redis"),
+            "{refused}"
+        );
     }
-    assert_eq!(names(&load(&[("FOGHORN_OPS_TOKEN", "tökén")])), ["FOGHORN_OPS_TOKEN"]);
+    assert!(broker(&[("FOGHORN_REDIS_REQUIRED", "true"), ("REDIS_HOST", "c")]).is_ok());
+}
+
+#[test]
+fn nearly_right_names_are_faults_wherever_they_stand() {
+    let (dir, sources) = seafile(&[(".env", "JWT_PRIVATE_KEY=k\nFOGHORN_REDIS_URL=redis://h\n")]);
+    assert_eq!(names(&with(sources, &[])), ["FOGHORN_REDIS_URL"]);
+    assert_eq!(
+        names(&load_env(&[
+            ("JWT_PRIVATE_KEY", "k"),
+            ("foghorn_partitions", "32")
+        ])),
+        ["foghorn_partitions"]
+    );
+    drop(dir);
+}
+
+#[test]
+fn certificates_for_redis_need_tls_and_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let pem = dir.path().join("ca.pem");
+    std::fs::write(&pem, "no certificate\n").unwrap();
+    let pem = pem.display().to_string();
+    let load = |pairs: &[(&str, &str)]| load_env(&[&[("JWT_PRIVATE_KEY", KEY)], pairs].concat());
+    let tls = ("FOGHORN_REDIS_URLS", "rediss://h");
+    assert_eq!(
+        names(&load(&[tls, ("FOGHORN_REDIS_CA", &pem)])),
+        ["FOGHORN_REDIS_CA"]
+    );
+    assert!(
+        load(&[tls, ("FOGHORN_REDIS_CA", &pem)]).faults[0]
+            .message
+            .contains("no certificate in it")
+    );
+    assert_eq!(
+        names(&load(&[tls, ("FOGHORN_REDIS_CERT", &pem)])),
+        ["FOGHORN_REDIS_KEY"]
+    );
+    let plain = load(&[("REDIS_HOST", "h"), ("FOGHORN_REDIS_CA", &pem)]);
+    assert!(
+        plain.faults[0].message.contains("rediss://"),
+        "{:?}",
+        plain.faults
+    );
+}
+
+#[test]
+fn what_cannot_work_together_is_found() {
+    let load = |pairs: &[(&str, &str)]| load_env(&[&[("JWT_PRIVATE_KEY", KEY)], pairs].concat());
+    assert!(load(&[("FOGHORN_PING_SECONDS", "25")]).notices().is_empty());
+    assert!(load(&[("FOGHORN_PING_SECONDS", "120")]).notices()[0].contains("shipped proxy files"));
+    assert!(load(&[("FOGHORN_DRAIN_SECONDS", "90")]).notices()[0].contains("TimeoutStopSec"));
+    let written = load(&[(
+        "FOGHORN_REDIS_URLS",
+        "redis://:<password>@a,rediss://:${REDIS_PASSWORD}@b",
+    )]);
+    assert_eq!(
+        written.notices(),
+        ["a password in FOGHORN_REDIS_URLS looks like a placeholder that was never filled in"]
+    );
+    assert!(
+        load(&[("JWT_PRIVATE_KEY_PREVIOUS", "short")]).notices()[0]
+            .contains("JWT_PRIVATE_KEY_PREVIOUS has fewer")
+    );
+    let mut strict = load(&[("FOGHORN_PING_SECONDS", "120")]);
+    strict.notices_are_faults();
+    assert!(strict.into_config().is_err());
+    assert_eq!(
+        names(&load(&[("FOGHORN_OPS_ADDR", "127.0.0.1:8083")])),
+        ["FOGHORN_OPS_ADDR"]
+    );
+}
+
+#[test]
+fn the_proxies_that_are_shipped_wait_as_long_as_is_assumed() {
+    let text = |path: &str| {
+        std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let seconds = together::PROXY_TIMEOUT.as_secs();
+    for (path, word) in [
+        ("haproxy/haproxy.cfg", "timeout tunnel"),
+        ("haproxy/inbox.cfg", "timeout client "),
+        ("haproxy/inbox.cfg", "timeout server "),
+        ("haproxy/inbox.cfg", "timeout tunnel "),
+        ("deploy/nginx/foghorn.conf", "proxy_read_timeout"),
+    ] {
+        let text = text(path);
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(word))
+            .unwrap_or_else(|| panic!("{path}: {word}"));
+        assert!(line.contains(&format!(" {seconds}s")), "{path}: {line}");
+    }
+}
+
+#[test]
+fn the_units_that_are_shipped_wait_as_long_as_is_assumed() {
+    let wanted = format!("\nTimeoutStopSec={}\n", together::STOP_TIMEOUT.as_secs());
+    for unit in ["foghorn.service", "foghorn@.service"] {
+        let path = format!("{}/deploy/systemd/{unit}", env!("CARGO_MANIFEST_DIR"));
+        assert!(
+            std::fs::read_to_string(&path).unwrap().contains(&wanted),
+            "{unit}"
+        );
+    }
 }

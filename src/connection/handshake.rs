@@ -5,14 +5,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    CONNECTION, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
-};
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-
-use super::Client;
 
 /// Why a handshake is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +22,24 @@ pub struct Refused {
 }
 
 const OLD: &str = "The request came as HTTP/1.0, which has no upgrades: the proxy in front must speak HTTP/1.1.\n";
-const NGINX: &str =
-    "nginx:   proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
+const NGINX: &str = "nginx:   proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 const HAPROXY: &str = "HAProxy: mode http, with no `option httpclose`, and no rule that deletes Upgrade or Connection";
-const APACHE: &str = "Apache:  ProxyPass /notification ws://HOST:8083/  (mod_proxy_wstunnel), or upgrade=websocket";
+const APACHE: &str =
+    "Apache:  ProxyPass /notification ws://HOST:8083/  (mod_proxy_wstunnel), or upgrade=websocket";
 const CADDY: &str = "Caddy:   reverse_proxy HOST:8083  (passes upgrades by itself)";
+
+/// Whether somebody only asks what is here, as a balancer's check, a browser or curl does: nothing in it is left of an
+/// upgrade, and it says who asks or what for, or is HTTP/1.0. A bare request may be a handshake that a proxy took all
+/// headers off, and is answered as one, as the reference does.
+pub fn is_question(request: &Parts) -> bool {
+    let headers = &request.headers;
+    let names = |starts: &str| headers.keys().any(|name| name.as_str().starts_with(starts));
+    let asks = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.method);
+    let mangled =
+        names("upgrade") || names("sec-websocket-") || has_token(headers, &CONNECTION, "upgrade");
+    let introduced = names("user-agent") || names("accept") || request.version < Version::HTTP_11;
+    asks && !mangled && introduced
+}
 
 /// The value of `Sec-WebSocket-Accept`, where the request is a proper handshake.
 ///
@@ -45,54 +54,76 @@ pub fn accept(request: &Parts) -> Result<String, Refused> {
         return Err(missing(request, "Upgrade: websocket", "no-upgrade"));
     }
     if request.method != Method::GET {
-        let advice = format!("A WebSocket handshake is a GET; this was a {}.\n", request.method);
-        return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, advice, label: "method" });
+        let advice = format!(
+            "A WebSocket handshake is a GET; this was a {}.\n",
+            request.method
+        );
+        return Err(Refused {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            advice,
+            label: "method",
+        });
     }
     if text(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(missing(request, "Sec-WebSocket-Version: 13", "version"));
     }
     if request.version < Version::HTTP_11 {
-        return Err(refuse(&format!("Bad WebSocket handshake.\n{OLD}"), "http-1.0"));
+        return Err(refuse(
+            &format!("Bad WebSocket handshake.\n{OLD}"),
+            "http-1.0",
+        ));
     }
     match text(headers, &SEC_WEBSOCKET_KEY) {
         None => Err(missing(request, "Sec-WebSocket-Key", "no-key")),
-        Some(key) if STANDARD.decode(key).is_ok_and(|raw| raw.len() == 16) => Ok(derive_accept_key(key.as_bytes())),
+        Some(key) if STANDARD.decode(key).is_ok_and(|raw| raw.len() == 16) => {
+            Ok(derive_accept_key(key.as_bytes()))
+        }
         Some(_) => {
-            let advice = "Bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes in Base64.\n".to_owned();
-            Err(Refused { status: StatusCode::BAD_REQUEST, advice, label: "bad-key" })
+            let advice = "Bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes in Base64.\n"
+                .to_owned();
+            Err(Refused {
+                status: StatusCode::BAD_REQUEST,
+                advice,
+                label: "bad-key",
+            })
         }
     }
 }
 
-/// What kind of client sends such headers. `subprotocol` is the one that desktop clients offer.
-pub fn client(headers: &HeaderMap, subprotocol: &str) -> Client {
-    let agent = text(headers, &USER_AGENT).unwrap_or_default();
-    if has_token(headers, &SEC_WEBSOCKET_PROTOCOL, subprotocol) || agent.starts_with("Sea") {
-        Client::Desktop
-    } else if headers.contains_key(ORIGIN) && agent.starts_with("Mozilla/") {
-        Client::Web
-    } else {
-        Client::Other
-    }
-}
-
 fn missing(request: &Parts, header: &str, label: &'static str) -> Refused {
-    let old = if request.version < Version::HTTP_11 { OLD } else { "" };
-    refuse(&format!("Bad WebSocket handshake: the header `{header}` is missing or has another value.\n{old}"), label)
+    let old = if request.version < Version::HTTP_11 {
+        OLD
+    } else {
+        ""
+    };
+    refuse(
+        &format!(
+            "Bad WebSocket handshake: the header `{header}` is missing or has another value.\n{old}"
+        ),
+        label,
+    )
 }
 
 fn refuse(what: &str, label: &'static str) -> Refused {
     let advice = format!(
         "{what}If a client sent it, a proxy in between took it off. To pass it on:\n  {NGINX}\n  {HAPROXY}\n  {APACHE}\n  {CADDY}\n"
     );
-    Refused { status: StatusCode::BAD_REQUEST, advice, label }
+    Refused {
+        status: StatusCode::BAD_REQUEST,
+        advice,
+        label,
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
 }
 
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+/// Whether a list of tokens that the header `name` holds has `token`, in upper or lower case.
+pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
@@ -120,7 +151,10 @@ mod tests {
 
     #[test]
     fn the_rfc_example_is_accepted() {
-        assert_eq!(accept(&request(|_| {})).expect("accepted"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            accept(&request(|_| {})).expect("accepted"),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 
     #[test]
@@ -134,41 +168,84 @@ mod tests {
             let refused = accept(&request(|r| drop(r.headers.remove(name)))).expect_err(name);
             assert_eq!(refused.status, StatusCode::BAD_REQUEST);
             assert!(refused.advice.contains(shown), "{}", refused.advice);
-            assert!(refused.advice.contains("proxy_set_header Upgrade $http_upgrade"));
+            assert!(
+                refused
+                    .advice
+                    .contains("proxy_set_header Upgrade $http_upgrade")
+            );
         }
         let old = accept(&request(|r| {
             r.version = Version::HTTP_10;
             r.headers.remove("upgrade");
         }));
         assert!(old.expect_err("refused").advice.contains("HTTP/1.0"));
-        let old = accept(&request(|r| r.version = Version::HTTP_10)).expect_err("no upgrades there");
-        assert_eq!((old.status, old.label), (StatusCode::BAD_REQUEST, "http-1.0"));
-        assert!(old.advice.contains("HTTP/1.0") && !old.advice.contains("header `"), "{}", old.advice);
+        let old =
+            accept(&request(|r| r.version = Version::HTTP_10)).expect_err("no upgrades there");
+        assert_eq!(
+            (old.status, old.label),
+            (StatusCode::BAD_REQUEST, "http-1.0")
+        );
+        assert!(
+            old.advice.contains("HTTP/1.0") && !old.advice.contains("header `"),
+            "{}",
+            old.advice
+        );
+    }
+
+    #[test]
+    fn who_only_asks_is_told_from_who_was_mangled() {
+        let headers = [
+            "connection",
+            "upgrade",
+            "sec-websocket-version",
+            "sec-websocket-key",
+        ];
+        let without = |gone: &[&str]| {
+            request(|r| {
+                gone.iter().for_each(|name| drop(r.headers.remove(*name)));
+                r.headers.insert(
+                    "user-agent",
+                    "ELB-HealthChecker/2.0".parse().expect("a value"),
+                );
+            })
+        };
+        assert!(is_question(&without(&headers)));
+        for (at, kept) in headers.iter().enumerate() {
+            let gone: Vec<&str> = headers
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != at)
+                .map(|(_, name)| *name)
+                .collect();
+            assert!(!is_question(&without(&gone)), "{kept}");
+        }
+        let mut request = without(&headers);
+        request.method = Method::POST;
+        assert!(
+            !is_question(&request),
+            "an event that went astray must not be answered 200"
+        );
+        request.method = Method::GET;
+        request.headers.clear();
+        assert!(!is_question(&request), "the reference answers 400 to this");
+        request.version = Version::HTTP_10;
+        assert!(is_question(&request), "HAProxy's check");
     }
 
     #[test]
     fn a_key_is_sixteen_bytes() {
-        for key in ["", "x", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZXg="] {
+        for key in [
+            "",
+            "x",
+            "dGhlIHNhbXBsZSBub25j",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZXg=",
+        ] {
             let refused = accept(&request(|r| {
-                r.headers.insert("sec-websocket-key", key.parse().expect("a value"));
+                r.headers
+                    .insert("sec-websocket-key", key.parse().expect("a value"));
             }));
             assert_eq!(refused.expect_err(key).status, StatusCode::BAD_REQUEST);
         }
-    }
-
-    #[test]
-    fn clients_are_told_apart() {
-        let kind = |pairs: &[(&'static str, &str)]| {
-            let headers =
-                pairs.iter().map(|(k, v)| (HeaderName::from_static(k), v.parse().expect("a value"))).collect();
-            client(&headers, "notification.seafile.com")
-        };
-        assert_eq!(
-            kind(&[("sec-websocket-protocol", "notification.seafile.com"), ("origin", "http://x")]),
-            Client::Desktop
-        );
-        assert_eq!(kind(&[("user-agent", "SeaDrive/3.0")]), Client::Desktop);
-        assert_eq!(kind(&[("user-agent", "Mozilla/5.0"), ("origin", "https://cloud")]), Client::Web);
-        assert_eq!(kind(&[("user-agent", "curl/8")]), Client::Other);
     }
 }

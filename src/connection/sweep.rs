@@ -11,13 +11,13 @@ use std::time::Duration;
 use ::metrics::counter;
 use parking_lot::Mutex;
 
-use super::Close;
-use super::inquiry::Inquiries;
-use super::outbox::{Outbox, PING};
-use super::peer::{Peer, clock};
+use super::mail::Mailroom;
+use super::tracked::{Tracked, clock};
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::metrics;
+use crate::outbox::Outbox;
+use crate::session::Why;
 
 /// How often each slot is gone through, if pings are not more frequent.
 const ROUND: Duration = Duration::from_secs(2);
@@ -27,8 +27,6 @@ const SLOTS: usize = 20;
 const SLOTS_A_STEP: usize = 5;
 /// How long a silent client lives at least, however short the ping interval.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a client may be silent that has shown itself to ping every second.
-const PINGER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// When clients are pinged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +35,8 @@ pub struct Liveness {
     pub ping: Duration,
     /// How long a client may stay without a single subscription; `None`: for ever.
     pub unauthenticated: Option<Duration>,
+    /// How long a client may take to answer a ping; `None`: until the second one after it.
+    pub pong: Option<Duration>,
 }
 
 /// Some of the connections.
@@ -47,7 +47,8 @@ struct Slot {
 }
 
 struct Entry {
-    peer: Arc<Peer>,
+    peer: Arc<Tracked>,
+    liveness: Arc<Liveness>,
     /// When to look at the connection again. Its own memory is cold: with many idle connections, looking at all of them all
     /// the time would be a good part of what a node does.
     look_at: u64,
@@ -59,35 +60,57 @@ struct Entry {
 }
 
 /// Every open connection of this node.
-pub struct Register {
+pub struct Registry {
     slots: Vec<Slot>,
-    liveness: Liveness,
+    /// How often each slot is gone through.
+    round: Duration,
     joined: AtomicUsize,
     open: AtomicUsize,
-    inquiries: Inquiries,
+    mail: Mailroom,
 }
 
-impl Register {
-    /// An empty register.
-    pub fn new(liveness: Liveness) -> Arc<Self> {
-        let slot = |_| Slot { entries: Mutex::default(), next_tick: AtomicU64::new(u64::MAX) };
+impl Registry {
+    /// An empty register, whose clients are pinged every `ping` as a rule.
+    pub fn new(ping: Duration) -> Arc<Self> {
+        let slot = |_| Slot {
+            entries: Mutex::default(),
+            next_tick: AtomicU64::new(u64::MAX),
+        };
         let slots = (0..SLOTS).map(slot).collect();
         let (joined, open) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { slots, liveness, joined, open, inquiries: Inquiries::default() })
+        Arc::new(Self {
+            slots,
+            round: ROUND.min(ping),
+            joined,
+            open,
+            mail: Mailroom::default(),
+        })
     }
 
     /// Enters `peer`. It stays until the guard is dropped.
-    pub fn join(self: &Arc<Self>, peer: Arc<Peer>) -> Registered {
+    pub fn join(self: &Arc<Self>, peer: Arc<Tracked>, liveness: &Arc<Liveness>) -> Registration {
         let n = self.joined.fetch_add(1, Ordering::Relaxed);
         let slot = n % SLOTS;
         // Multiples of the golden ratio, taken modulo 1, fill the interval evenly in any order of arrival.
         let phase = (n as f64 * 0.618_033_988_749_895).fract();
-        let next_ping = peer.born + (self.liveness.ping.as_millis() as f64 * phase) as u64;
-        let mut entry = Entry { peer: Arc::clone(&peer), look_at: 0, next_ping, asked: None, unanswered: 0 };
-        entry.look_again(self.liveness, peer.born);
+        let next_ping = peer.born + (liveness.ping.as_millis() as f64 * phase) as u64;
+        let (liveness, listed) = (Arc::clone(liveness), Arc::clone(&peer));
+        let mut entry = Entry {
+            peer: listed,
+            liveness,
+            look_at: 0,
+            next_ping,
+            asked: None,
+            unanswered: 0,
+        };
+        entry.look_again(peer.born);
         self.slots[slot].entries.lock().push(entry);
         self.open.fetch_add(1, Ordering::Relaxed);
-        Registered { register: Arc::clone(self), slot, peer }
+        Registration {
+            register: Arc::clone(self),
+            slot,
+            peer,
+        }
     }
 
     /// How many connections are open.
@@ -100,17 +123,23 @@ impl Register {
         self.len() == 0
     }
 
-    /// What is asked of the connections' sessions.
-    pub fn inquiries(&self) -> &Inquiries {
-        &self.inquiries
+    /// What is sent to the connections' sessions.
+    pub fn mail(&self) -> &Mailroom {
+        &self.mail
     }
 
     /// The open connections for which `wanted` holds.
-    pub fn peers(&self, wanted: impl Fn(&Outbox) -> bool) -> Vec<Arc<Peer>> {
+    pub fn peers(&self, wanted: impl Fn(&Tracked) -> bool) -> Vec<Arc<Tracked>> {
         let mut found = Vec::new();
         for slot in &self.slots {
             let entries = slot.entries.lock();
-            found.extend(entries.iter().map(|entry| &entry.peer).filter(|peer| wanted(&peer.outbox)).cloned());
+            found.extend(
+                entries
+                    .iter()
+                    .map(|entry| &entry.peer)
+                    .filter(|peer| wanted(peer))
+                    .cloned(),
+            );
         }
         found
     }
@@ -119,7 +148,12 @@ impl Register {
     pub fn outboxes(&self) -> Vec<Arc<Outbox>> {
         let mut all = Vec::with_capacity(self.len());
         for slot in &self.slots {
-            all.extend(slot.entries.lock().iter().map(|entry| Arc::clone(&entry.peer.outbox)));
+            all.extend(
+                slot.entries
+                    .lock()
+                    .iter()
+                    .map(|entry| Arc::clone(&entry.peer.outbox)),
+            );
         }
         all
     }
@@ -129,7 +163,7 @@ impl Register {
         let (register, stop) = (Arc::clone(self), tasks.clone());
         tasks.spawn("sweep", async move {
             let steps = (SLOTS / SLOTS_A_STEP) as u32;
-            let mut step = tokio::time::interval(ROUND.min(register.liveness.ping) / steps);
+            let mut step = tokio::time::interval(register.round / steps);
             step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             for slots in register.slots.chunks(SLOTS_A_STEP).cycle() {
                 tokio::select! {
@@ -137,7 +171,7 @@ impl Register {
                     () = stop.stopped() => return,
                 }
                 for slot in slots {
-                    slot.visit(register.liveness);
+                    slot.visit();
                     tokio::task::yield_now().await;
                 }
             }
@@ -146,19 +180,23 @@ impl Register {
 }
 
 impl Slot {
-    fn visit(&self, liveness: Liveness) {
+    fn visit(&self) {
         let (unix, now) = (now_ms(), clock());
         let mut entries = self.entries.lock();
         if self.next_tick.load(Ordering::SeqCst) <= unix {
             // Forgotten first: what a task asks for from here on counts, whether it is seen below or not.
             self.next_tick.store(u64::MAX, Ordering::SeqCst);
-            let next = entries.iter().map(|entry| entry.peer.tick(unix)).min().unwrap_or(u64::MAX);
+            let next = entries
+                .iter()
+                .map(|entry| entry.peer.tick(unix))
+                .min()
+                .unwrap_or(u64::MAX);
             self.next_tick.fetch_min(next, Ordering::SeqCst);
         }
         let mut pings = 0;
         for entry in entries.iter_mut().filter(|entry| entry.look_at <= now) {
-            pings += u64::from(entry.look(liveness, now));
-            entry.look_again(liveness, now);
+            pings += u64::from(entry.look(now));
+            entry.look_again(now);
         }
         if pings > 0 {
             counter!(metrics::FRAMES_OUT, "kind" => "ping").increment(pings);
@@ -168,45 +206,81 @@ impl Slot {
 
 impl Entry {
     /// Pings the client, or gives it up, if it is time to. Returns whether it was pinged.
-    fn look(&mut self, liveness: Liveness, now: u64) -> bool {
+    fn look(&mut self, now: u64) -> bool {
+        let liveness = *self.liveness;
         let heard = self.peer.last_heard();
         let silent = Duration::from_millis(now.saturating_sub(heard));
         if self.asked.is_some_and(|asked| heard >= asked) {
             (self.asked, self.unanswered) = (None, 0);
         }
-        if silent > PINGER_PATIENCE && self.peer.is_pinger() {
-            return self.give_up("dead: the client used to ping every second");
+        // What stands before the ping has to go first, and then there is time for it.
+        if let Some(due) = self.pong_due()
+            && now >= due
+            && self.peer.outbox.is_empty()
+        {
+            return self.give_up();
+        }
+        if self.peer.is_pinger()
+            && let Some(patience) = self.peer.outbox.kind().pinger_patience
+            && silent > patience
+        {
+            return self.give_up();
         }
         if let Some(limit) = liveness.unauthenticated
             && now > self.peer.born + limit.as_millis() as u64
             && !self.peer.has_subscribed()
         {
-            self.peer.outbox.close(Close::new(1008, "no subscription in time", "unauthenticated"));
+            self.peer.outbox.end(&Why::Idle);
+            return false;
+        }
+        if self.unanswered < 2 && self.peer.outbox.is_asked_to_end() {
+            // Whoever reads takes that up at once. Looked at again, it is as one that answers no ping.
+            (self.asked, self.unanswered) = (None, 2);
+            self.next_ping = now + PATIENCE.as_millis() as u64 + 1;
             return false;
         }
         if now < self.next_ping {
             return false;
         }
+        let outbox = &self.peer.outbox;
+        let heartbeat = outbox.kind().wire.heartbeat();
+        if heartbeat.is_empty() {
+            self.next_ping = now + liveness.ping.as_millis() as u64;
+            return false;
+        }
         if self.unanswered >= 2 {
             // With short intervals two pings are not enough to call a client dead.
             if silent > PATIENCE {
-                return self.give_up("dead: pings were not answered");
+                return self.give_up();
             }
         } else {
             self.asked.get_or_insert(now);
             self.unanswered += 1;
         }
         self.next_ping = now + liveness.ping.as_millis() as u64;
-        self.peer.outbox.push_control(PING);
+        outbox.push_control(heartbeat);
         true
     }
 
     /// Sets when something may be due next.
-    fn look_again(&mut self, liveness: Liveness, now: u64) {
+    fn look_again(&mut self, now: u64) {
+        let liveness = *self.liveness;
         let ms = |time: Duration| time.as_millis() as u64;
-        // Who does not ping every second yet may have begun to by then.
-        let heard = if self.peer.is_pinger() { self.peer.last_heard() } else { now };
-        self.look_at = self.next_ping.min(heard + ms(PINGER_PATIENCE) + 1);
+        // One that is overdue waits for what stands before it.
+        let pong = self.pong_due().map_or(
+            u64::MAX,
+            |due| if due > now { due } else { now + ms(ROUND) },
+        );
+        self.look_at = self.next_ping.min(pong);
+        if let Some(patience) = self.peer.outbox.kind().pinger_patience {
+            // Who does not ping every second yet may have begun to by then.
+            let heard = if self.peer.is_pinger() {
+                self.peer.last_heard()
+            } else {
+                now
+            };
+            self.look_at = self.look_at.min(heard + ms(patience) + 1);
+        }
         if let Some(limit) = liveness.unauthenticated
             && !self.peer.has_subscribed()
         {
@@ -214,16 +288,22 @@ impl Entry {
         }
     }
 
-    fn give_up(&self, reason: &'static str) -> bool {
+    /// By when the ping that is not answered has to be, where that is bounded.
+    fn pong_due(&self) -> Option<u64> {
+        let pong = self.liveness.pong?;
+        Some(self.asked? + pong.as_millis() as u64)
+    }
+
+    fn give_up(&self) -> bool {
         self.peer.outbox.abandon();
-        self.peer.outbox.close(Close::new(Close::ABNORMAL, reason, "dead"));
+        self.peer.outbox.end(&Why::Silent);
         false
     }
 }
 
-impl Registered {
+impl Registration {
     /// The register.
-    pub fn register(&self) -> &Register {
+    pub fn register(&self) -> &Registry {
         &self.register
     }
 
@@ -240,16 +320,21 @@ impl Registered {
 }
 
 /// A place in the register, given up when dropped.
-pub struct Registered {
-    register: Arc<Register>,
+pub struct Registration {
+    register: Arc<Registry>,
     slot: usize,
-    peer: Arc<Peer>,
+    peer: Arc<Tracked>,
 }
 
-impl Drop for Registered {
+impl Drop for Registration {
     fn drop(&mut self) {
+        self.peer.mark_over();
+        drop(self.register.mail.take(self.peer.outbox.id()));
         let mut entries = self.register.slots[self.slot].entries.lock();
-        if let Some(at) = entries.iter().position(|entry| Arc::ptr_eq(&entry.peer, &self.peer)) {
+        if let Some(at) = entries
+            .iter()
+            .position(|entry| Arc::ptr_eq(&entry.peer, &self.peer))
+        {
             entries.swap_remove(at);
             if entries.capacity() > 4 * entries.len().max(16) {
                 entries.shrink_to_fit();

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::connection::outbox::{Outbox, text_frame};
+use super::rendered::Rendered;
 use crate::event::Event;
+use crate::outbox::Outbox;
 
 /// A place in the order of what one of the hub's locks has delivered.
 pub type Position = u64;
@@ -28,7 +29,11 @@ pub struct Subscriber {
 impl Subscriber {
     /// The subscription of `outbox` on behalf of `user`.
     pub fn new(user: Arc<str>, outbox: Arc<Outbox>) -> Self {
-        Self { id: outbox.id(), user, outbox }
+        Self {
+            id: outbox.id(),
+            user,
+            outbox,
+        }
     }
 }
 
@@ -54,17 +59,30 @@ impl Subscribers {
         self.list.is_empty() && self.recent.is_empty()
     }
 
-    pub(super) fn recent_for(&self, user: &str, seen: Option<Position>, replay: Duration) -> Vec<Bytes> {
-        let fresh = |r: &&Recent| r.heard.elapsed() <= replay && seen.is_none_or(|seen| r.position > seen);
+    pub(super) fn recent_for(
+        &self,
+        new: &Subscriber,
+        seen: Option<Position>,
+        replay: Duration,
+    ) -> Vec<Bytes> {
+        let wire = new.outbox.kind().wire;
+        let fresh =
+            |r: &&Recent| r.heard.elapsed() <= replay && seen.is_none_or(|seen| r.position > seen);
         self.recent
             .iter()
             .filter(fresh)
-            .filter(|r| r.event.recipients.include(user))
-            .map(|r| text_frame(&r.event.payload))
+            .filter(|r| r.event.recipients.include(&new.user))
+            .map(|r| wire.event(&r.event))
             .collect()
     }
 }
 
-pub(super) fn give(subscribers: &[Subscriber], event: &Event, frame: &Bytes) -> u64 {
-    subscribers.iter().filter(|s| event.recipients.include(&s.user) && s.outbox.push(frame)).count() as u64
+pub(super) fn give(subscribers: &[Subscriber], event: &Event, rendered: &mut Rendered<'_>) -> u64 {
+    let mut given = 0;
+    for Subscriber { user, outbox, .. } in subscribers {
+        if event.recipients.include(user) && outbox.push(rendered.frame(outbox.kind())) {
+            given += 1;
+        }
+    }
+    given
 }

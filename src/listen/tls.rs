@@ -1,13 +1,16 @@
 //! TLS of a listener, with its certificate read again when the files change.
 //!
-//! Invariant: a change that cannot be used is logged and leaves what was in force; no handshake waits for another.
+//! Invariant: a change that cannot be used is logged and leaves what was in force; no handshake waits for another, and none
+//! for a file.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
+use ::metrics::counter;
+use parking_lot::RwLock;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
@@ -15,11 +18,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
-/// How often the files are looked at, at most.
+use crate::{drain, files, metrics};
+
+/// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The files cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum TlsError {
     /// One of them cannot be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -27,8 +33,19 @@ pub enum TlsError {
         /// Which.
         path: PathBuf,
         /// Why.
+        source: io::Error,
+    },
+    /// One of them is not what it should be.
+    #[error("cannot read {}: {source}", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why.
         source: pem::Error,
     },
+    /// Nothing can watch them.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// Key and certificate do not belong together, or are of a kind that is not supported.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
@@ -37,10 +54,7 @@ pub enum TlsError {
 impl TlsError {
     /// A word for it.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "read",
-            Self::Unusable(_) => "unusable",
-        }
+        self.into()
     }
 }
 
@@ -48,33 +62,50 @@ impl TlsError {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    speaks: Speaks,
 }
 
 /// What tells one version of the files from another.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+type Stamp = [Option<(SystemTime, u64, u64)>; 2];
 
-struct State {
-    config: Arc<ServerConfig>,
-    stamp: Stamp,
-    looked: Instant,
+/// What is spoken behind the encryption, as ALPN calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 and HTTP/1.1.
+    Http2,
+}
+
+/// Whether both sides agreed on HTTP/2.
+pub(super) fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 
 /// See the module's description.
 pub struct Tls {
     files: Files,
-    state: Mutex<State>,
+    config: RwLock<Arc<ServerConfig>>,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files, and from now on looks at them every second, for as long as somebody has this.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
-        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+    pub fn load(certificate: &Path, key: &Path, speaks: Speaks) -> Result<Arc<Self>, TlsError> {
+        let files = Files {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            speaks,
+        };
         let stamp = files.stamp();
-        let state = State { config: files.read()?, stamp, looked: Instant::now() };
-        Ok(Arc::new(Self { files, state: Mutex::new(state) }))
+        let config = RwLock::new(files.read()?);
+        let tls = Arc::new(Self { files, config });
+        let watched = Arc::downgrade(&tls);
+        // Looking at a file may hang: no task does it.
+        drain::aside("certificate", move || watch(&watched, stamp)).map_err(TlsError::Thread)?;
+        Ok(tls)
     }
 
     /// Does a server's part of the handshake.
@@ -86,22 +117,44 @@ impl Tls {
     }
 
     fn config(&self) -> Arc<ServerConfig> {
-        let mut state = self.state.lock();
-        if state.looked.elapsed() >= LOOK_EVERY {
-            state.looked = Instant::now();
-            let stamp = self.files.stamp();
-            if stamp != state.stamp {
-                state.stamp = stamp;
-                match self.files.read() {
-                    Ok(config) => {
-                        state.config = config;
-                        tracing::info!(file = %self.files.certificate.display(), "certificate read again");
-                    }
-                    Err(error) => tracing::error!(%error, "certificate not read again: the former one stays in use"),
-                }
-            }
+        Arc::clone(&self.config.read())
+    }
+
+    /// Reads the files now, on a thread of its own, whether they have changed or not. Connections that there are keep the
+    /// certificate that they were made with.
+    pub fn reload(self: &Arc<Self>) {
+        let tls = Arc::clone(self);
+        if let Err(error) = drain::aside("certificate", move || tls.read_again()) {
+            refused(&TlsError::Thread(error));
         }
-        Arc::clone(&state.config)
+    }
+
+    fn read_again(&self) {
+        match self.files.read() {
+            Ok(config) => {
+                *self.config.write() = config;
+                counter!(metrics::CERTIFICATE_READS, "result" => "ok").increment(1);
+                tracing::info!(file = %self.files.certificate.display(), "certificate read again");
+            }
+            Err(error) => refused(&error),
+        }
+    }
+}
+
+fn refused(error: &TlsError) {
+    counter!(metrics::CERTIFICATE_READS, "result" => error.label()).increment(1);
+    tracing::error!(%error, "certificate not read again: the former one stays in use");
+}
+
+fn watch(tls: &Weak<Tls>, mut seen: Stamp) {
+    loop {
+        std::thread::sleep(LOOK_EVERY);
+        let Some(tls) = tls.upgrade() else { return };
+        let stamp = tls.files.stamp();
+        if stamp != seen {
+            seen = stamp;
+            tls.read_again();
+        }
     }
 }
 
@@ -109,23 +162,35 @@ impl Files {
     fn stamp(&self) -> Stamp {
         [&self.certificate, &self.key].map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
+            Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
         })
     }
 
     fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let read = |path: &Path| {
+            files::read(path).map_err(|source| TlsError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| TlsError::Read { path, source }
+            move |source| TlsError::Pem { path, source }
         };
-        let chain = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let chain = CertificateDer::pem_slice_iter(&read(&self.certificate)?)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(failed(&self.certificate))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(failed(&self.key))?;
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(failed(&self.key))?;
         let provider = Arc::new(crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let spoken: &[&[u8]] = match self.speaks {
+            Speaks::Http1 => &[b"http/1.1", b"http/1.0"],
+            Speaks::Http2 => &[b"h2", b"http/1.1", b"http/1.0"],
+        };
+        // A peer that offers none of these is refused, and curl offers the last one alone where it is told to.
+        config.alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
         Ok(Arc::new(config))
     }
 }

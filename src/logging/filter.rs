@@ -44,7 +44,10 @@ pub struct Volume {
 impl Volume {
     /// Lines of `level` and above.
     pub fn new(level: LogLevel) -> Self {
-        Self { level: AtomicU8::new(level as u8), places: Mutex::default() }
+        Self {
+            level: AtomicU8::new(level as u8),
+            places: Mutex::default(),
+        }
     }
 
     /// Changes the level.
@@ -63,7 +66,7 @@ impl Volume {
         }
     }
 
-    /// Ours by level, and our spans always, since they say whom a line is about; of the libraries' what is serious.
+    /// Ours by level, and our spans always, since they say whom a line is about; of other crates' what is serious.
     fn wants(&self, meta: &Metadata<'_>) -> bool {
         let level = self.level();
         let least = match meta.target().starts_with(OURS) {
@@ -80,7 +83,11 @@ impl Volume {
         if *meta.level() > Level::INFO || meta.target() == module_path!() {
             return true;
         }
-        let fresh = || Repeated { seen: 0, level: *meta.level(), sample: String::new() };
+        let fresh = || Repeated {
+            seen: 0,
+            level: *meta.level(),
+            sample: String::new(),
+        };
         let seen = {
             let mut places = self.places.lock();
             let place = places.entry(meta.callsite()).or_insert_with(fresh);
@@ -91,7 +98,10 @@ impl Volume {
             // Not under the lock: what formats the message may log itself.
             let mut sample = String::new();
             event.record(&mut Message(&mut sample));
-            self.places.lock().entry(meta.callsite()).and_modify(|place| place.sample = sample);
+            self.places
+                .lock()
+                .entry(meta.callsite())
+                .and_modify(|place| place.sample = sample);
         }
         seen <= MOST
     }
@@ -102,7 +112,9 @@ impl Volume {
         for place in places.into_values().filter(|place| place.seen > MOST) {
             let (more, line, seconds) = (place.seen - MOST, place.sample, WINDOW.as_secs());
             match place.level {
-                Level::ERROR => tracing::error!("… and {more} more like this in {seconds} s: {line}"),
+                Level::ERROR => {
+                    tracing::error!("… and {more} more like this in {seconds} s: {line}")
+                }
                 Level::WARN => tracing::warn!("… and {more} more like this in {seconds} s: {line}"),
                 _ => tracing::info!("… and {more} more like this in {seconds} s: {line}"),
             }
@@ -119,7 +131,11 @@ impl<S: Subscriber> Filter<S> for Shared {
     }
 
     fn callsite_enabled(&self, meta: &'static Metadata<'static>) -> Interest {
-        if self.0.wants(meta) { Interest::sometimes() } else { Interest::never() }
+        if self.0.wants(meta) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
@@ -164,8 +180,11 @@ mod tests {
     fn logged(level: LogLevel, work: impl FnOnce(&Volume)) -> String {
         let (memory, volume) = (Memory::default(), Arc::new(Volume::new(level)));
         let writer = memory.clone();
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer.with_filter(Shared(Arc::clone(&volume))));
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let subscriber =
+            tracing_subscriber::registry().with(layer.with_filter(Shared(Arc::clone(&volume))));
         tracing::subscriber::with_default(subscriber, || work(&volume));
         let bytes = memory.0.lock().clone();
         String::from_utf8(bytes).unwrap()
@@ -182,20 +201,30 @@ mod tests {
             tracing::warn!("another");
             volume.sum_up();
         });
-        assert_eq!(text.matches("the same again").count() as u64, MOST + 1, "{text}");
+        assert_eq!(
+            text.matches("the same again").count() as u64,
+            MOST + 1,
+            "{text}"
+        );
         assert_eq!(text.matches("look").count() as u64, MOST + 123);
-        assert!(text.contains("… and 123 more like this in 10 s: the same again"), "{text}");
+        assert!(
+            text.contains("… and 123 more like this in 10 s: the same again"),
+            "{text}"
+        );
         assert_eq!(text.matches("more like this").count(), 1);
     }
 
     #[test]
-    fn spans_stay_when_the_level_rises_and_libraries_stay_quiet() {
+    fn spans_stay_when_the_level_rises_and_other_crates_stay_quiet() {
         let text = logged(LogLevel::Warning, |_| {
             let _span = tracing::info_span!("connection", client = "192.0.2.1").entered();
             tracing::info!("not shown");
             tracing::warn!("shown");
             tracing::info!(target: "hyper", "not shown");
         });
-        assert!(text.contains("192.0.2.1") && text.contains("shown") && !text.contains("not shown"), "{text}");
+        assert!(
+            text.contains("192.0.2.1") && text.contains("shown") && !text.contains("not shown"),
+            "{text}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::fs;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 
 use crate::metrics::{self as table, Kind, TABLE};
@@ -17,16 +18,32 @@ pub fn render(page: &mut String) {
     let mut figures = process();
     figures.extend(runtime());
     for (name, value) in figures {
-        let Some(metric) = TABLE.iter().find(|metric| metric.name == name) else { continue };
-        let kind = if metric.kind == Kind::Counter { "counter" } else { "gauge" };
+        let Some(metric) = TABLE.iter().find(|metric| metric.name == name) else {
+            continue;
+        };
+        let kind = if metric.kind == Kind::Counter {
+            "counter"
+        } else {
+            "gauge"
+        };
         // Writing to a string does not fail.
-        let _ = write!(page, "# HELP {name} {}\n# TYPE {name} {kind}\n{name} {value}\n\n", metric.help);
+        let _ = write!(
+            page,
+            "# HELP {name} {}\n# TYPE {name} {kind}\n{name} {value}\n\n",
+            metric.help
+        );
     }
 }
 
 /// The memory resident now, in bytes.
 pub fn resident_bytes() -> Option<f64> {
     status_kib(&read("/proc/self/status")?, "VmRSS:")
+}
+
+/// CPU time that the process has used, in seconds.
+pub fn cpu_seconds() -> Option<f64> {
+    let stat = read("/proc/self/stat")?;
+    Some((field(&stat, 14)? + field(&stat, 15)?) / TICKS_PER_SECOND)
 }
 
 fn read(path: &str) -> Option<String> {
@@ -36,16 +53,17 @@ fn read(path: &str) -> Option<String> {
 fn process() -> Vec<(&'static str, f64)> {
     let status = read("/proc/self/status").unwrap_or_default();
     let stat = read("/proc/self/stat").unwrap_or_default();
-    let booted = read("/proc/stat").and_then(|text| number(text.lines().find_map(|line| line.strip_prefix("btime "))?));
-    let limits = read("/proc/self/limits").unwrap_or_default();
-    let started = field(&stat, 22).zip(booted).map(|(ticks, booted)| booted + ticks / TICKS_PER_SECOND);
-    let cpu = field(&stat, 14).zip(field(&stat, 15)).map(|(user, kernel)| (user + kernel) / TICKS_PER_SECOND);
+    let booted = read("/proc/stat")
+        .and_then(|text| number(text.lines().find_map(|line| line.strip_prefix("btime "))?));
+    let started = field(&stat, 22)
+        .zip(booted)
+        .map(|(ticks, booted)| booted + ticks / TICKS_PER_SECOND);
     [
         (table::PROCESS_RESIDENT_BYTES, status_kib(&status, "VmRSS:")),
         (table::PROCESS_VIRTUAL_BYTES, status_kib(&status, "VmSize:")),
-        (table::PROCESS_CPU_SECONDS, cpu),
+        (table::PROCESS_CPU_SECONDS, cpu_seconds()),
         (table::PROCESS_OPEN_FDS, open_files()),
-        (table::PROCESS_MAX_FDS, max_files(&limits)),
+        (table::PROCESS_MAX_FDS, max_files()),
         (table::PROCESS_THREADS, field(&stat, 20)),
         (table::START_TIME, started),
     ]
@@ -55,9 +73,13 @@ fn process() -> Vec<(&'static str, f64)> {
 }
 
 fn runtime() -> Vec<(&'static str, f64)> {
-    let Ok(handle) = Handle::try_current() else { return Vec::new() };
+    let Ok(handle) = Handle::try_current() else {
+        return Vec::new();
+    };
     let metrics = handle.metrics();
-    let busy: f64 = (0..metrics.num_workers()).map(|n| metrics.worker_total_busy_duration(n).as_secs_f64()).sum();
+    let busy: f64 = (0..metrics.num_workers())
+        .map(|n| metrics.worker_total_busy_duration(n).as_secs_f64())
+        .sum();
     vec![
         (table::RUNTIME_WORKERS, metrics.num_workers() as f64),
         (table::RUNTIME_TASKS, metrics.num_alive_tasks() as f64),
@@ -89,12 +111,16 @@ fn open_files() -> Option<f64> {
         return Some(size as f64);
     }
     // One of them is the folder itself, opened to be counted.
-    Some(fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as f64)
+    Some(
+        fs::read_dir("/proc/self/fd")
+            .ok()?
+            .count()
+            .saturating_sub(1) as f64,
+    )
 }
 
-fn max_files(limits: &str) -> Option<f64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    number(line.split_whitespace().next()?)
+fn max_files() -> Option<f64> {
+    Some(getrlimit(Resource::Nofile).current? as f64)
 }
 
 #[cfg(test)]
@@ -105,10 +131,16 @@ mod tests {
     fn every_figure_can_be_read_on_linux() {
         let figures = process();
         assert_eq!(figures.len(), 7, "{figures:?}");
-        assert!(figures.iter().all(|(_, value)| *value >= 0.0), "{figures:?}");
+        assert!(
+            figures.iter().all(|(_, value)| *value >= 0.0),
+            "{figures:?}"
+        );
         let now = crate::event::now_ms() as f64 / 1_000.0;
         let started = figures.last().expect("a start time").1;
-        assert!(started <= now + 1.0 && started > now - 86_400.0, "{started} {now}");
+        assert!(
+            started <= now + 1.0 && started > now - 86_400.0,
+            "{started} {now}"
+        );
     }
 
     #[test]

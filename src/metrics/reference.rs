@@ -2,34 +2,44 @@
 
 use std::fmt::Write;
 
-use super::{COUNT_BUCKETS, Kind, SECONDS_BUCKETS, TABLE};
+use super::{COUNT_BUCKETS, Kind, Metric, SECONDS_BUCKETS};
 
 const HEAD: &str = "\
 # Metrics
 
-<!-- Made from the table in src/metrics.rs: UPDATE_DOCS=1 cargo test --test metrics -->
+<!-- Made from the tables in src/metrics.rs and src/dialect/*/figures.rs: UPDATE_DOCS=1 cargo test --test metrics -->
 
 Each node shows these at `/metrics` of its ops address, in Prometheus' text format. Counters and buckets add up across
-nodes: sum them first, take rates and quantiles then. No label has a user, a library or an address in it. A metric with
+nodes: sum them first, take rates and quantiles then. No label has a user, a channel or an address in it. A metric with
 labels appears when it is first counted. What to do when one of them is not as it should be: [OPERATIONS.md](OPERATIONS.md).
 
 | metric | kind | labels | what it says |
 | --- | --- | --- | --- |
 ";
 
-/// The page.
-pub fn markdown() -> String {
+/// The page of these metrics.
+pub fn markdown(metrics: impl Iterator<Item = &'static Metric>) -> String {
     let mut page = HEAD.to_owned();
-    for metric in TABLE {
+    for metric in metrics {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Seconds => "histogram, seconds",
             Kind::Count => "histogram, counts",
         };
-        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<String> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         // Writing to a string does not fail.
-        let _ = writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name, labels.join(" "), metric.help);
+        let _ = writeln!(
+            page,
+            "| `{}` | {kind} | {} | {} |",
+            metric.name,
+            labels.join(" "),
+            metric.help
+        );
     }
     let _ = write!(
         page,
@@ -41,5 +51,9 @@ pub fn markdown() -> String {
 }
 
 fn list(bounds: &[f64]) -> String {
-    bounds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    bounds
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -7,62 +7,27 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Ops;
-use super::ask::{ClientView, Question};
-use super::rates::Percentiles;
+use super::answer::{Answer, Failure, Said, asked};
+use super::questions::{ClientView, Question};
 use super::tail::tail;
-use super::view::{ClusterView, NodeView, ShardView, Warning};
+use crate::cluster::condition::Condition;
+use crate::cluster::history::Moment;
+use crate::cluster::rates::Percentiles;
+use crate::cluster::view::{ClusterView, NodeView, ShardView, Sums, Warning};
+use crate::dialect::{Operate, Words};
 use crate::event::{Channel, now_ms};
 
 /// The description of this API, OpenAPI 3.1.
 pub const DESCRIPTION: &str = include_str!("openapi.json");
-
-/// What cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    status: StatusCode,
-    error: &'static str,
-    text: String,
-}
-
-impl Failure {
-    /// A failure that programs know as `error`.
-    pub fn new(status: StatusCode, error: &'static str, text: impl Into<String>) -> Self {
-        Self { status, error, text: text.into() }
-    }
-
-    fn bad(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", text)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = json!({"error": self.error, "text": self.text});
-        (self.status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
-    }
-}
-
-type Answer<T> = Result<Said<T>, Failure>;
-
-/// A JSON answer.
-pub struct Said<T>(pub T);
-
-impl<T: Serialize> IntoResponse for Said<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_string(&self.0) {
-            Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
-    }
-}
 
 /// The routes under `/api/v1`, and `/nodes`.
 pub fn router() -> Router<Arc<Ops>> {
@@ -70,12 +35,17 @@ pub fn router() -> Router<Arc<Ops>> {
         .route("/nodes", get(nodes))
         .route("/api/v1/nodes", get(nodes))
         .route("/api/v1/overview", get(overview))
+        .route("/api/v1/history", get(history))
         .route("/api/v1/lookup", get(lookup))
         .route("/api/v1/tail", get(tail))
         .route("/api/v1/events", post(event))
         .route("/api/v1/disconnect", post(disconnect))
         .route("/api/v1/token", post(token))
-        .route("/api/v1/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION)))
+        .route("/api/v1/openapi.json", get(description))
+}
+
+async fn description() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION)
 }
 
 #[derive(Serialize)]
@@ -84,56 +54,84 @@ struct Overview {
     version: &'static str,
     now_ms: u64,
     nodes: Vec<NodeView>,
+    lost: Vec<NodeView>,
+    condition: Condition,
     totals: Sums,
     latency: Percentiles,
     shards: Vec<ShardView>,
     warnings: Vec<Warning>,
+    words: Option<Words>,
     payloads: bool,
 }
 
-#[derive(Serialize)]
-struct Sums {
-    connections: u64,
-    subscriptions: u64,
-    /// The largest number of one node: most channels are on several.
-    channels: u64,
-    events_per_second: f64,
-    deliveries_per_second: f64,
-}
-
 async fn nodes(State(ops): State<Arc<Ops>>) -> Said<ClusterView> {
-    Said(ops.cluster())
+    Said(ops.cluster.view())
 }
 
 async fn overview(State(ops): State<Arc<Ops>>) -> Said<Overview> {
-    let ClusterView { nodes, warnings } = ops.cluster();
-    let totals = Sums {
-        connections: nodes.iter().map(|node| node.connections).sum(),
-        subscriptions: nodes.iter().map(|node| node.subscriptions).sum(),
-        channels: nodes.iter().map(|node| node.channels).max().unwrap_or(0),
-        events_per_second: nodes.iter().map(|node| node.events_per_second).sum(),
-        deliveries_per_second: nodes.iter().map(|node| node.deliveries_per_second).sum(),
-    };
+    let ClusterView {
+        nodes,
+        lost,
+        warnings,
+        condition,
+    } = ops.cluster.view();
+    let totals = Sums::of(&nodes);
     Said(Overview {
-        node: ops.identity.name.clone(),
+        node: ops.cluster.identity().name.clone(),
         version: env!("CARGO_PKG_VERSION"),
         now_ms: now_ms(),
         totals,
-        latency: ops.sampler.percentiles(),
-        shards: ops.own_view().shards,
+        latency: ops.cluster.percentiles(),
+        shards: ops.cluster.own_view().shards,
         nodes,
+        lost,
+        condition,
         warnings,
         payloads: ops.payloads,
+        words: ops.operate.as_ref().map(|operate| operate.words()),
     })
 }
 
+#[derive(Serialize)]
+struct Past {
+    moments: Vec<Moment>,
+}
+
+async fn history(State(ops): State<Arc<Ops>>) -> Said<Past> {
+    Said(Past {
+        moments: ops.cluster.history(),
+    })
+}
+
+/// What can be done with the dialect that operators work on.
+fn operate(ops: &Ops) -> Result<Arc<dyn Operate>, Failure> {
+    let none = || {
+        Failure::new(
+            StatusCode::NOT_FOUND,
+            "no_dialect",
+            "No dialect that runs here has this.",
+        )
+    };
+    ops.operate.clone().ok_or_else(none)
+}
+
+/// The channel that is meant by `words`: `KIND/NAME`, or only the name, where the dialect that operators work on says of what
+/// kind it is.
+fn channel(ops: &Ops, words: &str) -> Result<Channel, Failure> {
+    match words.contains('/') {
+        true => Ok(Channel::from_text(words)),
+        false => Ok(Channel::new(operate(ops)?.words().kind, words)),
+    }
+}
+
 #[derive(Deserialize)]
-struct Whose {
-    library: Option<String>,
+#[serde(deny_unknown_fields)]
+struct LookupQuery {
+    channel: Option<String>,
     user: Option<String>,
 }
 
-/// Who holds a library, or a user's subscriptions.
+/// Who holds a channel, or a user's subscriptions.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Found {
     /// By node.
@@ -155,21 +153,37 @@ pub struct NodeClients {
     pub total: usize,
 }
 
-async fn lookup(State(ops): State<Arc<Ops>>, Query(whose): Query<Whose>) -> Answer<Found> {
-    let question = match (whose.library, whose.user) {
-        (Some(library), None) if !library.is_empty() => {
-            Question::Channel(Channel::new(ops.library_kind, &library).as_str().to_owned())
+async fn lookup(
+    State(ops): State<Arc<Ops>>,
+    query: Result<Query<LookupQuery>, QueryRejection>,
+) -> Answer<Found> {
+    let whose = asked(query)?;
+    let question = match (whose.channel, whose.user) {
+        (Some(words), None) if !words.is_empty() => {
+            Question::Channel(channel(&ops, &words)?.as_str().to_owned())
         }
         (None, Some(user)) if !user.is_empty() => Question::User(user),
-        _ => return Err(Failure::bad("Ask for ?library=ID or for ?user=NAME.")),
+        _ => {
+            return Err(Failure::bad(
+                "Ask for ?channel=KIND/NAME or for ?user=NAME.",
+            ));
+        }
     };
     let mut nodes = Vec::new();
     for reply in ops.ask_all(&question).await {
-        nodes.push(NodeClients { node: reply.node, clients: reply.clients, total: reply.total });
+        nodes.push(NodeClients {
+            node: reply.node,
+            clients: reply.clients,
+            total: reply.total,
+        });
     }
     let total = nodes.iter().map(|node| node.total).sum();
     let truncated = nodes.iter().map(|node| node.clients.len()).sum::<usize>() < total;
-    Ok(Said(Found { nodes, total, truncated }))
+    Ok(Said(Found {
+        nodes,
+        total,
+        truncated,
+    }))
 }
 
 /// Reads a request's body. What is wrong is told without quoting it: it may hold a token.
@@ -189,37 +203,52 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Failure> {
 struct NewEvent {
     #[serde(rename = "type")]
     kind: String,
-    library: String,
+    channel: String,
     content: Option<serde_json::Map<String, Value>>,
 }
 
 async fn event(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
     let new: NewEvent = read(&body)?;
-    let mut content = new.content.unwrap_or_default();
-    content.insert("repo_id".to_owned(), new.library.into());
-    let posted = json!({"type": new.kind, "content": content}).to_string();
-    match (ops.post)(posted.into()).await {
+    let channel = channel(&ops, &new.channel)?;
+    match operate(&ops)?
+        .post(new.kind, channel, new.content.unwrap_or_default())
+        .await
+    {
         Ok(()) => Ok(Said(json!({"accepted": true}))),
-        Err(text) => Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "undeliverable", text)),
+        Err(text) => Err(Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "undeliverable",
+            text,
+        )),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Whom {
+struct DisconnectRequest {
     node: Option<String>,
     id: Option<u64>,
     user: Option<String>,
 }
 
 async fn disconnect(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
-    let question = match read::<Whom>(&body)? {
-        Whom { node: Some(node), id: Some(id), user: None } => Question::DisconnectClient { node, id },
-        Whom { node: None, id: None, user: Some(user) } if !user.is_empty() => Question::DisconnectUser(user),
+    let question = match read::<DisconnectRequest>(&body)? {
+        DisconnectRequest {
+            node: Some(node),
+            id: Some(id),
+            user: None,
+        } => Question::DisconnectClient { node, id },
+        DisconnectRequest {
+            node: None,
+            id: None,
+            user: Some(user),
+        } if !user.is_empty() => Question::DisconnectUser(user),
         _ => return Err(Failure::bad("Give node and id of one client, or user.")),
     };
     let replies = ops.ask_all(&question).await;
-    Ok(Said(json!({"disconnected": replies.iter().map(|reply| reply.disconnected).sum::<usize>()})))
+    Ok(Said(
+        json!({"disconnected": replies.iter().map(|reply| reply.disconnected).sum::<usize>()}),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -229,7 +258,9 @@ struct Token<'a> {
     token: std::borrow::Cow<'a, str>,
 }
 
-async fn token(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<crate::auth::explain::Explained> {
+async fn token(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
     let asked: Token<'_> = read(&body)?;
-    Ok(Said(ops.keys.explain(&asked.token, (now_ms() / 1_000) as i64)))
+    Ok(Said(
+        operate(&ops)?.explain(&asked.token, (now_ms() / 1_000) as i64),
+    ))
 }

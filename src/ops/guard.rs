@@ -1,6 +1,6 @@
 //! Who may see the console and use the API; and the headers that every answer of the ops address carries.
 //!
-//! Invariants: credentials are compared in constant time and never logged; without any, only a loopback address serves,
+//! Invariants: without [`Credentials`], only a loopback address serves,
 //! and then only to pages of its own (no other site, and no other name for 127.0.0.1, can use a browser for it). The
 //! console's page holds nothing but the form that asks for credentials; all it shows comes through the API.
 
@@ -10,59 +10,21 @@ use std::sync::Arc;
 use ::metrics::counter;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use parking_lot::RwLock;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 
+use crate::credentials::{Credentials, Shown};
 use crate::metrics;
 
 /// Scripts, styles and requests of this page's own origin; nobody may put it into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// What opens the guarded part.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    /// Password of any user, by HTTP Basic.
-    pub password: Option<String>,
-    /// Bearer token.
-    pub token: Option<String>,
-}
-
-impl Credentials {
-    fn any(&self) -> bool {
-        self.password.is_some() || self.token.is_some()
-    }
-
-    /// Each kind that is accepted, with the challenge that asks for it.
-    fn accepted(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let password = self.password.as_ref().map(|_| ("password", "Basic realm=\"Foghorn\", charset=\"UTF-8\""));
-        let token = self.token.as_ref().map(|_| ("token", "Bearer realm=\"Foghorn\""));
-        password.into_iter().chain(token)
-    }
-
-    fn include(&self, authorization: &str) -> Result<bool, Turned> {
-        let (scheme, value) = authorization.split_once(' ').ok_or(Turned::NoCredentials)?;
-        let (wanted, given) = if scheme.eq_ignore_ascii_case("bearer") {
-            (&self.token, value.trim().as_bytes().to_vec())
-        } else if scheme.eq_ignore_ascii_case("basic") {
-            let pair = STANDARD.decode(value.trim()).unwrap_or_default();
-            let colon = pair.iter().position(|&byte| byte == b':').ok_or(Turned::WrongCredentials)?;
-            (&self.password, pair[colon + 1..].to_vec())
-        } else {
-            return Err(Turned::NoCredentials);
-        };
-        Ok(wanted.as_ref().is_some_and(|wanted| bool::from(wanted.as_bytes().ct_eq(&given))))
-    }
-}
 
 /// What is asked for.
 pub struct Guard {
@@ -72,8 +34,9 @@ pub struct Guard {
 }
 
 /// Why a request is turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turned {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum GuardError {
     Unprotected,
     NoCredentials,
     WrongCredentials,
@@ -82,16 +45,9 @@ enum Turned {
     NoJson,
 }
 
-impl Turned {
+impl GuardError {
     fn label(self) -> &'static str {
-        match self {
-            Self::Unprotected => "unprotected",
-            Self::NoCredentials => "no_credentials",
-            Self::WrongCredentials => "wrong_credentials",
-            Self::ForeignHost => "foreign_host",
-            Self::ForeignPage => "foreign_page",
-            Self::NoJson => "no_json",
-        }
+        self.into()
     }
 
     fn status(self) -> StatusCode {
@@ -108,9 +64,13 @@ impl Turned {
                 "This address can be reached from elsewhere (FOGHORN_OPS_ADDR), so this page needs a password: \
                  set FOGHORN_OPS_PASSWORD (or FOGHORN_OPS_TOKEN) and restart the node."
             }
-            Self::NoCredentials => "The password (FOGHORN_OPS_PASSWORD) or bearer token (FOGHORN_OPS_TOKEN) is needed.",
+            Self::NoCredentials => {
+                "The password (FOGHORN_OPS_PASSWORD) or bearer token (FOGHORN_OPS_TOKEN) is needed."
+            }
             Self::WrongCredentials => "The password or the token is wrong.",
-            Self::ForeignHost => "Without a password this answers under 127.0.0.1, [::1] and localhost only.",
+            Self::ForeignHost => {
+                "Without a password this answers under 127.0.0.1, [::1] and localhost only."
+            }
             Self::ForeignPage => "Pages of other sites may not do this.",
             Self::NoJson => "Send Content-Type: application/json.",
         }
@@ -120,7 +80,10 @@ impl Turned {
 impl Guard {
     /// `loopback`: whether the ops address can be reached from this machine only.
     pub fn new(credentials: Credentials, loopback: bool) -> Self {
-        Self { credentials: RwLock::new(credentials), loopback }
+        Self {
+            credentials: RwLock::new(credentials),
+            loopback,
+        }
     }
 
     /// From now on these are asked for.
@@ -128,28 +91,34 @@ impl Guard {
         *self.credentials.write() = credentials;
     }
 
-    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), GuardError> {
         let credentials = self.credentials.read();
         if !credentials.any() {
             if !self.loopback {
-                return Err(Turned::Unprotected);
+                return Err(GuardError::Unprotected);
             }
             let mut hosts = headers.get_all(HOST).iter().peekable();
             let local = |host: &HeaderValue| host.to_str().is_ok_and(is_local_name);
             if hosts.peek().is_none() || !hosts.all(local) {
-                return Err(Turned::ForeignHost);
+                return Err(GuardError::ForeignHost);
             }
-        } else if !credentials.include(text(headers, &AUTHORIZATION))? {
-            return Err(Turned::WrongCredentials);
+        } else {
+            match credentials.shown(headers) {
+                Shown::Good => {}
+                Shown::Wrong => return Err(GuardError::WrongCredentials),
+                Shown::Nothing => return Err(GuardError::NoCredentials),
+            }
         }
-        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()).unwrap_or("none");
+        let site = headers
+            .get("sec-fetch-site")
+            .map_or("none", |value| value.to_str().unwrap_or("strange"));
         if method == Method::POST {
             if !matches!(site, "none" | "same-origin") {
-                return Err(Turned::ForeignPage);
+                return Err(GuardError::ForeignPage);
             }
             // No form of another page can send this without asking first.
             if !text(headers, &CONTENT_TYPE).starts_with("application/json") {
-                return Err(Turned::NoJson);
+                return Err(GuardError::NoJson);
             }
         }
         Ok(())
@@ -157,7 +126,10 @@ impl Guard {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 /// Whether `host`, with or without a port, can only mean this machine.
@@ -166,7 +138,8 @@ fn is_local_name(host: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Lets a request through, or answers it.
@@ -182,9 +155,12 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
                 (body["accepts"], challenges) = (json!(kinds), asked);
             }
             let body = format!("{body}\n");
-            let mut answer = (turned.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
+            let mut answer =
+                (turned.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
             for challenge in challenges {
-                answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                answer
+                    .headers_mut()
+                    .append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             }
             answer
         }
@@ -194,7 +170,11 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
 /// Lets the console's page through where it can ask for credentials itself.
 pub async fn check_page(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let asks = guard.credentials.read().any();
-    if asks { next.run(request).await } else { check(State(guard), request, next).await }
+    if asks {
+        next.run(request).await
+    } else {
+        check(State(guard), request, next).await
+    }
 }
 
 /// Adds what browsers need to know, where the answer does not say it already. Nothing is kept: a new version's page must
@@ -208,18 +188,31 @@ pub async fn headers(request: Request, next: Next) -> Response {
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, POLICY),
     ] {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
-    fn judge(guard: &Guard, method: Method, headers: &[(&'static str, &str)]) -> Result<(), Turned> {
+    fn judge(
+        guard: &Guard,
+        method: Method,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(), GuardError> {
         let pair = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value"))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).expect("a value"),
+            )
         };
         guard.judge(&method, &headers.iter().map(pair).collect())
     }
@@ -230,46 +223,95 @@ mod tests {
 
     #[test]
     fn the_password_of_any_user_and_the_token_open() {
-        let both = Credentials { password: Some("p:w".into()), token: Some("t".into()) };
+        let both = Credentials {
+            password: Some("p:w".into()),
+            token: Some("t".into()),
+        };
         let guard = Guard::new(both.clone(), false);
         let get = |value: &str| judge(&guard, Method::GET, &[("authorization", value)]);
         assert_eq!(get(&basic("anyone:p:w")), Ok(()));
         assert_eq!(get(&basic(":p:w")), Ok(()));
         assert_eq!(get("bearer t"), Ok(()));
-        for wrong in [basic("p:w"), basic("x:"), basic("t"), "Bearer p:w".into(), "Bearer ".into(), "Basic !".into()] {
-            assert_eq!(get(&wrong), Err(Turned::WrongCredentials), "{wrong}");
+        for wrong in [
+            basic("p:w"),
+            basic("x:"),
+            basic("t"),
+            "Bearer p:w".into(),
+            "Bearer ".into(),
+            "Basic !".into(),
+        ] {
+            assert_eq!(get(&wrong), Err(GuardError::WrongCredentials), "{wrong}");
         }
         for none in ["", "Digest x", "Basic"] {
-            assert_eq!(get(none), Err(Turned::NoCredentials), "{none}");
+            assert_eq!(get(none), Err(GuardError::NoCredentials), "{none}");
         }
-        guard.replace(Credentials { password: None, ..both });
-        assert_eq!(get(&basic("anyone:p:w")), Err(Turned::WrongCredentials));
-        assert_eq!((get(&basic("a:")), get("Bearer t")), (Err(Turned::WrongCredentials), Ok(())));
+        guard.replace(Credentials {
+            password: None,
+            ..both
+        });
+        assert_eq!(get(&basic("anyone:p:w")), Err(GuardError::WrongCredentials));
+        assert_eq!(
+            (get(&basic("a:")), get("Bearer t")),
+            (Err(GuardError::WrongCredentials), Ok(()))
+        );
     }
 
     #[test]
     fn without_a_password_only_this_machine_under_its_own_name() {
         let guard = Guard::new(Credentials::default(), true);
-        for host in ["127.0.0.1:8084", "localhost", "LOCALHOST:1", "[::1]:8084", "127.1.2.3"] {
-            assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Ok(()), "{host}");
+        for host in [
+            "127.0.0.1:8084",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:8084",
+            "127.1.2.3",
+        ] {
+            assert_eq!(
+                judge(&guard, Method::GET, &[("host", host)]),
+                Ok(()),
+                "{host}"
+            );
         }
-        for host in ["evil.example:8084", "", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"] {
-            assert_eq!(judge(&guard, Method::GET, &[("host", host)]), Err(Turned::ForeignHost), "{host}");
+        for host in [
+            "evil.example:8084",
+            "",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]",
+        ] {
+            assert_eq!(
+                judge(&guard, Method::GET, &[("host", host)]),
+                Err(GuardError::ForeignHost),
+                "{host}"
+            );
         }
         let elsewhere = Guard::new(Credentials::default(), false);
-        assert_eq!(judge(&elsewhere, Method::GET, &[("host", "localhost")]), Err(Turned::Unprotected));
+        assert_eq!(
+            judge(&elsewhere, Method::GET, &[("host", "localhost")]),
+            Err(GuardError::Unprotected)
+        );
     }
 
     #[test]
     fn other_sites_cannot_post() {
         let guard = Guard::new(Credentials::default(), true);
         let post = |site, kind| {
-            let headers = [("host", "localhost"), ("sec-fetch-site", site), ("content-type", kind)];
+            let headers = [
+                ("host", "localhost"),
+                ("sec-fetch-site", site),
+                ("content-type", kind),
+            ];
             judge(&guard, Method::POST, &headers)
         };
         assert_eq!(post("same-origin", "application/json"), Ok(()));
-        assert_eq!(post("cross-site", "application/json"), Err(Turned::ForeignPage));
-        assert_eq!(post("same-site", "application/json"), Err(Turned::ForeignPage));
-        assert_eq!(post("same-origin", "text/plain"), Err(Turned::NoJson));
+        assert_eq!(
+            post("cross-site", "application/json"),
+            Err(GuardError::ForeignPage)
+        );
+        assert_eq!(
+            post("same-site", "application/json"),
+            Err(GuardError::ForeignPage)
+        );
+        assert_eq!(post("same-origin", "text/plain"), Err(GuardError::NoJson));
     }
 }

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
@@ -17,19 +18,20 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Ops;
-use super::api::Failure;
+use super::answer::{Failure, asked};
 use crate::drain::Tasks;
 use crate::event::{Recipients, now_ms};
-use crate::hub::look::Delivered;
+use crate::hub::inspect::Delivered;
 
 /// So many may look on at once.
 const ONLOOKERS: usize = 32;
 
 /// What to show.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// Only this library's.
-    library: Option<String>,
+    /// Only this channel's: `KIND/NAME`, or only its name.
+    channel: Option<String>,
     /// Only events of this type.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -45,18 +47,39 @@ struct Tail {
 }
 
 /// `GET /api/v1/tail`.
-pub async fn tail(State(ops): State<Arc<Ops>>, Query(filter): Query<Filter>) -> Response {
+pub async fn tail(
+    State(ops): State<Arc<Ops>>,
+    query: Result<Query<Filter>, QueryRejection>,
+) -> Response {
+    let filter = match asked(query) {
+        Ok(filter) => filter,
+        Err(failure) => return failure.into_response(),
+    };
     let payloads = matches!(filter.payload.as_deref(), Some("1" | "true"));
     if payloads && !ops.payloads {
         let text = "What is in events is not shown here: FOGHORN_OPS_PAYLOADS is not set.";
         return Failure::new(StatusCode::FORBIDDEN, "payloads_hidden", text).into_response();
     }
     let Some(events) = ops.node.hub().tap(ONLOOKERS) else {
-        return Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many look on already.").into_response();
+        return Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Too many look on already.",
+        )
+        .into_response();
     };
-    let tail = Tail { events, filter, payloads, tasks: ops.tasks.clone() };
-    let events = stream::unfold(tail, |mut tail| async move { Some((Ok::<_, Infallible>(tail.next().await?), tail)) });
-    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+    let tail = Tail {
+        events,
+        filter,
+        payloads,
+        tasks: ops.tasks.clone(),
+    };
+    let events = stream::unfold(tail, |mut tail| async move {
+        Some((Ok::<_, Infallible>(tail.next().await?), tail))
+    });
+    Sse::new(events)
+        .keep_alive(KeepAlive::default())
+        .into_response()
 }
 
 impl Tail {
@@ -80,12 +103,17 @@ impl Tail {
 
     fn show(&self, delivered: &Delivered) -> Option<Value> {
         let event = &delivered.event;
-        if self.filter.library.as_ref().is_some_and(|library| library != event.channel.name()) {
+        if self.filter.channel.as_ref().is_some_and(|wanted| {
+            wanted != event.channel.name() && wanted != event.channel.as_str()
+        }) {
             return None;
         }
-        let payload: Value = serde_json::from_slice(&event.payload).unwrap_or_default();
-        let kind = payload.get("type").and_then(Value::as_str).unwrap_or_default();
-        if self.filter.kind.as_ref().is_some_and(|wanted| wanted != kind) {
+        if self
+            .filter
+            .kind
+            .as_ref()
+            .is_some_and(|wanted| **wanted != *event.name)
+        {
             return None;
         }
         let recipients = match &event.recipients {
@@ -96,14 +124,15 @@ impl Tail {
             "at_ms": now_ms(),
             "accepted_ms": event.accepted_ms,
             "channel": event.channel.as_str(),
-            "library": event.channel.name(),
-            "type": kind,
+            "type": &*event.name,
             "recipients": recipients,
             "subscribers": delivered.subscribers,
-            "bytes": event.payload.len(),
+            "bytes": event.data.len(),
         });
         if self.payloads {
-            shown["payload"] = payload;
+            let text = || Value::String(String::from_utf8_lossy(&event.data).into_owned());
+            let content = serde_json::from_slice(&event.data).unwrap_or_else(|_| text());
+            shown["payload"] = json!({"type": &*event.name, "content": content});
         }
         Some(shown)
     }

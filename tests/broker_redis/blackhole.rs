@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 #[derive(Default)]
 struct Pipe {
@@ -19,34 +22,69 @@ pub struct Blackhole {
     pub port: u16,
     pipes: Arc<Mutex<Vec<Arc<Pipe>>>>,
     subscriptions: Arc<AtomicUsize>,
+    delay_ms: Arc<AtomicUsize>,
 }
 
 impl Blackhole {
     pub async fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (pipes, subscriptions) = (Arc::<Mutex<Vec<Arc<Pipe>>>>::default(), Arc::<AtomicUsize>::default());
-        let (list, count) = (Arc::clone(&pipes), Arc::clone(&subscriptions));
+        let (pipes, subscriptions) = (
+            Arc::<Mutex<Vec<Arc<Pipe>>>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let delay_ms = Arc::<AtomicUsize>::default();
+        let (list, count, delay) = (
+            Arc::clone(&pipes),
+            Arc::clone(&subscriptions),
+            Arc::clone(&delay_ms),
+        );
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else { continue };
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to)).await else {
+                    continue;
+                };
                 let pipe = Arc::<Pipe>::default();
                 list.lock().push(Arc::clone(&pipe));
-                let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                tokio::spawn(carry(near_in, far_out, Arc::clone(&pipe), Some(Arc::clone(&count))));
-                tokio::spawn(carry(far_in, near_out, pipe, None));
+                let ((near_in, near_out), (far_in, far_out)) =
+                    (near.into_split(), far.into_split());
+                let counted = Some(Arc::clone(&count));
+                tokio::spawn(carry(
+                    near_in,
+                    far_out,
+                    Arc::clone(&pipe),
+                    counted,
+                    Arc::clone(&delay),
+                ));
+                tokio::spawn(carry(far_in, near_out, pipe, None, Arc::clone(&delay)));
             }
         });
-        Self { port, pipes, subscriptions }
+        Self {
+            port,
+            pipes,
+            subscriptions,
+            delay_ms,
+        }
+    }
+
+    /// From now on everything takes so long on its way, in each direction.
+    pub fn delay(&self, delay: Duration) {
+        self.delay_ms
+            .store(delay.as_millis() as usize, Ordering::SeqCst);
     }
 
     pub fn swallow_what_is_open(&self) {
-        self.pipes.lock().iter().for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
+        self.pipes
+            .lock()
+            .iter()
+            .for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
     }
 
     pub fn swallow_subscriptions(&self) {
         let pipes = self.pipes.lock();
-        let subscribed = pipes.iter().filter(|pipe| pipe.subscribed.load(Ordering::SeqCst));
+        let subscribed = pipes
+            .iter()
+            .filter(|pipe| pipe.subscribed.load(Ordering::SeqCst));
         subscribed.for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
     }
 
@@ -56,16 +94,35 @@ impl Blackhole {
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, pipe: Arc<Pipe>, count: Option<Arc<AtomicUsize>>) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    pipe: Arc<Pipe>,
+    count: Option<Arc<AtomicUsize>>,
+    delay_ms: Arc<AtomicUsize>,
+) {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = receiver.recv().await {
+            tokio::time::sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
     let mut buffer = vec![0; 16_384];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         if let Some(count) = &count
-            && buffer[..read].windows(9).any(|window| window.eq_ignore_ascii_case(b"subscribe"))
+            && buffer[..read]
+                .windows(9)
+                .any(|window| window.eq_ignore_ascii_case(b"subscribe"))
             && !pipe.subscribed.swap(true, Ordering::SeqCst)
         {
             count.fetch_add(1, Ordering::SeqCst);
         }
-        if !pipe.deaf.load(Ordering::SeqCst) && to.write_all(&buffer[..read]).await.is_err() {
+        let due = Instant::now() + Duration::from_millis(delay_ms.load(Ordering::SeqCst) as u64);
+        if !pipe.deaf.load(Ordering::SeqCst) && sender.send((due, buffer[..read].to_vec())).is_err()
+        {
             return;
         }
     }

@@ -13,41 +13,70 @@ pub struct Cluster {
 impl Cluster {
     pub fn start() -> Self {
         let servers: Vec<Redis> = (0..6).map(|_| start_server()).collect();
-        let addresses: Vec<String> = servers.iter().map(|s| format!("127.0.0.1:{}", s.port)).collect();
+        let addresses: Vec<String> = servers
+            .iter()
+            .map(|s| format!("127.0.0.1:{}", s.port))
+            .collect();
         let created = Command::new("timeout")
             .args(["60", "redis-cli", "--cluster", "create"])
             .args(&addresses)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
             .output()
             .unwrap();
-        assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+        assert!(
+            created.status.success(),
+            "{}",
+            String::from_utf8_lossy(&created.stdout)
+        );
         let cluster = Self { servers };
-        let fine = |server: &Redis| server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
+        let fine = |server: &Redis| {
+            server
+                .cli(&["CLUSTER", "INFO"])
+                .contains("cluster_state:ok")
+        };
         wait_until("the cluster is up", || cluster.servers.iter().all(fine));
-        let linked =
-            |server: &Redis| server.cli(&["ROLE"]).starts_with("master") || server.cli(&["ROLE"]).contains("connected");
+        let linked = |server: &Redis| {
+            server.cli(&["ROLE"]).starts_with("master")
+                || server.cli(&["ROLE"]).contains("connected")
+        };
         wait_until("replicas follow", || cluster.servers.iter().all(linked));
         cluster
     }
 
     pub fn url(&self) -> String {
-        format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", self.servers[3].port, self.servers[4].port)
+        format!(
+            "redis-cluster://127.0.0.1:{},127.0.0.1:{}",
+            self.servers[3].port, self.servers[4].port
+        )
     }
 
     pub fn id(&self, server: usize) -> String {
-        self.servers[server].cli(&["--raw", "CLUSTER", "MYID"]).trim().to_owned()
+        self.servers[server]
+            .cli(&["--raw", "CLUSTER", "MYID"])
+            .trim()
+            .to_owned()
     }
 
     pub fn masters(&self) -> Vec<usize> {
-        (0..6).filter(|at| self.servers[*at].cli(&["--raw", "ROLE"]).starts_with("master")).collect()
+        (0..6)
+            .filter(|at| {
+                self.servers[*at]
+                    .cli(&["--raw", "ROLE"])
+                    .starts_with("master")
+            })
+            .collect()
     }
 }
 
 fn start_server() -> Redis {
     // The cluster bus listens 10,000 above.
-    let fits = |port: &u16| *port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
+    let fits =
+        |port: &u16| *port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
     let port = std::iter::repeat_with(free_port).find(fits).unwrap();
-    Redis::start_on(port, &["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"])
+    Redis::start_on(
+        port,
+        &["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"],
+    )
 }
 
 /// A master and a replica that three Sentinels look after.
@@ -62,7 +91,9 @@ impl Sentinels {
     pub fn start() -> Self {
         let sentinels = Self::start_with(&["--repl-diskless-sync-delay", "0"]);
         let role = || sentinels.replica.cli(&["--raw", "ROLE"]);
-        wait_until("the replica follows", || role().lines().any(|line| line == "connected"));
+        wait_until("the replica follows", || {
+            role().lines().any(|line| line == "connected")
+        });
         sentinels
     }
 
@@ -75,12 +106,22 @@ impl Sentinels {
         let master = Redis::start(options);
         let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
         let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(master.port)).collect();
-        wait_until("the Sentinels know each other", || sentinels.iter().all(Sentinel::is_ready));
-        Self { master, replica, sentinels }
+        wait_until("the Sentinels know each other", || {
+            sentinels.iter().all(Sentinel::is_ready)
+        });
+        Self {
+            master,
+            replica,
+            sentinels,
+        }
     }
 
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self.sentinels.iter().map(|s| format!("127.0.0.1:{}", s.port)).collect();
+        let hosts: Vec<String> = self
+            .sentinels
+            .iter()
+            .map(|s| format!("127.0.0.1:{}", s.port))
+            .collect();
         format!("redis-sentinel://{}/main", hosts.join(","))
     }
 }
@@ -103,8 +144,16 @@ impl Sentinel {
         ];
         std::fs::write(&file, lines.join("\n")).unwrap();
         let mut command = Command::new(program());
-        command.arg(&file).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
-        Self { port, child: command.spawn().expect("redis-server is installed"), _dir: dir }
+        command
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self {
+            port,
+            child: command.spawn().expect("redis-server is installed"),
+            _dir: dir,
+        }
     }
 
     fn ask(&self, what: &[&str]) -> String {
@@ -118,8 +167,15 @@ impl Sentinel {
     /// Whether it knows the replica and both other Sentinels.
     fn is_ready(&self) -> bool {
         let about = self.ask(&["SENTINEL", "MASTER", "main"]);
-        let field = |name: &str| about.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
-        field("num-slaves").as_deref() == Some("1") && field("num-other-sentinels").as_deref() == Some("2")
+        let field = |name: &str| {
+            about
+                .lines()
+                .skip_while(|line| *line != name)
+                .nth(1)
+                .map(str::to_owned)
+        };
+        field("num-slaves").as_deref() == Some("1")
+            && field("num-other-sentinels").as_deref() == Some("2")
     }
 }
 

@@ -5,10 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foghorn::broker::redis::{Bounds, Config, Fatal, RedisBroker, parse_urls};
-use foghorn::broker::{Lost, Receipt, Sink};
+use bytes::Bytes;
+use foghorn::broker::cluster::ClusterMember;
+use foghorn::broker::clustered::ClusteredBroker;
+use foghorn::broker::redis::{self, Config, parse_urls};
+use foghorn::broker::{Bounds, Lost, Receipt, Sink};
 use foghorn::drain::Tasks;
-use foghorn::event::{Channel, Event, Recipients, now_ms};
+use foghorn::event::{Channel, Event};
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 /// How long to wait for anything before the test fails.
@@ -37,7 +41,7 @@ impl Sink for Ledger {
 }
 
 pub struct Node {
-    pub broker: RedisBroker,
+    pub broker: ClusteredBroker,
     pub ledger: Arc<Ledger>,
     pub tasks: Tasks,
 }
@@ -54,20 +58,18 @@ pub fn config(urls: &str, partitions: u32) -> Config {
 
 /// An event of channel `repo/<channel>`; what it says is `number`.
 pub fn event(channel: &str, number: usize) -> Event {
-    Event {
-        channel: Channel::new("repo", channel),
-        payload: number.to_string().into(),
-        recipients: Recipients::All,
-        accepted_ms: now_ms(),
-        idempotency_key: None,
-    }
+    Event::new(Channel::new("repo", channel), "news", number.to_string())
 }
 
 impl Node {
     pub fn start(config: Config) -> Self {
         let (ledger, tasks) = (Arc::new(Ledger::default()), Tasks::new());
-        let broker = RedisBroker::start(config, Arc::<Ledger>::clone(&ledger), &tasks).unwrap();
-        Self { broker, ledger, tasks }
+        let broker = redis::start(&config, Arc::<Ledger>::clone(&ledger), &tasks).unwrap();
+        Self {
+            broker,
+            ledger,
+            tasks,
+        }
     }
 
     /// Starts, and waits until all its shards are up.
@@ -90,15 +92,20 @@ impl Node {
     }
 
     pub async fn publish_confirmed(&self, channel: &str, number: usize) {
-        assert!(self.publish(channel, number).confirmed(PATIENCE).await, "{channel} {number} never confirmed");
+        assert!(
+            self.publish(channel, number).confirmed(PATIENCE).await,
+            "{channel} {number} never confirmed"
+        );
     }
 
     /// What came, for each channel.
     pub fn got(&self) -> HashMap<String, Vec<usize>> {
         let mut got: HashMap<String, Vec<usize>> = HashMap::new();
         for event in self.ledger.delivered.lock().iter() {
-            let number = std::str::from_utf8(&event.payload).unwrap().parse().unwrap();
-            got.entry(event.channel.name().to_owned()).or_default().push(number);
+            let number = std::str::from_utf8(&event.data).unwrap().parse().unwrap();
+            got.entry(event.channel.name().to_owned())
+                .or_default()
+                .push(number);
         }
         got
     }
@@ -118,13 +125,20 @@ impl Node {
         let got = self.got();
         for channel in channels {
             let expected: Vec<usize> = (0..n).collect();
-            assert_eq!(got.get(*channel).unwrap_or(&Vec::new()), &expected, "channel {channel}");
+            assert_eq!(
+                got.get(*channel).unwrap_or(&Vec::new()),
+                &expected,
+                "channel {channel}"
+            );
         }
     }
 
     /// Waits until every number below `n` came for each of `channels`, each once, in whatever order.
     pub async fn expect_any_order(&self, channels: &[&str], n: usize) {
-        until("all events have come", || self.count() >= channels.len() * n).await;
+        until("all events have come", || {
+            self.count() >= channels.len() * n
+        })
+        .await;
         let got = self.got();
         for channel in channels {
             let mut numbers = got.get(*channel).cloned().unwrap_or_default();
@@ -133,13 +147,47 @@ impl Node {
         }
     }
 
-    pub async fn fatal(&self) -> Fatal {
-        tokio::time::timeout(PATIENCE, self.broker.fatal()).await.expect("refuses to work")
+    /// Waits until it stays out of the cluster, and says why.
+    pub async fn misfit(&self) -> String {
+        until("it stays out", || self.broker.health().misfit.is_some()).await;
+        self.broker.health().misfit.unwrap()
+    }
+
+    /// Waits until the numbers from `from` to the one before `to` came for each of `channels`, in order, and no later one.
+    pub async fn expect_from(&self, channels: &[&str], from: usize, to: usize) {
+        let last = |channel: &&str| {
+            self.got()
+                .get(*channel)
+                .and_then(|numbers| numbers.last().copied())
+        };
+        until("all events have come", || {
+            channels.iter().all(|channel| last(channel) == Some(to - 1))
+        })
+        .await;
+        let got = self.got();
+        for channel in channels {
+            let numbers: Vec<usize> = got[*channel]
+                .iter()
+                .copied()
+                .filter(|number| *number >= from)
+                .collect();
+            assert_eq!(numbers, (from..to).collect::<Vec<_>>(), "channel {channel}");
+        }
+    }
+
+    /// Ends as a node does that is asked to: it says so.
+    pub async fn leave(self) {
+        until("nothing waits", || self.broker.health().waiting == 0).await;
+        self.broker.leave().await;
+        self.stop().await;
     }
 
     pub async fn stop(self) {
         self.tasks.stop();
-        assert!(self.tasks.finish(Duration::from_secs(20)).await, "a task does not end");
+        assert!(
+            self.tasks.finish(Duration::from_secs(20)).await,
+            "a task does not end"
+        );
     }
 }
 
@@ -149,5 +197,36 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What other nodes know of one: its name, which is its id as well, and its keys' fingerprints.
+pub struct Named {
+    name: &'static str,
+    keys: &'static [&'static str],
+}
+
+impl Named {
+    pub fn peer(name: &'static str, keys: &'static [&'static str]) -> Arc<dyn ClusterMember> {
+        Arc::new(Self { name, keys })
+    }
+}
+
+impl ClusterMember for Named {
+    fn id(&self) -> String {
+        self.name.to_owned()
+    }
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+    fn keys(&self) -> Vec<String> {
+        self.keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+    fn view(&self) -> Bytes {
+        format!("view of {}", self.name).into()
+    }
+    fn answer(&self, question: Bytes) -> BoxFuture<'static, Option<Bytes>> {
+        let answer = [self.name.as_bytes(), b" heard ", &question].concat();
+        Box::pin(async move { Some(answer.into()) })
     }
 }

@@ -22,9 +22,14 @@ async fn a_master_dies_and_a_replica_without_its_data_takes_over() {
 
 async fn fail_over(mut redis: Sentinels) {
     let url = redis.url();
-    let (one, two) = (Node::up(config(&url, 8)).await, Node::up(config(&url, 8)).await);
+    let (one, two) = (
+        Node::up(config(&url, 8)).await,
+        Node::up(config(&url, 8)).await,
+    );
     for number in 0..400 {
-        CHANNELS.iter().for_each(|channel| drop(one.publish(channel, number)));
+        CHANNELS
+            .iter()
+            .for_each(|channel| drop(one.publish(channel, number)));
         if number == 100 {
             redis.master.kill();
         }
@@ -33,7 +38,11 @@ async fn fail_over(mut redis: Sentinels) {
     for node in [&one, &two] {
         node.expect(&CHANNELS, 400).await;
         node.wait_up().await;
-        assert_eq!(node.count(), 1_600, "nothing came twice");
+        assert_eq!(
+            (node.count(), node.losses()),
+            (1_600, 0),
+            "nothing came twice, and nothing is missing"
+        );
     }
     assert_eq!(one.broker.health().waiting, 0);
     assert!(redis.replica.cli(&["ROLE"]).starts_with("master"));

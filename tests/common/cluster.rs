@@ -18,7 +18,10 @@ impl Cluster {
         for _ in 0..shards {
             redis.push(Redis::start().await);
         }
-        let mut cluster = Self { redis, nodes: Vec::new() };
+        let mut cluster = Self {
+            redis,
+            nodes: Vec::new(),
+        };
         for _ in 0..nodes {
             cluster.nodes.push(cluster.member(plan()).start().await);
         }

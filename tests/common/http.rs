@@ -54,12 +54,21 @@ pub async fn try_request(
     let _ = stream.write_all(&bytes).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    assert!(read.is_ok(), "no answer to {method} {path} within {PATIENCE:?}");
+    assert!(
+        read.is_ok(),
+        "no answer to {method} {path} within {PATIENCE:?}"
+    );
     parse(&answer)
 }
 
 /// Sends one request on a connection of its own, and waits for the answer.
-pub async fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
+pub async fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Answer {
     let answer = try_request(port, method, path, headers, body).await;
     answer.unwrap_or_else(|| panic!("no answer from port {port} to {method} {path}"))
 }
@@ -73,7 +82,10 @@ pub async fn get(port: u16, path: &str) -> Answer {
 pub async fn post_event(port: u16, kind: &str, content: &Value) -> Answer {
     let body = serde_json::json!({"type": kind, "content": content}).to_string();
     let authorization = format!("Token {}", token::event());
-    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("Content-Type", "application/json"),
+    ];
     request(port, "POST", "/events", &headers, Some(body.as_bytes())).await
 }
 
@@ -89,21 +101,38 @@ pub fn parse(bytes: &[u8]) -> Option<Answer> {
     let head = String::from_utf8_lossy(&bytes[..at]).into_owned();
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: BTreeMap<_, _> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        // Of a header that comes several times all values count, as in one list.
+        let known = headers.entry(name.trim().to_lowercase()).or_default();
+        let comma = if known.is_empty() { "" } else { ", " };
+        known.push_str(&format!("{comma}{}", value.trim()));
+    }
     let body = &bytes[at + 4..];
-    let chunked = headers.get("transfer-encoding").is_some_and(|v| v == "chunked");
-    let body = if chunked { unchunk(body)? } else { body.to_vec() };
-    Some(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    let chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|v| v == "chunked");
+    let body = if chunked {
+        unchunk(body)?
+    } else {
+        body.to_vec()
+    };
+    Some(Answer {
+        status,
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = rest.windows(2).position(|w| w == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?, 16).ok()?;
+        let size = usize::from_str_radix(
+            std::str::from_utf8(&rest[..line]).ok()?.split(';').next()?,
+            16,
+        )
+        .ok()?;
         if size == 0 {
             return Some(body);
         }

@@ -28,16 +28,30 @@ pub const GROUP_SEVEN: &str = "
 impl MariaDb {
     /// A server with [`GROUP_SEVEN`].
     pub async fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("foghorn-mariadb").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("foghorn-mariadb")
+            .tempdir()
+            .expect("a temporary folder");
         let data = folder.path().join("data");
         let mut install = Command::new(need("mariadb-install-db", "mariadb-server-core"));
-        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]);
+        install.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--user=root",
+        ]);
         // A starting server clears its folder for temporary files of what looks like its own: never share one.
-        install.arg(format!("--datadir={}", data.display())).arg(format!("--tmpdir={}", folder.path().display()));
+        install
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--tmpdir={}", folder.path().display()));
         process::run("mariadb-install-db", install);
         let port = free_port();
         let process = Self::spawn(&folder, port);
-        let mut server = Self { process, folder, port };
+        let mut server = Self {
+            process,
+            folder,
+            port,
+        };
         server.process.listening(port).await;
         server.sql(GROUP_SEVEN);
         server
@@ -46,10 +60,23 @@ impl MariaDb {
     fn spawn(folder: &TempDir, port: u16) -> Process {
         let at = folder.path().display();
         let mut command = process::command(&need("mariadbd", "mariadb-server-core"));
-        command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--skip-name-resolve"]);
-        command.args(["--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=2"]);
-        command.arg(format!("--datadir={at}/data")).arg(format!("--socket={at}/socket")).arg(format!("--port={port}"));
-        command.arg(format!("--pid-file={at}/pid")).arg(format!("--tmpdir={at}"));
+        command.args([
+            "--no-defaults",
+            "--user=root",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+        ]);
+        command.args([
+            "--innodb-buffer-pool-size=16M",
+            "--innodb-flush-log-at-trx-commit=2",
+        ]);
+        command
+            .arg(format!("--datadir={at}/data"))
+            .arg(format!("--socket={at}/socket"))
+            .arg(format!("--port={port}"));
+        command
+            .arg(format!("--pid-file={at}/pid"))
+            .arg(format!("--tmpdir={at}"));
         Process::start("mariadbd", command, &folder.path().join("output"))
     }
 
@@ -82,7 +109,15 @@ impl MariaDb {
     /// Runs statements as the server's root; gives what they print.
     pub fn sql(&self, statements: &str) -> String {
         let mut client = Command::new(need("mariadb", "mariadb-client-core"));
-        client.args(["--no-defaults", "--batch", "--skip-column-names", "-u", "root", "-S", &self.socket()]);
+        client.args([
+            "--no-defaults",
+            "--batch",
+            "--skip-column-names",
+            "-u",
+            "root",
+            "-S",
+            &self.socket(),
+        ]);
         client.args(["-e", statements]);
         process::run("mariadb", client)
     }

@@ -16,8 +16,11 @@ pub mod node;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod recorded;
 pub mod redis;
 pub mod schema;
+pub mod shell;
+pub mod sight;
 pub mod socket;
 pub mod token;
 pub mod wire;
@@ -40,7 +43,10 @@ where
         if let Some(value) = probe().await {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "still waiting for {what} after {PATIENCE:?}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "still waiting for {what} after {PATIENCE:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

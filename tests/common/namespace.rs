@@ -23,10 +23,18 @@ pub fn ran_apart(test: &str) -> bool {
         command.arg("--map-root-user");
     }
     command.arg(std::env::current_exe().expect("a test knows its program"));
-    command.args(["--exact", test, "--include-ignored", "--nocapture"]).env(MARK, "1");
+    command
+        .args(["--exact", test, "--include-ignored", "--nocapture"])
+        .env(MARK, "1");
     let output = process::run(&format!("{test} in a network namespace"), command);
-    assert!(output.contains("1 passed"), "{test} did not run in its namespace:\n{output}");
-    output.lines().filter(|line| line.starts_with("ledger ")).for_each(|line| println!("{line}"));
+    assert!(
+        output.contains("1 passed"),
+        "{test} did not run in its namespace:\n{output}"
+    );
+    output
+        .lines()
+        .filter(|line| line.starts_with("ledger "))
+        .for_each(|line| println!("{line}"));
     true
 }
 

@@ -15,6 +15,8 @@ use super::{eventually, token};
 pub struct Plan {
     env: BTreeMap<String, String>,
     args: Vec<String>,
+    /// What the node is started through.
+    wrapper: Vec<String>,
     port: u16,
     ops: u16,
     folder: TempDir,
@@ -30,7 +32,10 @@ pub struct Node {
 /// Just the environment every process needs.
 fn bare(program: &std::path::Path) -> Command {
     let mut command = process::command(program);
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("RUST_BACKTRACE", "1");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("RUST_BACKTRACE", "1");
     command
 }
 
@@ -55,14 +60,24 @@ impl Plan {
 
     /// The same on given ports.
     pub fn on(port: u16, ops: u16) -> Self {
-        let folder = tempfile::Builder::new().prefix("foghorn-node").tempdir().expect("a temporary folder");
-        Self { env: BTreeMap::new(), args: Vec::new(), port, ops, folder }
-            .env("NOTIFICATION_SERVER_HOST", "127.0.0.1")
-            .env("NOTIFICATION_SERVER_PORT", &port.to_string())
-            .env("FOGHORN_OPS_ADDR", &format!("127.0.0.1:{ops}"))
-            .env("JWT_PRIVATE_KEY", token::KEY)
-            .env("NOTIFICATION_SERVER_LOG_LEVEL", "debug")
-            .env("SEAFILE_LOG_TO_STDOUT", "true")
+        let folder = tempfile::Builder::new()
+            .prefix("foghorn-node")
+            .tempdir()
+            .expect("a temporary folder");
+        Self {
+            env: BTreeMap::new(),
+            args: Vec::new(),
+            wrapper: Vec::new(),
+            port,
+            ops,
+            folder,
+        }
+        .env("NOTIFICATION_SERVER_HOST", "127.0.0.1")
+        .env("NOTIFICATION_SERVER_PORT", &port.to_string())
+        .env("FOGHORN_OPS_ADDR", &format!("127.0.0.1:{ops}"))
+        .env("JWT_PRIVATE_KEY", token::KEY)
+        .env("NOTIFICATION_SERVER_LOG_LEVEL", "debug")
+        .env("SEAFILE_LOG_TO_STDOUT", "true")
     }
 
     /// Sets a variable.
@@ -83,6 +98,17 @@ impl Plan {
         self
     }
 
+    /// Starts the node through another program, which gets the node's command line behind these words.
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Limits how many files the node may have open: softly, and at most.
+    pub fn open_files(self, soft: u64, hard: u64) -> Self {
+        self.through(&["prlimit", &format!("--nofile={soft}:{hard}")])
+    }
+
     /// No history for new subscribers: what the conversations expect.
     pub fn no_replay(self) -> Self {
         self.env("FOGHORN_REPLAY_SECONDS", "0")
@@ -100,15 +126,33 @@ impl Plan {
     }
 
     fn spawn(&self) -> Process {
-        let mut command = bare(env!("CARGO_BIN_EXE_foghorn").as_ref());
-        command.args(&self.args).envs(&self.env).current_dir(self.folder.path());
-        Process::start(&format!("foghorn on port {}", self.port), command, &self.folder.path().join("output"))
+        let node = env!("CARGO_BIN_EXE_foghorn");
+        let mut command = match self.wrapper.split_first() {
+            None => bare(node.as_ref()),
+            Some((program, words)) => {
+                let mut command = bare(&process::need(program, "util-linux or dash"));
+                command.args(words).arg(node);
+                command
+            }
+        };
+        command
+            .args(&self.args)
+            .envs(&self.env)
+            .current_dir(self.folder.path());
+        Process::start(
+            &format!("foghorn on port {}", self.port),
+            command,
+            &self.folder.path().join("output"),
+        )
     }
 
     /// Starts the node without waiting for anything.
     pub fn launch(self) -> Node {
         let process = self.spawn();
-        Node { process, plan: self }
+        Node {
+            process,
+            plan: self,
+        }
     }
 
     /// Starts the node and waits until it is ready.
@@ -122,7 +166,11 @@ impl Plan {
     pub async fn refused(self) -> (ExitStatus, String) {
         let mut node = self.launch();
         let status = node.process.end().await;
-        assert!(!status.success(), "it ended without an error:\n{}", node.log());
+        assert!(
+            !status.success(),
+            "it ended without an error:\n{}",
+            node.log()
+        );
         (status, node.log())
     }
 }
@@ -158,6 +206,17 @@ impl Node {
         self.process.log()
     }
 
+    /// All that it had to say up to now. The log is written beside the work, so a line that comes later is waited for: the one
+    /// on an event of a type that nobody knows. Needs the level debug and the tests' key, as [`Plan::new`] has them.
+    pub async fn log_so_far(&self) -> String {
+        let mark = format!("mark-{:016x}", rand::random::<u64>());
+        self.post(&mark, &serde_json::json!({})).await.expect(200);
+        eventually("the line on an unknown type", || async {
+            Some(self.log()).filter(|log| log.contains(&mark))
+        })
+        .await
+    }
+
     /// Waits until it serves and says that it is ready.
     pub async fn ready(&mut self) {
         self.process.listening(self.plan.port).await;
@@ -166,7 +225,12 @@ impl Node {
         let process = &mut self.process;
         eventually("a ready node", || {
             process.must_run();
-            async move { http::try_request(ops, "GET", "/readyz", &[], None).await.filter(|a| a.status == 200).map(drop) }
+            async move {
+                http::try_request(ops, "GET", "/readyz", &[], None)
+                    .await
+                    .filter(|a| a.status == 200)
+                    .map(drop)
+            }
         })
         .await;
     }
@@ -211,14 +275,31 @@ impl Node {
         let page = http::get(self.plan.ops, "/metrics").await.expect(200).body;
         page.lines()
             .filter(|line| {
-                line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label)
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                    && line.contains(label)
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }
 
-    /// Waits until a metric is at least `value`.
+    /// Waits until a gauge that is there is 0.
+    pub async fn emptied(&self, name: &str, label: &str) {
+        let page = http::get(self.plan.ops, "/metrics").await.expect(200).body;
+        let there = page.lines().any(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && line.contains(label)
+        });
+        assert!(there, "{name}{{{label}}} is not there");
+        eventually(&format!("{name}{{{label}}} is 0"), || async {
+            (self.metric(name, label).await == 0.0).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until a metric is at least `value`, which is more than 0.
     pub async fn counted(&self, name: &str, label: &str, value: f64) {
+        assert!(value > 0.0, "that is so from the start");
         eventually(&format!("{name}{{{label}}} >= {value}"), || async {
             (self.metric(name, label).await >= value).then_some(())
         })

@@ -12,18 +12,29 @@ const COUNT: u32 = 12_000;
 
 /// A TCP port on which nothing listens, not given to anybody else.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of `count` such ports in a row.
+pub fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Processes start at different places, so that they seldom meet.
     let start = std::process::id().wrapping_mul(97);
     for _ in 0..COUNT {
-        let port = (FIRST + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT) as u16;
-        let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
-        if !is_used(port) {
-            std::mem::forget(claim);
-            return port;
+        let first = start.wrapping_add(NEXT.fetch_add(count.into(), Ordering::Relaxed)) % COUNT;
+        let first = (FIRST + first) as u16;
+        let claims: Vec<_> = (first..first + count).map_while(claim).collect();
+        if claims.len() == usize::from(count) {
+            claims.into_iter().for_each(std::mem::forget);
+            return first;
         }
     }
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}
+
+fn claim(port: u16) -> Option<UdpSocket> {
+    let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+    (!is_used(port)).then_some(claim)
 }
 
 /// Whether any TCP socket of this machine has this port. Looked up, not tried: a process that another thread starts would
@@ -32,9 +43,13 @@ fn is_used(port: u16) -> bool {
     let end = format!(":{port:04X}");
     let read = std::fs::read_to_string;
     // The second is not there where IPv6 is off.
-    let tables = [read("/proc/net/tcp").expect("Linux"), read("/proc/net/tcp6").unwrap_or_default()];
-    tables
-        .iter()
-        .flat_map(|table| table.lines())
-        .any(|line| line.split_whitespace().nth(1).is_some_and(|local_address| local_address.ends_with(&end)))
+    let tables = [
+        read("/proc/net/tcp").expect("Linux"),
+        read("/proc/net/tcp6").unwrap_or_default(),
+    ];
+    tables.iter().flat_map(|table| table.lines()).any(|line| {
+        line.split_whitespace()
+            .nth(1)
+            .is_some_and(|local_address| local_address.ends_with(&end))
+    })
 }

@@ -19,7 +19,9 @@ pub struct Process {
 /// Where `program` is, or a panic that names the Debian package it comes with.
 pub fn need(program: &str, package: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]);
+    let folders = path
+        .split(':')
+        .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]);
     folders.map(|folder| Path::new(folder).join(program)).find(|file| file.is_file()).unwrap_or_else(|| {
         panic!("{program} is not installed: this test needs Debian's package {package} (./test.sh installs it)")
     })
@@ -35,11 +37,23 @@ pub fn command(program: &Path) -> Command {
 impl Process {
     /// Starts `command`; both its outputs go to `log`, behind what is there already.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
-        let file = File::options().create(true).append(true).open(log).expect("the log file can be written");
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log file can be written");
         let copy = file.try_clone().expect("a file handle can be copied");
-        let child = command.stdin(Stdio::null()).stdout(file).stderr(copy).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(copy)
+            .spawn();
         let child = child.unwrap_or_else(|e| panic!("{name} does not start: {e}"));
-        Self { name: name.to_owned(), child, log: log.to_owned() }
+        Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Its process id.
@@ -54,8 +68,14 @@ impl Process {
 
     /// Sends a signal, as `TERM`, `STOP`, `USR1`.
     pub fn signal(&self, signal: &str) {
-        let done = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.pid())]).status();
-        assert!(done.is_ok_and(|status| status.success()), "{} cannot be sent {signal}", self.name);
+        let done = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", self.pid())])
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "{} cannot be sent {signal}",
+            self.name
+        );
     }
 
     /// Ends it at once (SIGKILL).
@@ -83,7 +103,12 @@ impl Process {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(started.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, self.log());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{} does not end:\n{}",
+                self.name,
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -91,9 +116,17 @@ impl Process {
     /// Waits until something listens on `port`.
     pub async fn listening(&mut self, port: u16) {
         let started = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        while tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+        {
             self.must_run();
-            assert!(started.elapsed() < PATIENCE, "{} does not listen on {port}:\n{}", self.name, self.log());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{} does not listen on {port}:\n{}",
+                self.name,
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -106,7 +139,11 @@ impl Process {
             if log.contains(text) {
                 return log;
             }
-            assert!(started.elapsed() < PATIENCE, "{} does not log {text:?}:\n{log}", self.name);
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{} does not log {text:?}:\n{log}",
+                self.name
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -125,8 +162,16 @@ impl Drop for Process {
 
 /// Runs a program to its end; gives all it printed. Panics if it fails.
 pub fn run(name: &str, mut command: Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("{name} does not start: {e}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{name} failed ({}):\n{text}", output.status);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{name} failed ({}):\n{text}",
+        output.status
+    );
     text
 }

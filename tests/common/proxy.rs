@@ -14,7 +14,10 @@ pub struct Proxy {
 }
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("foghorn-proxy").tempdir().expect("a temporary folder")
+    tempfile::Builder::new()
+        .prefix("foghorn-proxy")
+        .tempdir()
+        .expect("a temporary folder")
 }
 
 impl Proxy {
@@ -40,7 +43,13 @@ impl Proxy {
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, config).expect("the folder can be written");
         let mut command = process::command(&need("nginx", "nginx"));
-        command.arg("-p").arg(folder.path()).arg("-e").arg("stderr").arg("-c").arg(&file);
+        command
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-e")
+            .arg("stderr")
+            .arg("-c")
+            .arg(&file);
         Self::start("nginx", command, folder, port).await
     }
 
@@ -53,7 +62,8 @@ impl Proxy {
              LogLevel info\nListen 127.0.0.1:{port}\nUser nobody\nGroup nogroup\n"
         );
         for module in ["mpm_event", "authz_core"].iter().chain(modules) {
-            text += &format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n");
+            text +=
+                &format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n");
         }
         let file = folder.path().join("apache.conf");
         std::fs::write(&file, text + config + "\n").expect("the folder can be written");

@@ -8,7 +8,9 @@ use serde_json::Value;
 pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     let schema = match schema["$ref"].as_str() {
-        Some(name) => document.pointer(&name[1..]).unwrap_or_else(|| panic!("{name} is not there")),
+        Some(name) => document
+            .pointer(&name[1..])
+            .unwrap_or_else(|| panic!("{name} is not there")),
         None => schema,
     };
     for (keyword, wanted) in schema.as_object().expect("a schema is an object") {
@@ -16,10 +18,22 @@ pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<
             "type" => names(wanted).iter().any(|kind| is(value, kind)),
             "const" => value == wanted,
             "enum" => wanted.as_array().is_some_and(|list| list.contains(value)),
-            "minimum" => value.as_f64().is_none_or(|n| n >= wanted.as_f64().expect("a number")),
-            "required" => names(wanted).iter().all(|name| value.as_object().is_none_or(|o| o.contains_key(name))),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|n| n >= wanted.as_f64().expect("a number")),
+            "required" => names(wanted)
+                .iter()
+                .all(|name| value.as_object().is_none_or(|o| o.contains_key(name))),
             "additionalProperties" => {
-                value.as_object().is_none_or(|o| o.keys().all(|name| schema["properties"].get(name).is_some()))
+                let others = value.as_object().into_iter().flatten();
+                let mut others =
+                    others.filter(|(name, _)| schema["properties"].get(name).is_none());
+                match wanted {
+                    Value::Object(_) => {
+                        others.all(|(_, value)| faults(document, wanted, value, at).is_empty())
+                    }
+                    _ => others.next().is_none(),
+                }
             }
             "properties" => {
                 for (name, inner) in wanted.as_object().expect("properties") {
@@ -44,7 +58,13 @@ pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<
             }
             "oneOf" => {
                 let fits = |schema: &&Value| faults(document, schema, value, at).is_empty();
-                wanted.as_array().expect("a list").iter().filter(fits).count() == 1
+                wanted
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .filter(fits)
+                    .count()
+                    == 1
             }
             "description" => true,
             other => panic!("the schema keyword {other} is not known here"),
@@ -59,7 +79,12 @@ pub fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<
 fn names(wanted: &Value) -> Vec<String> {
     match wanted {
         Value::String(name) => vec![name.clone()],
-        _ => wanted.as_array().expect("a list").iter().map(|name| name.as_str().expect("a name").to_owned()).collect(),
+        _ => wanted
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|name| name.as_str().expect("a name").to_owned())
+            .collect(),
     }
 }
 

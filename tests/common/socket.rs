@@ -2,21 +2,18 @@
 //!
 //! Invariant: what arrives is kept in order and nothing of it is lost before a test has asked for it.
 
+mod handshake;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::http::Answer;
-use super::{PATIENCE, http, token};
+use super::token;
 
-/// The key every handshake here offers, and what must be answered to it (RFC 6455, section 1.3).
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub use handshake::Handshake;
 
 /// Opcodes.
 pub const TEXT: u8 = 1;
@@ -56,143 +53,6 @@ pub enum End {
     Cut,
 }
 
-/// What to ask for when opening a connection.
-pub struct Handshake {
-    port: u16,
-    from: Ipv4Addr,
-    path: String,
-    headers: BTreeMap<String, String>,
-    early: Vec<u8>,
-}
-
-impl Handshake {
-    /// An ordinary one, at `/`.
-    pub fn new(port: u16) -> Self {
-        let headers = [
-            ("Host", "localhost"),
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", KEY),
-            ("Sec-WebSocket-Version", "13"),
-        ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { port, from: Ipv4Addr::LOCALHOST, path: "/".to_owned(), headers, early: Vec::new() }
-    }
-
-    /// Another path.
-    pub fn path(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
-    }
-
-    /// One more header, or another value.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// Leaves a header out.
-    pub fn without(mut self, name: &str) -> Self {
-        self.headers.remove(name);
-        self
-    }
-
-    /// Comes from another of this machine's addresses, 127.0.0.0/8: each has some 28,000 ports.
-    pub fn from(mut self, address: Ipv4Addr) -> Self {
-        self.from = address;
-        self
-    }
-
-    /// Bytes that go out in the same packet.
-    pub fn early(mut self, bytes: Vec<u8>) -> Self {
-        self.early = bytes;
-        self
-    }
-
-    /// As the desktop client does it.
-    pub fn desktop(self) -> Self {
-        self.header("User-Agent", "Seafile/9.0.8 (Linux)").header("Sec-WebSocket-Protocol", "notification.seafile.com")
-    }
-
-    /// As a browser does it.
-    pub fn browser(self) -> Self {
-        self.header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)").header("Origin", "https://cloud.example.com")
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("GET {} HTTP/1.1\r\n", self.path);
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        let mut bytes = (head + "\r\n").into_bytes();
-        bytes.extend_from_slice(&self.early);
-        bytes
-    }
-
-    /// Opens the connection; an error where none could be made or it ended before an answer.
-    pub async fn attempt(self) -> io::Result<Result<Socket, Answer>> {
-        let socket = TcpSocket::new_v4()?;
-        if self.from != Ipv4Addr::LOCALHOST {
-            socket.bind((self.from, 0).into())?;
-        }
-        let stream = socket.connect((Ipv4Addr::LOCALHOST, self.port).into()).await?;
-        stream.set_nodelay(true)?;
-        let (mut reader, mut writer) = stream.into_split();
-        writer.write_all(&self.bytes()).await?;
-        let mut buffer = Vec::new();
-        while !buffer.windows(4).any(|w| w == b"\r\n\r\n") {
-            if reader.read_buf(&mut buffer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        let answer = http::parse(&buffer).expect("an answer has a status line");
-        if answer.status != 101 {
-            let wanted = answer.headers.get("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
-            while http::parse(&buffer).is_some_and(|answer| answer.body.len() < wanted) {
-                if reader.read_buf(&mut buffer).await? == 0 {
-                    break;
-                }
-            }
-            return Ok(Err(http::parse(&buffer).expect("it was parsed before")));
-        }
-        assert_eq!(answer.headers.get("sec-websocket-accept").map(String::as_str), Some(ACCEPT));
-        let at = buffer.windows(4).position(|w| w == b"\r\n\r\n").expect("the head is whole") + 4;
-        buffer.drain(..at);
-        let headers = answer.headers;
-        Ok(Ok(Socket {
-            reader,
-            writer,
-            buffer,
-            headers,
-            held: VecDeque::new(),
-            parts: Vec::new(),
-            end: None,
-            pong: true,
-        }))
-    }
-
-    /// Opens the connection; panics if it is refused.
-    pub async fn open(self) -> Socket {
-        let what = format!("{} on port {}", self.path, self.port);
-        match tokio::time::timeout(PATIENCE, self.attempt()).await {
-            Ok(Ok(Ok(socket))) => socket,
-            Ok(Ok(Err(answer))) => panic!("handshake refused at {what}: {answer:?}"),
-            Ok(Err(error)) => panic!("no handshake at {what}: {error}"),
-            Err(_) => panic!("no answer to a handshake at {what}"),
-        }
-    }
-
-    /// Panics if it is not refused; gives the answer.
-    pub async fn refused(self) -> Answer {
-        match tokio::time::timeout(PATIENCE, self.attempt()).await {
-            Ok(Ok(Err(answer))) => answer,
-            Ok(Ok(Ok(_))) => panic!("the handshake was accepted"),
-            Ok(Err(error)) => panic!("no answer to the handshake: {error}"),
-            Err(_) => panic!("no answer to the handshake within {PATIENCE:?}"),
-        }
-    }
-}
-
 /// An open connection.
 pub struct Socket {
     reader: OwnedReadHalf,
@@ -204,6 +64,8 @@ pub struct Socket {
     end: Option<End>,
     /// Whether pings and closes are answered.
     pub pong: bool,
+    /// How long the next frame is waited for before the test fails.
+    pub patience: Duration,
 }
 
 impl Socket {
@@ -219,7 +81,10 @@ impl Socket {
 
     /// The port on this side.
     pub fn local_port(&self) -> u16 {
-        self.writer.local_addr().expect("the socket has an address").port()
+        self.writer
+            .local_addr()
+            .expect("the socket has an address")
+            .port()
     }
 
     /// Sends bytes as they are. An error means that the connection has ended, which reading will show.
@@ -239,8 +104,12 @@ impl Socket {
 
     /// Sends a subscribe message for these (library, token) pairs.
     pub async fn send_subscribe(&mut self, entries: &[(&str, &str)]) {
-        let repos: Vec<_> = entries.iter().map(|(id, token)| json!({"id": id, "jwt_token": token})).collect();
-        self.send_json(&json!({"type": "subscribe", "content": {"repos": repos}})).await;
+        let repos: Vec<_> = entries
+            .iter()
+            .map(|(id, token)| json!({"id": id, "jwt_token": token}))
+            .collect();
+        self.send_json(&json!({"type": "subscribe", "content": {"repos": repos}}))
+            .await;
     }
 
     /// Subscribes to `library` as `user`, and waits until the server has done so.
@@ -252,7 +121,8 @@ impl Socket {
 
     /// Unsubscribes, and waits until the server has done so.
     pub async fn unsubscribe(&mut self, library: &str) {
-        self.send_json(&json!({"type": "unsubscribe", "content": {"repos": [{"id": library}]}})).await;
+        self.send_json(&json!({"type": "unsubscribe", "content": {"repos": [{"id": library}]}}))
+            .await;
         self.settle().await;
     }
 
@@ -282,13 +152,24 @@ impl Socket {
                 }
                 return Some(frame);
             }
-            match tokio::time::timeout(PATIENCE, self.reader.read_buf(&mut self.buffer)).await {
+            match tokio::time::timeout(self.patience, self.reader.read_buf(&mut self.buffer)).await
+            {
                 Ok(Ok(0) | Err(_)) => {
                     self.end.get_or_insert(End::Cut);
                     return None;
                 }
                 Ok(Ok(_)) => {}
-                Err(_) => panic!("nothing came for {PATIENCE:?}"),
+                Err(_) => panic!("nothing came for {:?}", self.patience),
+            }
+        }
+    }
+
+    /// The next frame that is no ping of the server's: those come when they are due, whatever a test does.
+    pub async fn frame_beside_pings(&mut self) -> Option<Frame> {
+        loop {
+            match self.frame().await {
+                Some(frame) if frame.opcode == PING => {}
+                other => return other,
             }
         }
     }
@@ -300,12 +181,20 @@ impl Socket {
                 if frame.fin {
                     let message = std::mem::take(&mut self.parts);
                     let value = serde_json::from_slice(&message);
-                    self.held.push_back(value.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&message))));
+                    self.held.push_back(
+                        value.unwrap_or_else(|e| {
+                            panic!("{e}: {}", String::from_utf8_lossy(&message))
+                        }),
+                    );
                 }
             }
             CLOSE => {
-                let code = frame.payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
-                let reason = String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default()).into_owned();
+                let code = frame
+                    .payload
+                    .get(..2)
+                    .map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+                let reason = String::from_utf8_lossy(frame.payload.get(2..).unwrap_or_default())
+                    .into_owned();
                 self.end = Some(End::Closed(code, reason));
             }
             _ => {}
@@ -334,7 +223,8 @@ impl Socket {
 
     /// Takes the next message, which must be the `repo-update` of `library` with this commit.
     pub async fn expect_update(&mut self, library: &str, commit: &str) {
-        let wanted = json!({"type": "repo-update", "content": {"repo_id": library, "commit_id": commit}});
+        let wanted =
+            json!({"type": "repo-update", "content": {"repo_id": library, "commit_id": commit}});
         assert_eq!(self.recv().await, wanted);
     }
 
@@ -382,10 +272,23 @@ fn parse_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
     assert_eq!(second & 0x80, 0, "the server masked a frame");
     assert_eq!(first & 0x70, 0, "the server set a reserved bit");
     let (length, start) = match second {
-        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
-        127 => (u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize, 10),
+        126 => (
+            usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+            4,
+        ),
+        127 => (
+            u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize,
+            10,
+        ),
         n => (usize::from(n), 2),
     };
     let payload = bytes.get(start..start + length)?.to_vec();
-    Some((Frame { opcode: first & 15, fin: first & 0x80 != 0, payload }, start + length))
+    Some((
+        Frame {
+            opcode: first & 15,
+            fin: first & 0x80 != 0,
+            payload,
+        },
+        start + length,
+    ))
 }

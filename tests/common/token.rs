@@ -10,13 +10,19 @@ pub const KEY: &str = "testkey-testkey-testkey-testkey-00";
 
 /// Unix time in seconds.
 pub fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64)
 }
 
 /// `claims`, signed with `key`.
 pub fn sign(key: &str, algorithm: Algorithm, claims: &Value) -> String {
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key.as_bytes()))
-        .expect("any claims can be signed")
+    jsonwebtoken::encode(
+        &Header::new(algorithm),
+        claims,
+        &EncodingKey::from_secret(key.as_bytes()),
+    )
+    .expect("any claims can be signed")
 }
 
 /// What the file server gives `user` to subscribe to `library` with, good for five minutes.
@@ -26,7 +32,11 @@ pub fn subscription(library: &str, user: &str) -> String {
 
 /// The same, good until `exp` (Unix seconds).
 pub fn subscription_until(library: &str, user: &str, exp: i64) -> String {
-    sign(KEY, Algorithm::HS256, &json!({"exp": exp, "repo_id": library, "username": user}))
+    sign(
+        KEY,
+        Algorithm::HS256,
+        &json!({"exp": exp, "repo_id": library, "username": user}),
+    )
 }
 
 /// What seaf-server posts events with.

@@ -1,4 +1,4 @@
-//! A TCP proxy that can misbehave like a network: hold, swallow, cut, refuse.
+//! A TCP proxy that can misbehave like a network: hold, swallow, slow down, cut, refuse.
 //!
 //! Each direction of every connection through it, those open already included, follows the [`Flow`] set last. Between
 //! two changes nothing is reordered, and what was held is passed on, in order, when it passes again.
@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -24,6 +25,8 @@ pub enum Flow {
     Hold,
     /// They are taken and thrown away: the sender believes that they arrived.
     Swallow,
+    /// So many bytes pass in a twentieth of a second, on each connection.
+    Slow(usize),
 }
 
 #[derive(Clone, Copy)]
@@ -54,8 +57,20 @@ impl Wire {
 
     /// Forwards `port` to `target`.
     pub async fn between(port: u16, target: u16) -> Self {
-        let state = watch::Sender::new(State { to_server: Flow::Pass, to_client: Flow::Pass, round: 0, deaf_below: 0 });
-        let mut wire = Self { port, target, state, open: Arc::default(), carried: Arc::default(), listener: None };
+        let state = watch::Sender::new(State {
+            to_server: Flow::Pass,
+            to_client: Flow::Pass,
+            round: 0,
+            deaf_below: 0,
+        });
+        let mut wire = Self {
+            port,
+            target,
+            state,
+            open: Arc::default(),
+            carried: Arc::default(),
+            listener: None,
+        };
         wire.accept().await;
         wire
     }
@@ -72,7 +87,8 @@ impl Wire {
 
     /// Sets both directions.
     pub fn flow(&self, to_server: Flow, to_client: Flow) {
-        self.state.send_modify(|state| (state.to_server, state.to_client) = (to_server, to_client));
+        self.state
+            .send_modify(|state| (state.to_server, state.to_client) = (to_server, to_client));
     }
 
     /// A blackhole: connections stay open, and nothing passes in either direction ever.
@@ -110,13 +126,21 @@ impl Wire {
         if self.listener.is_some() {
             return;
         }
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the port is ours");
+        let listener = TcpListener::bind(("127.0.0.1", self.port))
+            .await
+            .expect("the port is ours");
         let (target, state, open) = (self.target, self.state.clone(), Arc::clone(&self.open));
         let carried = Arc::clone(&self.carried);
         self.listener = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = carried.fetch_add(1, Ordering::AcqRel);
-                tokio::spawn(carry(client, target, state.subscribe(), Arc::clone(&open), number));
+                tokio::spawn(carry(
+                    client,
+                    target,
+                    state.subscribe(),
+                    Arc::clone(&open),
+                    number,
+                ));
             }
         }));
     }
@@ -139,10 +163,13 @@ async fn carry(
     number: usize,
 ) {
     let round = state.borrow().round;
-    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     open.fetch_add(1, Ordering::AcqRel);
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     let subscribed = AtomicBool::new(false);
     let note = |bytes: &[u8]| {
         if bytes.windows(9).any(|word| word == b"SUBSCRIBE") {
@@ -150,12 +177,24 @@ async fn carry(
         }
     };
     let deaf = |state: &State| number < state.deaf_below && subscribed.load(Ordering::Acquire);
-    let up = pump(from_client, to_server, state.clone(), |state| state.to_server, note);
+    let up = pump(
+        from_client,
+        to_server,
+        state.clone(),
+        |state| state.to_server,
+        note,
+    );
     let down = pump(
         from_server,
         to_client,
         state.clone(),
-        |state| if deaf(state) { Flow::Swallow } else { state.to_client },
+        |state| {
+            if deaf(state) {
+                Flow::Swallow
+            } else {
+                state.to_client
+            }
+        },
         |_| {},
     );
     tokio::select! {
@@ -172,18 +211,29 @@ async fn pump(
     flow: impl Fn(&State) -> Flow,
     note: impl Fn(&[u8]),
 ) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 512 * 1024];
     loop {
         let size = from.read(&mut buffer).await?;
         note(&buffer[..size]);
         let gone = || io::Error::from(io::ErrorKind::NotConnected);
         // Which flow holds is asked after the bytes have come: a change counts for whatever has not been passed on.
-        let now = flow(&*state.wait_for(|state| flow(state) != Flow::Hold).await.map_err(|_| gone())?);
+        let now = flow(
+            &*state
+                .wait_for(|state| flow(state) != Flow::Hold)
+                .await
+                .map_err(|_| gone())?,
+        );
         match (size, now) {
             // An end is swallowed too: whoever is behind a blackhole does not hear of it.
             (0, Flow::Swallow) => std::future::pending().await,
             (0, _) => return to.shutdown().await,
             (_, Flow::Swallow) => {}
+            (_, Flow::Slow(bytes)) => {
+                for piece in buffer[..size].chunks(bytes) {
+                    to.write_all(piece).await?;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
             (_, _) => to.write_all(&buffer[..size]).await?,
         }
     }

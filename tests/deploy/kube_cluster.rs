@@ -35,13 +35,22 @@ impl Cluster {
     /// Starts one that has the resource definitions of Gateway API and of the Prometheus operator.
     pub fn start() -> Self {
         let tools = fetched("get-kubernetes.sh", &[]);
-        let folder = tempfile::Builder::new().prefix("foghorn-kubernetes").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new()
+            .prefix("foghorn-kubernetes")
+            .tempdir()
+            .expect("a temporary folder");
         let at = folder.path();
         for tool in [tools.join("kubectl"), fetched("get-helm.sh", &[])] {
-            let name = if tool.ends_with("kubectl") { "kubectl" } else { "helm" };
+            let name = if tool.ends_with("kubectl") {
+                "kubectl"
+            } else {
+                "helm"
+            };
             std::os::unix::fs::symlink(&tool, at.join(name)).expect("a link");
         }
-        let shell = Shell { folder: at.to_owned() };
+        let shell = Shell {
+            folder: at.to_owned(),
+        };
         let (etcd, store) = start_etcd(at);
         let (server, port) = start_server(&tools, at, &store);
         let config = json!({
@@ -55,14 +64,20 @@ impl Cluster {
         std::fs::write(at.join("kubeconfig"), config.to_string()).unwrap();
         let mut processes = vec![server, etcd];
         eventually("the API server is ready", 120, || {
-            processes.iter_mut().for_each(|process| assert!(!process.ended(), "{}", process.output()));
+            processes
+                .iter_mut()
+                .for_each(|process| assert!(!process.ended(), "{}", process.output()));
             shell.run("kubectl get --raw /readyz").0
         });
         processes.insert(0, start_controllers(&tools, at));
         let crds = fetched("get-crds.sh", &[]);
         shell.must(&format!("kubectl create -f {}", crds.display()));
         shell.must("kubectl wait --for=condition=established crd --all --timeout=60s");
-        Self { shell, _processes: processes, folder }
+        Self {
+            shell,
+            _processes: processes,
+            folder,
+        }
     }
 
     /// A folder for the test's files, gone with the cluster.
@@ -80,7 +95,12 @@ impl Shell {
         command
             .env("PATH", format!("{}:{path}", self.folder.display()))
             .env("KUBECONFIG", self.folder.join("kubeconfig"));
-        for home in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HOME"] {
+        for home in [
+            "HELM_CACHE_HOME",
+            "HELM_CONFIG_HOME",
+            "HELM_DATA_HOME",
+            "HOME",
+        ] {
             command.env(home, self.folder.join("home"));
         }
         command
@@ -117,9 +137,10 @@ impl Shell {
     }
 }
 
-/// Whether `kubectl` or `helm` passed on a warning of the server's.
+/// Whether `kubectl` or `helm` passed on a warning of the server's: a line that begins so. What they log of a watch that they
+/// had to begin anew is none.
 pub fn warned(text: &str) -> bool {
-    text.contains("Warning: ")
+    text.lines().any(|line| line.starts_with("Warning: "))
 }
 
 /// Starts the store; gives its URL.
@@ -134,7 +155,12 @@ fn start_etcd(at: &Path) -> (Process, String) {
     for (name, url) in [("client", &client), ("peer", &peer)] {
         etcd.args([format!("--listen-{name}-urls"), url.clone()]);
     }
-    etcd.args(["--advertise-client-urls", &client, "--initial-advertise-peer-urls", &peer]);
+    etcd.args([
+        "--advertise-client-urls",
+        &client,
+        "--initial-advertise-peer-urls",
+        &peer,
+    ]);
     (Process::start(&mut etcd, &at.join("etcd.log")), client)
 }
 
@@ -142,15 +168,33 @@ fn start_etcd(at: &Path) -> (Process, String) {
 fn start_server(tools: &Path, at: &Path, store: &str) -> (Process, u16) {
     let token: u128 = rand::random();
     std::fs::write(at.join("token"), format!("{token:x}")).unwrap();
-    std::fs::write(at.join("users.csv"), format!("{token:x},admin,admin,system:masters\n")).unwrap();
+    std::fs::write(
+        at.join("users.csv"),
+        format!("{token:x},admin,admin,system:masters\n"),
+    )
+    .unwrap();
     let key = at.join("accounts.key");
-    let (good, text) = run(program("openssl", "openssl").args(["genrsa", "-out"]).arg(&key).arg("2048"));
+    let (good, text) = run(program("openssl", "openssl")
+        .args(["genrsa", "-out"])
+        .arg(&key)
+        .arg("2048"));
     assert!(good, "{text}");
     let port = free_port();
     let mut server = command(&tools.join("kube-apiserver"));
-    server.args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]);
-    server.args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/16", "--max-requests-inflight=0"]);
-    server.args(["--service-account-issuer=https://kubernetes.default.svc", &format!("--etcd-servers={store}")]);
+    server.args([
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",
+    ]);
+    server.args([
+        "--authorization-mode=RBAC",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--max-requests-inflight=0",
+    ]);
+    server.args([
+        "--service-account-issuer=https://kubernetes.default.svc",
+        &format!("--etcd-servers={store}"),
+    ]);
     server.arg(format!("--secure-port={port}"));
     for (name, path) in [
         ("cert-dir", at.join("certs")),
@@ -165,8 +209,15 @@ fn start_server(tools: &Path, at: &Path, store: &str) -> (Process, u16) {
 
 fn start_controllers(tools: &Path, at: &Path) -> Process {
     let mut controllers = command(&tools.join("kube-controller-manager"));
-    controllers.args(["--leader-elect=false", "--secure-port=0", &format!("--controllers={CONTROLLERS}")]);
-    for (name, file) in [("kubeconfig", "kubeconfig"), ("service-account-private-key-file", "accounts.key")] {
+    controllers.args([
+        "--leader-elect=false",
+        "--secure-port=0",
+        &format!("--controllers={CONTROLLERS}"),
+    ]);
+    for (name, file) in [
+        ("kubeconfig", "kubeconfig"),
+        ("service-account-private-key-file", "accounts.key"),
+    ] {
         controllers.arg(format!("--{name}={}", at.join(file).display()));
     }
     Process::start(&mut controllers, &at.join("controllers.log"))

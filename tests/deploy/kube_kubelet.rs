@@ -35,12 +35,18 @@ struct Seen {
 impl Kubelet {
     /// Begins. The test pod's command posts to `events`, a URL, instead of the Service.
     pub fn play(shell: &Shell, events: &str) -> Self {
-        let machines = MACHINES.map(|name| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
+        let machines = MACHINES
+            .map(|name| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
         let list = json!({"apiVersion": "v1", "kind": "List", "items": machines});
         let (good, text) = shell.feed("kubectl create -f -", &list.to_string());
         assert!(good, "{text}");
         let seen = Arc::<Seen>::default();
-        let player = Player { shell: shell.clone(), events: events.to_owned(), seen: seen.clone(), next: 0 };
+        let player = Player {
+            shell: shell.clone(),
+            events: events.to_owned(),
+            seen: seen.clone(),
+            next: 0,
+        };
         let thread = Some(std::thread::spawn(|| player.run()));
         Self { seen, thread }
     }
@@ -52,7 +58,11 @@ impl Kubelet {
 
     /// The commands of test pods that were run, each with its output.
     pub fn tested(&self) -> Vec<String> {
-        self.seen.tested.lock().expect("no panic while it is held").clone()
+        self.seen
+            .tested
+            .lock()
+            .expect("no panic while it is held")
+            .clone()
     }
 }
 
@@ -74,7 +84,10 @@ impl Player {
     fn run(mut self) {
         while !self.seen.over.load(Ordering::SeqCst) {
             let pods = self.shell.list("pods --all-namespaces");
-            let ready = pods.iter().filter(|pod| is_node(pod) && is_ready(pod) && !is_told_to_end(pod)).count();
+            let ready = pods
+                .iter()
+                .filter(|pod| is_node(pod) && is_ready(pod) && !is_told_to_end(pod))
+                .count();
             self.seen.fewest.fetch_min(ready, Ordering::SeqCst);
             for pod in pods {
                 // A pod may be gone by now: what is refused is tried anew, if there still is something to do.
@@ -93,15 +106,21 @@ impl Player {
         let (namespace, pod_name) = (name("namespace"), name("name"));
         let named = format!("--namespace {namespace} {pod_name}");
         if is_told_to_end(pod) {
-            return self.shell.run(&format!("kubectl delete pod {named} --grace-period=0 --force --wait=false"));
+            return self.shell.run(&format!(
+                "kubectl delete pod {named} --grace-period=0 --force --wait=false"
+            ));
         }
         if pod["spec"]["nodeName"].is_null() {
-            let Some(machine) = self.machine() else { return (false, "no machine takes pods".to_owned()) };
+            let Some(machine) = self.machine() else {
+                return (false, "no machine takes pods".to_owned());
+            };
             let target = json!({"apiVersion": "v1", "kind": "Node", "name": machine});
-            let binding =
-                json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod_name}, "target": target});
+            let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod_name}, "target": target});
             let to = format!("/api/v1/namespaces/{namespace}/pods/{pod_name}/binding");
-            return self.shell.feed(&format!("kubectl create --raw {to} -f -"), &binding.to_string());
+            return self.shell.feed(
+                &format!("kubectl create --raw {to} -f -"),
+                &binding.to_string(),
+            );
         }
         let phase = pod["status"]["phase"].as_str().expect("a phase");
         if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "test" {
@@ -109,16 +128,27 @@ impl Player {
                 return (true, String::new());
             }
             let (passed, text) = self.test(pod);
-            self.seen.tested.lock().expect("no panic while it is held").push(text);
+            self.seen
+                .tested
+                .lock()
+                .expect("no panic while it is held")
+                .push(text);
             return self.report(&named, if passed { "Succeeded" } else { "Failed" }, false);
         }
-        if is_ready(pod) { (true, String::new()) } else { self.report(&named, "Running", true) }
+        if is_ready(pod) {
+            (true, String::new())
+        } else {
+            self.report(&named, "Running", true)
+        }
     }
 
     /// The next machine that is not closed to new pods.
     fn machine(&mut self) -> Option<String> {
         let machines = self.shell.list("nodes");
-        let open: Vec<_> = machines.iter().filter(|machine| machine["spec"]["unschedulable"] != true).collect();
+        let open: Vec<_> = machines
+            .iter()
+            .filter(|machine| machine["spec"]["unschedulable"] != true)
+            .collect();
         self.next += 1;
         let machine = open.get(self.next % open.len().max(1))?;
         machine["metadata"]["name"].as_str().map(str::to_owned)
@@ -137,15 +167,33 @@ impl Player {
     /// Runs a test pod's command: whether it passed, and the command and its output.
     fn test(&self, pod: &Value) -> (bool, String) {
         let container = &pod["spec"]["containers"][0];
-        let words = container["args"].as_array().expect("arguments").iter().map(|word| word.as_str().expect("text"));
-        let words: Vec<_> = words.map(|word| if word.starts_with("http://") { &self.events } else { word }).collect();
+        let words = container["args"]
+            .as_array()
+            .expect("arguments")
+            .iter()
+            .map(|word| word.as_str().expect("text"));
+        let words: Vec<_> = words
+            .map(|word| {
+                if word.starts_with("http://") {
+                    &self.events
+                } else {
+                    word
+                }
+            })
+            .collect();
         let mut command = foghorn(&words);
         for entry in container["env"].as_array().expect("an environment") {
             let from = &entry["valueFrom"]["secretKeyRef"];
-            let (secret, key) = (from["name"].as_str().expect("a Secret"), from["key"].as_str().expect("its entry"));
+            let (secret, key) = (
+                from["name"].as_str().expect("a Secret"),
+                from["key"].as_str().expect("its entry"),
+            );
             let namespace = pod["metadata"]["namespace"].as_str().expect("a namespace");
-            let template = format!("{{{{with index .data \"{key}\"}}}}{{{{. | base64decode}}}}{{{{end}}}}");
-            let get = format!("kubectl get secret {secret} --namespace {namespace} --output 'go-template={template}'");
+            let template =
+                format!("{{{{with index .data \"{key}\"}}}}{{{{. | base64decode}}}}{{{{end}}}}");
+            let get = format!(
+                "kubectl get secret {secret} --namespace {namespace} --output 'go-template={template}'"
+            );
             let value = self.shell.must(&get);
             if !(value.is_empty() && from["optional"] == true) {
                 command.env(entry["name"].as_str().expect("a name"), value);
@@ -166,5 +214,8 @@ fn is_told_to_end(pod: &Value) -> bool {
 
 fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
+    conditions.is_some_and(|all| {
+        all.iter()
+            .any(|one| one["type"] == "Ready" && one["status"] == "True")
+    })
 }

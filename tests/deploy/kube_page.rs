@@ -32,11 +32,16 @@ fn section(text: &str) -> Section {
             .iter()
             .any(|word| paragraph.starts_with(&format!("    {word}")))
         {
-            let script = paragraph.lines().map(|line| line.strip_prefix("    ").expect("a line of the block"));
+            let script = paragraph
+                .lines()
+                .map(|line| line.strip_prefix("    ").expect("a line of the block"));
             blocks.push((script.collect::<Vec<_>>().join("\n"), needs.take()));
         }
     }
-    Section { heading: heading.to_owned(), blocks }
+    Section {
+        heading: heading.to_owned(),
+        blocks,
+    }
 }
 
 /// Puts the chart where the page expects it: as it is, or as an older release of it was.
@@ -44,7 +49,10 @@ fn put_chart(folder: &Path, older: bool) {
     let chart = folder.join("charts/foghorn");
     let _ = std::fs::remove_dir_all(&chart);
     std::fs::create_dir_all(folder.join("charts")).unwrap();
-    let (good, text) = run(std::process::Command::new("cp").arg("-r").arg(root().join("charts/foghorn")).arg(&chart));
+    let (good, text) = run(std::process::Command::new("cp")
+        .arg("-r")
+        .arg(root().join("charts/foghorn"))
+        .arg(&chart));
     assert!(good, "{text}");
     if older {
         let about = read("charts/foghorn/Chart.yaml").replace("ersion: 0.1.0\n", "ersion: 0.0.9\n");
@@ -64,13 +72,21 @@ impl Reader {
         for (script, needs) in &section.blocks {
             match needs.as_deref() {
                 None => {}
-                Some("container engine") if script.lines().all(|line| line.starts_with("docker ")) => continue,
-                Some("kubelet") if script.lines().all(|line| line.starts_with("kubectl ")) => continue,
+                Some("container engine")
+                    if script.lines().all(|line| line.starts_with("docker ")) =>
+                {
+                    continue;
+                }
+                Some("kubelet") if script.lines().all(|line| line.starts_with("kubectl ")) => {
+                    continue;
+                }
                 Some(other) => panic!("{other} is not among what is missing here, for {script}"),
             }
             let mut command = self.shell.command(script);
             command.current_dir(&self.folder);
-            command.env("JWT_PRIVATE_KEY", token::KEY).env("SEAFILE_MYSQL_DB_PASSWORD", "secret");
+            command
+                .env("JWT_PRIVATE_KEY", token::KEY)
+                .env("SEAFILE_MYSQL_DB_PASSWORD", "secret");
             let (good, text) = run(&mut command);
             // The machines here have no daemon set to ignore, which drain says.
             let text = text.replace("Warning: ignoring DaemonSet-managed Pods", "");
@@ -86,14 +102,27 @@ impl Reader {
 
     /// The machines on which nodes are.
     fn machines(&self) -> Vec<String> {
-        let pods = self.shell.list("pods --namespace notify --selector app.kubernetes.io/component=node");
-        pods.iter().map(|pod| pod["spec"]["nodeName"].as_str().unwrap_or("none yet").to_owned()).collect()
+        let pods = self
+            .shell
+            .list("pods --namespace notify --selector app.kubernetes.io/component=node");
+        pods.iter()
+            .map(|pod| {
+                pod["spec"]["nodeName"]
+                    .as_str()
+                    .unwrap_or("none yet")
+                    .to_owned()
+            })
+            .collect()
     }
 }
 
 /// What an object is to those who hold on to it.
 fn identity(object: &Value) -> (Value, Value, Value) {
-    (object["metadata"]["uid"].clone(), object["spec"]["clusterIP"].clone(), object["spec"]["selector"].clone())
+    (
+        object["metadata"]["uid"].clone(),
+        object["spec"]["clusterIP"].clone(),
+        object["spec"]["selector"].clone(),
+    )
 }
 
 /// Gives a reader a cluster, and a folder with an older release of the chart.
@@ -103,7 +132,10 @@ async fn with_a_cluster(follow: impl FnOnce(&Reader, &Kubelet) + Send + 'static)
     let followed = tokio::task::spawn_blocking(move || {
         let cluster = Cluster::start();
         let kubelet = Kubelet::play(&cluster.shell, &events);
-        let reader = Reader { shell: cluster.shell.clone(), folder: cluster.folder().join("page") };
+        let reader = Reader {
+            shell: cluster.shell.clone(),
+            folder: cluster.folder().join("page"),
+        };
         put_chart(&reader.folder, true);
         follow(&reader, &kubelet);
     });
@@ -128,24 +160,47 @@ fn follow_the_charts_page(reader: &Reader, kubelet: &Kubelet) {
         kubectl create configmap seafile-env --namespace seafile --from-literal=REDIS_HOST=redis
         kubectl create secret generic seafile-secret --namespace seafile --from-literal=JWT_PRIVATE_KEY=";
     reader.shell.must(&format!("{script}{}", token::KEY));
-    let chart = || reader.shell.must("helm list --namespace seafile --output json");
+    let chart = || {
+        reader
+            .shell
+            .must("helm list --namespace seafile --output json")
+    };
     for section in sections("charts/foghorn/README.md") {
         let printed = reader.follow(&section);
         match section.heading.as_str() {
+            "The console" => assert!(
+                printed.trim().len() >= 32,
+                "the password is not shown: {printed}"
+            ),
             "Beside Seafile's own chart" => {
-                assert!(printed.contains("http://foghorn-events.seafile.svc:8083"), "{printed}");
+                assert!(
+                    printed.contains("http://foghorn-events.seafile.svc:8083"),
+                    "{printed}"
+                );
                 assert_eq!(kubelet.tested().len(), 1, "{:?}", kubelet.tested());
                 test_with_another_key(reader, kubelet);
                 assert!(chart().contains("foghorn-0.0.9"), "{}", chart());
                 put_chart(&reader.folder, false);
             }
-            "To look at it" => assert!(printed.contains("The bundled Redis is for trials"), "{printed}"),
+            "To look at it" => assert!(
+                printed.contains("The bundled Redis is for trials"),
+                "{printed}"
+            ),
             "Upgrade, and back" => {
-                let revisions = reader.shell.must("helm history foghorn --namespace seafile");
-                assert!(revisions.contains("Rollback to 1") && revisions.contains("foghorn-0.1.0"), "{revisions}");
+                let revisions = reader
+                    .shell
+                    .must("helm history foghorn --namespace seafile");
+                assert!(
+                    revisions.contains("Rollback to 1") && revisions.contains("foghorn-0.1.0"),
+                    "{revisions}"
+                );
                 assert!(chart().contains("foghorn-0.0.9"), "{}", chart());
             }
-            _ => assert!(section.blocks.is_empty(), "nothing checks the section {}", section.heading),
+            _ => assert!(
+                section.blocks.is_empty(),
+                "nothing checks the section {}",
+                section.heading
+            ),
         }
     }
 }
@@ -154,13 +209,20 @@ fn follow_the_charts_page(reader: &Reader, kubelet: &Kubelet) {
 fn test_with_another_key(reader: &Reader, kubelet: &Kubelet) {
     let set = |key: &str| {
         let data = serde_json::json!({"stringData": {"JWT_PRIVATE_KEY": key}});
-        reader.shell.must(&format!("kubectl patch secret seafile-secret --namespace seafile --patch '{data}'"));
+        reader.shell.must(&format!(
+            "kubectl patch secret seafile-secret --namespace seafile --patch '{data}'"
+        ));
     };
     set("another-key-of-thirty-two-characters");
     let (good, text) = reader.shell.run("helm test foghorn --namespace seafile");
     assert!(!good && text.contains("pod foghorn-test failed"), "{text}");
     let said = kubelet.tested().pop().expect("a test pod was run");
-    assert!(said.contains("its JWT_PRIVATE_KEY is another one: give both the same and restart the nodes"), "{said}");
+    assert!(
+        said.contains(
+            "its JWT_PRIVATE_KEY is another one: give both the same and restart the nodes"
+        ),
+        "{said}"
+    );
     set(token::KEY);
     reader.shell.must("helm test foghorn --namespace seafile");
 }
@@ -171,7 +233,8 @@ fn follow_the_page(reader: &Reader, kubelet: &Kubelet) {
     for section in sections("docs/INSTALL-KUBERNETES.md") {
         kubelet.fewest_ready();
         let printed = reader.follow(&section);
-        let image = || reader.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+        let image =
+            || reader.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].clone();
         let service = || reader.shell.get("service foghorn --namespace notify");
         match section.heading.as_str() {
             "The image" => assert_eq!(printed, ""),
@@ -182,28 +245,55 @@ fn follow_the_page(reader: &Reader, kubelet: &Kubelet) {
                 put_chart(&reader.folder, false);
             }
             "Tell Seafile" => {
-                let inner = "INNER_NOTIFICATION_SERVER_URL: \"http://foghorn-events.notify.svc:8083\"";
-                let public = "NOTIFICATION_SERVER_URL: \"https://seafile.example.com/notification\"";
-                assert!(printed.contains(inner) && printed.contains(public), "{printed}");
+                let inner =
+                    "INNER_NOTIFICATION_SERVER_URL: \"http://foghorn-events.notify.svc:8083\"";
+                let public =
+                    "NOTIFICATION_SERVER_URL: \"https://seafile.example.com/notification\"";
+                assert!(
+                    printed.contains(inner) && printed.contains(public),
+                    "{printed}"
+                );
             }
             "Does it work?" => {
                 assert!(printed.contains("Phase:          Succeeded"), "{printed}");
                 assert_eq!(kubelet.tested().len(), 1, "{:?}", kubelet.tested());
             }
             "Upgrade" => {
-                assert_eq!(kubelet.fewest_ready(), 3, "an upgrade took a node before there was another");
+                assert_eq!(
+                    kubelet.fewest_ready(),
+                    3,
+                    "an upgrade took a node before there was another"
+                );
                 assert_eq!(image(), "registry.example.com/foghorn:0.1.0");
-                assert_eq!(held, [identity(&reader.deployment()), identity(&service())], "made anew, not upgraded");
+                assert_eq!(
+                    held,
+                    [identity(&reader.deployment()), identity(&service())],
+                    "made anew, not upgraded"
+                );
             }
             "The way back" => {
-                assert!(printed.contains("superseded") && printed.contains("foghorn-0.1.0"), "{printed}");
-                assert_eq!(kubelet.fewest_ready(), 3, "a rollback took a node before there was another");
+                assert!(
+                    printed.contains("superseded") && printed.contains("foghorn-0.1.0"),
+                    "{printed}"
+                );
+                assert_eq!(
+                    kubelet.fewest_ready(),
+                    3,
+                    "a rollback took a node before there was another"
+                );
                 assert_eq!(image(), "registry.example.com/foghorn:0.0.9");
             }
             "A machine is emptied" => {
                 assert!(printed.contains("node/machine-a drained"), "{printed}");
-                assert!(kubelet.fewest_ready() >= 2, "the PodDisruptionBudget let more than one go");
-                assert!(!reader.machines().contains(&"machine-a".to_owned()), "{:?}", reader.machines());
+                assert!(
+                    kubelet.fewest_ready() >= 2,
+                    "the PodDisruptionBudget let more than one go"
+                );
+                assert!(
+                    !reader.machines().contains(&"machine-a".to_owned()),
+                    "{:?}",
+                    reader.machines()
+                );
             }
             "Remove" => assert!(!reader.shell.run("kubectl get namespace notify").0),
             other => panic!("nothing checks the section {other}"),

@@ -7,13 +7,17 @@ use serde_json::Value;
 
 use crate::support::{program, read, root, run};
 
-const RULES: &[&str] = &["deploy/prometheus/foghorn.rules.yml", "deploy/prometheus/foghorn.alerts.yml"];
+const RULES: &[&str] = &[
+    "deploy/prometheus/foghorn.rules.yml",
+    "deploy/prometheus/foghorn.alerts.yml",
+];
 
 /// Every word of `text` that begins as a metric of ours, without the suffixes of histograms.
 fn metrics(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
     let ours = words.filter(|word| word.starts_with("foghorn_") || word.starts_with("process_"));
-    ours.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned()).collect()
+    ours.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned())
+        .collect()
 }
 
 /// What rules record, `foghorn:…`, defined or used.
@@ -31,7 +35,9 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
         Value::Object(map) => {
             for (key, inner) in map {
                 match inner {
-                    Value::String(text) if key == "expr" || key == "query" => found.push(text.clone()),
+                    Value::String(text) if key == "expr" || key == "query" => {
+                        found.push(text.clone())
+                    }
                     _ => expressions(inner, found),
                 }
             }
@@ -47,40 +53,69 @@ fn dashboard() -> Value {
 
 #[test]
 fn rules_and_dashboard_use_only_metrics_that_exist() {
-    let known: BTreeSet<_> = foghorn::metrics::TABLE.iter().map(|metric| metric.name.to_owned()).collect();
+    let known: BTreeSet<_> = foghorn::dialect::metrics()
+        .map(|metric| metric.name.to_owned())
+        .collect();
     let mut texts: Vec<_> = RULES.iter().map(|path| read(path)).collect();
     let mut shown = Vec::new();
     expressions(&dashboard(), &mut shown);
     texts.push(shown.join("\n"));
     for text in &texts {
-        let unknown: Vec<_> = metrics(text).into_iter().filter(|name| !known.contains(name)).collect();
+        let unknown: Vec<_> = metrics(text)
+            .into_iter()
+            .filter(|name| !known.contains(name))
+            .collect();
         assert_eq!(unknown, Vec::<String>::new());
     }
-    let recorded: BTreeSet<_> =
-        texts[0].lines().filter_map(|line| line.trim_start().strip_prefix("- record: ")).map(str::to_owned).collect();
+    let recorded: BTreeSet<_> = texts[0]
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("- record: "))
+        .map(str::to_owned)
+        .collect();
     for text in &texts {
-        let unknown: Vec<_> = records(text).into_iter().filter(|name| !recorded.contains(name)).collect();
+        let unknown: Vec<_> = records(text)
+            .into_iter()
+            .filter(|name| !recorded.contains(name))
+            .collect();
         assert_eq!(unknown, Vec::<String>::new(), "used and not recorded");
     }
-    let unseen: Vec<_> = known.into_iter().filter(|name| !metrics(&texts[2]).contains(name)).collect();
+    let unseen: Vec<_> = known
+        .into_iter()
+        .filter(|name| !metrics(&texts[2]).contains(name))
+        .collect();
     assert_eq!(unseen, Vec::<String>::new(), "no panel shows these");
 }
 
 #[test]
 fn every_alert_is_tested_and_explained() {
     let alerts = read(RULES[1]);
-    let (tests, page) = (read("deploy/prometheus/foghorn.test.yml"), read("docs/OPERATIONS.md"));
-    let names: Vec<_> = alerts.lines().filter_map(|line| line.trim_start().strip_prefix("- alert: ")).collect();
+    let (tests, page) = (
+        read("deploy/prometheus/foghorn.test.yml"),
+        read("docs/OPERATIONS.md"),
+    );
+    let names: Vec<_> = alerts
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("- alert: "))
+        .collect();
     assert!(names.len() > 10);
     for name in &names {
         assert!(
             tests.contains(&format!("alertname: {name}\n        exp_alerts:\n")),
             "{name}: nothing shows that it fires"
         );
-        assert!(page.contains(&format!("\n### {name}\n")), "{name}: docs/OPERATIONS.md does not say what to do");
+        assert!(
+            page.contains(&format!("\n### {name}\n")),
+            "{name}: docs/OPERATIONS.md does not say what to do"
+        );
     }
-    let explained = page.lines().filter_map(|line| line.strip_prefix("### Foghorn"));
-    assert_eq!(explained.count(), names.len(), "the page explains alerts that are gone");
+    let explained = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("### Foghorn"));
+    assert_eq!(
+        explained.count(),
+        names.len(),
+        "the page explains alerts that are gone"
+    );
 }
 
 #[test]
@@ -118,15 +153,23 @@ fn promtool_takes_the_rules_and_their_tests_pass() {
 #[ignore = "needs promtool"]
 fn the_dashboard_counts_every_lost_event() {
     let board = dashboard();
-    let panel = board["panels"].as_array().unwrap().iter().find(|panel| panel["title"] == "Events lost").unwrap();
-    let query = panel["targets"][0]["expr"].as_str().unwrap().replace("$instance", ".*").replace("$__range", "1h");
+    let panel = board["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|panel| panel["title"] == "Events lost")
+        .unwrap();
+    let query = panel["targets"][0]["expr"]
+        .as_str()
+        .unwrap()
+        .replace("$instance", ".*")
+        .replace("$__range", "1h");
     // A counter is not there before it counts for the first time, and a node may lose in one way and not in the other.
     let lost = |series: Value, total: u32| {
         serde_json::json!({"interval": "1m", "input_series": series, "promql_expr_test": [
             {"expr": query, "eval_time": "90m", "exp_samples": [{"labels": "{}", "value": total}]}]})
     };
-    let dropped =
-        |values: &str| serde_json::json!({"series": "foghorn_waiting_dropped_total{instance='a'}", "values": values});
+    let dropped = |values: &str| serde_json::json!({"series": "foghorn_waiting_dropped_total{instance='a'}", "values": values});
     let holes = |values: &str| serde_json::json!({"series": "foghorn_gaps_lost_total{instance='b'}", "values": values});
     let cases = serde_json::json!({"tests": [
         lost(serde_json::json!([]), 0),
@@ -137,6 +180,8 @@ fn the_dashboard_counts_every_lost_event() {
     ]});
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), cases.to_string()).unwrap();
-    let (good, text) = run(program("promtool", "prometheus").args(["test", "rules"]).arg(file.path()));
+    let (good, text) = run(program("promtool", "prometheus")
+        .args(["test", "rules"])
+        .arg(file.path()));
     assert!(good, "{text}");
 }

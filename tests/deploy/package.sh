@@ -9,13 +9,15 @@ rm -f /bin/kill
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
 until_true() { for _ in $(seq 100); do if "$@"; then return; fi; sleep 0.1; done; echo "never true: $*"; exit 1; }
-read_again() { journalctl -u foghorn | grep -q 'configuration read again'; }
+read_again() { journalctl -u foghorn | grep 'configuration read again' > /dev/null; }
 answers() { curl -sf "http://127.0.0.1:$1" > /dev/null; }
 
 # --- install: nothing starts by itself, the unit is sound
 dpkg -i /try/*.deb
 foghorn --version
-dpkg -s foghorn | grep -q '^Depends: .*libc6 (>= '
+dpkg -L foghorn | grep man1/foghorn-doctor.1.gz > /dev/null
+dpkg -L foghorn | grep bash-completion/completions/foghorn > /dev/null
+dpkg -s foghorn | grep '^Depends: .*libc6 (>= ' > /dev/null
 test "$(stat -c %a /etc/foghorn/foghorn.env)" = 600
 systemd-analyze verify /usr/lib/systemd/system/foghorn.service /usr/lib/systemd/system/foghorn@.service
 if env -i PATH="$PATH" foghorn check-config; then echo "no key, and no fault"; exit 1; fi
@@ -35,10 +37,23 @@ if [ -n "$systemd" ]; then
     test "$(systemctl show -P LimitNOFILE foghorn)" = 1048576
     test "$(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")" -gt 4096
     foghorn status
-    journalctl -u foghorn | grep -q serving
+    journalctl -u foghorn | grep serving > /dev/null
     systemctl reload foghorn
     until_true read_again
     if journalctl -u foghorn | grep a-key-of; then echo 'the key is in the log'; exit 1; fi
+
+    # --- the key as one of systemd's credentials: not in the process' environment
+    mkdir -p /etc/credstore
+    printf 'a-key-of-systemd-that-has-00-and-more\n' > /etc/credstore/foghorn.JWT_PRIVATE_KEY
+    chmod 600 /etc/credstore/foghorn.JWT_PRIVATE_KEY
+    sed -i 's/^JWT_PRIVATE_KEY=/#&/' /etc/foghorn/foghorn.env
+    systemctl restart foghorn
+    until_true answers 8084/readyz
+    if tr '\0' '\n' < "/proc/$(systemctl show -P MainPID foghorn)/environ" | grep JWT_PRIVATE_KEY; then echo 'the key is in the environment'; exit 1; fi
+    rm /etc/credstore/foghorn.JWT_PRIVATE_KEY
+    sed -i 's/^#JWT_PRIVATE_KEY=a-key-of/JWT_PRIVATE_KEY=a-key-of/' /etc/foghorn/foghorn.env
+    systemctl restart foghorn
+    until_true answers 8084/readyz
 
     # --- a second node on the same machine
     printf 'NOTIFICATION_SERVER_PORT=9083\nFOGHORN_OPS_ADDR=127.0.0.1:9084\n' > /etc/foghorn/a.env

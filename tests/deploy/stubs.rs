@@ -29,9 +29,16 @@ struct Silent {
 impl Stub {
     /// Listens on `addr` and calls itself `name`.
     pub fn start(addr: SocketAddr, name: &str) -> Stub {
-        let listener = TcpListener::bind(addr).unwrap_or_else(|error| panic!("stub {addr}: {error}"));
+        let listener =
+            TcpListener::bind(addr).unwrap_or_else(|error| panic!("stub {addr}: {error}"));
         let ready = Arc::new(AtomicBool::new(true));
-        let stub = Stub { addr, ready, stop: Arc::default(), requests: Arc::default(), silent: Arc::default() };
+        let stub = Stub {
+            addr,
+            ready,
+            stop: Arc::default(),
+            requests: Arc::default(),
+            silent: Arc::default(),
+        };
         let (ready, stop, name) = (stub.ready.clone(), stub.stop.clone(), name.to_owned());
         let (requests, silent) = (stub.requests.clone(), stub.silent.clone());
         std::thread::spawn(move || {
@@ -39,7 +46,12 @@ impl Stub {
                 if stop.load(Ordering::Acquire) {
                     return;
                 }
-                let (ready, requests, silent, name) = (ready.clone(), requests.clone(), silent.clone(), name.clone());
+                let (ready, requests, silent, name) = (
+                    ready.clone(),
+                    requests.clone(),
+                    silent.clone(),
+                    name.clone(),
+                );
                 std::thread::spawn(move || {
                     let _ = serve_stub(stream, &name, &ready, &requests, &silent);
                 });
@@ -87,7 +99,13 @@ fn serve_stub(
     let mut reader = BufReader::new(stream);
     loop {
         let (line, headers) = read_head(&mut reader)?;
-        let mut body = vec![0; headers.get("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)];
+        let mut body = vec![
+            0;
+            headers
+                .get("content-length")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        ];
         reader.read_exact(&mut body)?;
         requests.fetch_add(1, Ordering::Relaxed);
         let peer = reader.get_ref().peer_addr()?;
@@ -136,15 +154,24 @@ impl Dns {
     /// Answers with `records`.
     pub fn start(records: &[Ipv4Addr]) -> Dns {
         let socket = UdpSocket::bind(("127.0.0.53", free_port())).expect("a UDP port");
-        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .expect("a timeout");
         let addr = socket.local_addr().expect("its address");
-        let dns = Dns { addr, records: Arc::new(Mutex::new(records.to_vec())), stop: Arc::default() };
+        let dns = Dns {
+            addr,
+            records: Arc::new(Mutex::new(records.to_vec())),
+            stop: Arc::default(),
+        };
         let (records, stop) = (dns.records.clone(), dns.stop.clone());
         std::thread::spawn(move || {
             let mut query = [0; 1500];
             while !stop.load(Ordering::Acquire) {
                 if let Ok((length, peer)) = socket.recv_from(&mut query) {
-                    let answer = dns_answer(&query[..length], &records.lock().expect("no panic holds it"));
+                    let answer = dns_answer(
+                        &query[..length],
+                        &records.lock().expect("no panic holds it"),
+                    );
                     let _ = socket.send_to(&answer, peer);
                 }
             }
@@ -170,7 +197,18 @@ fn dns_answer(query: &[u8], records: &[Ipv4Addr]) -> Vec<u8> {
     let is_a = query[end - 4..end - 2] == [0, 1];
     let records = if is_a { records } else { &[] };
     let mut answer = query[..2].to_vec();
-    answer.extend([0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).expect("few"), 0, 0, 0, 0]);
+    answer.extend([
+        0x81,
+        0x80,
+        0,
+        1,
+        0,
+        u8::try_from(records.len()).expect("few"),
+        0,
+        0,
+        0,
+        0,
+    ]);
     answer.extend(&query[12..end]);
     for address in records {
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);

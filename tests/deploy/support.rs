@@ -47,7 +47,11 @@ pub struct Process {
 impl Process {
     /// Starts `command` with its output in `log`.
     pub fn start(command: &mut Command, log: &Path) -> Process {
-        let out = std::fs::File::options().create(true).append(true).open(log).expect("log file");
+        let out = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("log file");
         let err = out.try_clone().expect("second handle");
         let child = command
             .stdin(Stdio::null())
@@ -55,7 +59,10 @@ impl Process {
             .stderr(err)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Process { child, log: log.to_owned() }
+        Process {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Its process id.
@@ -65,7 +72,9 @@ impl Process {
 
     /// Sends it a signal by name, as `TERM`.
     pub fn signal(&self, name: &str) {
-        let _ = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-s", name, &self.id().to_string()])
+            .status();
     }
 
     /// What it has written so far.
@@ -75,7 +84,10 @@ impl Process {
 
     /// Whether it has ended.
     pub fn ended(&mut self) -> bool {
-        self.child.try_wait().expect("waiting for a child").is_some()
+        self.child
+            .try_wait()
+            .expect("waiting for a child")
+            .is_some()
     }
 }
 
@@ -93,9 +105,15 @@ impl Drop for Process {
 
 /// Runs a command to its end: (exit 0, stdout and stderr).
 pub fn run(command: &mut Command) -> (bool, String) {
-    let done = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = [done.stdout, done.stderr].concat();
-    (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+    (
+        done.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }
 
 /// An HTTP answer.
@@ -109,11 +127,25 @@ pub struct Answer {
 /// Sends one request and reads the answer; `Err` where no whole answer came. An upgrade is hung up after its head.
 pub fn http(from: &str, to: SocketAddr, head: &str, body: &str) -> std::io::Result<Answer> {
     let mut stream = connect_from(from, to)?;
-    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    let connection = if head.contains("Upgrade:") { "" } else { "Connection: close\r\n" };
+    let length = if body.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
+    let connection = if head.contains("Upgrade:") {
+        ""
+    } else {
+        "Connection: close\r\n"
+    };
     let (line, rest) = head.split_once('\n').unwrap_or((head, ""));
-    let rest: String = rest.lines().map(|header| format!("{}\r\n", header.trim())).collect();
-    write!(stream, "{line} HTTP/1.1\r\nHost: seafile.test\r\n{connection}{length}{rest}\r\n{body}")?;
+    let rest: String = rest
+        .lines()
+        .map(|header| format!("{}\r\n", header.trim()))
+        .collect();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nHost: seafile.test\r\n{connection}{length}{rest}\r\n{body}"
+    )?;
     read_answer(&mut BufReader::new(stream))
 }
 
@@ -121,7 +153,10 @@ pub fn http(from: &str, to: SocketAddr, head: &str, body: &str) -> std::io::Resu
 fn connect_from(from: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     socket.bind(SocketAddr::new(from.parse().expect("an address"), 0))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
     let wait = Duration::from_secs(5);
     let stream = runtime
         .block_on(async { tokio::time::timeout(wait, socket.connect(to)).await })
@@ -135,19 +170,29 @@ fn connect_from(from: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
 fn read_answer(reader: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
     let (line, headers) = read_head(reader)?;
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other(format!("no status line: {line:?}")))?;
+    let status =
+        status.ok_or_else(|| std::io::Error::other(format!("no status line: {line:?}")))?;
     let mut body = Vec::new();
-    if let Some(length) = headers.get("content-length").and_then(|text| text.parse::<usize>().ok()) {
+    if let Some(length) = headers
+        .get("content-length")
+        .and_then(|text| text.parse::<usize>().ok())
+    {
         body.resize(length, 0);
         reader.read_exact(&mut body)?;
     } else if status != 101 {
         reader.read_to_end(&mut body)?;
     }
-    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Answer {
+        status,
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }
 
 /// Reads up to the empty line: the first line, and the headers with small names.
-pub fn read_head(reader: &mut BufReader<TcpStream>) -> std::io::Result<(String, HashMap<String, String>)> {
+pub fn read_head(
+    reader: &mut BufReader<TcpStream>,
+) -> std::io::Result<(String, HashMap<String, String>)> {
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let mut headers = HashMap::new();
@@ -174,8 +219,13 @@ pub fn upgrade(path: &str) -> String {
 /// The path that a script of `tests/deploy` prints, made once for all tests: scripts fetch what Debian does not have.
 pub fn fetched(script: &str, arguments: &[&str]) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let done = Command::new(root().join("tests/deploy").join(script)).args(arguments).stderr(Stdio::inherit()).output();
+    let _turn = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let done = Command::new(root().join("tests/deploy").join(script))
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output();
     let done = done.unwrap_or_else(|error| panic!("{script}: {error}"));
     assert!(done.status.success(), "{script} {arguments:?} failed");
     PathBuf::from(String::from_utf8_lossy(&done.stdout).trim())
@@ -190,8 +240,11 @@ pub fn pypi(package: &str, program: &str) -> PathBuf {
 pub fn yaml(text: &str) -> Vec<serde_json::Value> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), text).expect("it can be written");
-    let script = "import json,sys,yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
-    let (good, json) = run(Command::new(pypi("kubernetes-validate", "python3")).args(["-c", script]).arg(file.path()));
+    let script =
+        "import json,sys,yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
+    let (good, json) = run(Command::new(pypi("kubernetes-validate", "python3"))
+        .args(["-c", script])
+        .arg(file.path()));
     assert!(good, "{json}");
     serde_json::from_str(&json).expect("JSON")
 }
@@ -200,7 +253,9 @@ pub fn yaml(text: &str) -> Vec<serde_json::Value> {
 /// and no other post may have it.
 pub fn repeats_with_one_key(silent: &crate::stubs::Stub, post: impl Fn() -> Answer) {
     let key = |seen: &str| {
-        let line = seen.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
+        let line = seen
+            .lines()
+            .find_map(|line| line.strip_prefix("idempotency-key: "));
         line.unwrap_or_else(|| panic!("no key: {seen}")).to_owned()
     };
     let mut keys = vec![key(&post().body)];
@@ -212,7 +267,10 @@ pub fn repeats_with_one_key(silent: &crate::stubs::Stub, post: impl Fn() -> Answ
         !silent.taken().is_empty()
     });
     let taken: Vec<_> = silent.taken().iter().map(|seen| key(seen)).collect();
-    assert!(taken.iter().all(|taken| keys.contains(taken)), "{taken:?} {keys:?}");
+    assert!(
+        taken.iter().all(|taken| keys.contains(taken)),
+        "{taken:?} {keys:?}"
+    );
     let count = keys.len();
     keys.sort();
     keys.dedup();

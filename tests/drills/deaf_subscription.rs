@@ -1,9 +1,9 @@
-//! Promise 2: a subscription that looks alive and hears nothing is found, and what it missed is read from the log.
+//! Promise 2: a subscription that looks alive and hears nothing is found, and what it missed is had from the node that published it.
 
 use std::process::Command;
 
 use crate::common::cluster::Cluster;
-use crate::common::ledger::{Kind, Ledger};
+use crate::common::ledger::Ledger;
 use crate::common::namespace::ran_apart;
 use crate::common::node::Node;
 use crate::common::process::{need, run};
@@ -16,7 +16,9 @@ async fn through_a_wire() -> (Cluster, Wire) {
     let mut cluster = cluster(1, 1).await;
     let wire = Wire::to(cluster.redis[0].port()).await;
     let url = format!("redis://127.0.0.1:{}", wire.port());
-    cluster.nodes.push(plan().redis([url.as_str()]).start().await);
+    cluster
+        .nodes
+        .push(plan().redis([url.as_str()]).start().await);
     (cluster, wire)
 }
 
@@ -41,10 +43,12 @@ async fn deaf_on_one_connection() {
     // Nothing heals the wire for connections that are deaf already: only another one helps.
     ledger.caught_up(&[a, b]).await;
     let made_anew = cluster.nodes[1].metric("foghorn_gaps_seen_total", "").await;
-    assert!(made_anew >= 1.0, "nothing was missing: the drill proves nothing");
+    assert!(
+        made_anew >= 1.0,
+        "nothing was missing: the drill proves nothing"
+    );
     load.stop().await;
-    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
-    ledger.close().await.perfect();
+    ledger.close().await.undisturbed();
 }
 
 /// A node's wire to its Redis is cut: it finds out, and has everything once the wire is mended.
@@ -63,15 +67,17 @@ async fn cut_and_mended(drill: &str, cut: impl FnOnce(&Wire)) {
     redis_up(&cluster.nodes[1], 1.0).await;
     ledger.accepts(50).await;
     load.stop().await;
-    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
-    ledger.close().await.perfect();
+    ledger.close().await.undisturbed();
 }
 
 /// Nothing comes from Redis any more on either connection, and nobody hangs up.
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn half_open() {
-    cut_and_mended("half-open: nothing comes from Redis", |wire| wire.flow(Flow::Pass, Flow::Swallow)).await;
+    cut_and_mended("half-open: nothing comes from Redis", |wire| {
+        wire.flow(Flow::Pass, Flow::Swallow)
+    })
+    .await;
 }
 
 /// A network that drops everything in both directions.
@@ -123,7 +129,10 @@ async fn the_network_is_gone() {
     let address = [FAR, "/32"].concat();
     ip(&["address", "add", &address, "dev", "lo"]);
     let redis = Redis::with(&["--bind", "127.0.0.1", FAR, "--protected-mode", "no"]).await;
-    let nodes = vec![node_at(&redis, "127.0.0.1").await, node_at(&redis, FAR).await];
+    let nodes = vec![
+        node_at(&redis, "127.0.0.1").await,
+        node_at(&redis, FAR).await,
+    ];
     let mut ledger = Ledger::open("network between a node and Redis gone");
     let library = seats(&mut ledger, &nodes).await;
     let (a, b) = (nodes[0].port(), nodes[1].port());
@@ -136,6 +145,5 @@ async fn the_network_is_gone() {
     redis_up(&nodes[1], 1.0).await;
     ledger.accepts(50).await;
     load.stop().await;
-    assert_eq!(ledger.ended(&[a, b], Kind::Desktop, 1012), 0, "the log had everything");
-    ledger.close().await.perfect();
+    ledger.close().await.undisturbed();
 }

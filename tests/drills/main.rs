@@ -8,6 +8,7 @@
 mod common;
 
 mod deaf_subscription;
+mod healing;
 mod herds;
 mod key_change;
 mod limits_and_doors;
@@ -15,6 +16,7 @@ mod mixed_versions;
 mod node_dies;
 mod node_restarts;
 mod redis_away;
+mod redis_faults;
 mod redis_lost_data;
 mod replay;
 mod site;

@@ -8,7 +8,10 @@ use crate::site::{BRISK, cluster, haproxy, seats};
 /// Keys in Redis that would stay for ever.
 async fn keys_without_an_end(redis: &Redis) -> Vec<String> {
     let words = |text: String| -> Vec<String> {
-        text.lines().filter(|line| !line.starts_with(['*', '$'])).map(str::to_owned).collect()
+        text.lines()
+            .filter(|line| !line.starts_with(['*', '$']))
+            .map(str::to_owned)
+            .collect()
     };
     let mut endless = Vec::new();
     for key in words(redis.command(&["KEYS", "*"]).await) {
@@ -22,27 +25,43 @@ async fn keys_without_an_end(redis: &Redis) -> Vec<String> {
 #[tokio::test]
 #[ignore = "needs redis-server and haproxy"]
 async fn killed_under_load() {
-    let (mut cluster, mut ledger) = (cluster(3, 1).await, Ledger::open("a node killed (SIGKILL) under load"));
+    let (mut cluster, mut ledger) = (
+        cluster(3, 1).await,
+        Ledger::open("a node killed (SIGKILL) under load"),
+    );
     let (_proxy, front) = haproxy(&cluster.nodes).await;
     let library = seats(&mut ledger, &cluster.nodes[..2]).await;
     let behind = seats(&mut ledger, &cluster.nodes[..2]).await;
     // A library whose events come through HAProxy, one that is posted to a node that stays.
-    let load = ledger.load(&[(front, &library), (cluster.nodes[0].port(), &behind)], BRISK);
+    let load = ledger.load(
+        &[(front, &library), (cluster.nodes[0].port(), &behind)],
+        BRISK,
+    );
     ledger.accepts(200).await;
     cluster.nodes[2].process().kill();
     ledger.accepts(200).await;
     load.stop().await;
     let counts = ledger.close().await;
     counts.nothing_lost();
-    assert!(counts.refused.keys().all(|status| *status < 500), "{:?}", counts.refused);
-    assert_eq!(keys_without_an_end(&cluster.redis[0]).await, Vec::<String>::new());
+    assert!(
+        counts.refused.keys().all(|status| *status < 500),
+        "{:?}",
+        counts.refused
+    );
+    assert_eq!(
+        keys_without_an_end(&cluster.redis[0]).await,
+        Vec::<String>::new()
+    );
     cluster.nodes[2].restart().await;
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server and haproxy"]
 async fn stopped_and_continued_under_load() {
-    let (mut cluster, mut ledger) = (cluster(3, 1).await, Ledger::open("a node stopped (SIGSTOP), continued"));
+    let (mut cluster, mut ledger) = (
+        cluster(3, 1).await,
+        Ledger::open("a node stopped (SIGSTOP), continued"),
+    );
     let (_proxy, front) = haproxy(&cluster.nodes).await;
     // Clients of the stopped node, too: what they missed comes when it goes on.
     let library = seats(&mut ledger, &cluster.nodes).await;
@@ -64,7 +83,10 @@ async fn stopped_and_continued_under_load() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn killed_and_started_again_many_times() {
-    let (mut cluster, mut ledger) = (cluster(2, 1).await, Ledger::open("a node killed and started four times"));
+    let (mut cluster, mut ledger) = (
+        cluster(2, 1).await,
+        Ledger::open("a node killed and started four times"),
+    );
     let library = seats(&mut ledger, &cluster.nodes[..1]).await;
     let (a, b) = (cluster.nodes[0].port(), cluster.nodes[1].port());
     let load = ledger.load(&[(a, &library)], BRISK);

@@ -60,10 +60,15 @@ async fn on_every_node_and_after_a_restart() {
 #[tokio::test]
 #[ignore = "one of the drills"]
 async fn a_history_longer_than_an_outbox() {
-    let plan = plan().env("FOGHORN_REPLAY_SECONDS", "120").env("FOGHORN_OUTBOX_MESSAGES", "50");
+    let plan = plan()
+        .env("FOGHORN_REPLAY_SECONDS", "120")
+        .env("FOGHORN_OUTBOX_MESSAGES", "50");
     let (node, library) = (plan.start().await, library());
     let ledger = Ledger::open("replay: a history longer than an outbox");
-    let load = ledger.load(&[(node.port(), library.as_str()); 4], std::time::Duration::ZERO);
+    let load = ledger.load(
+        &[(node.port(), library.as_str()); 4],
+        std::time::Duration::ZERO,
+    );
     ledger.accepts(1_000).await;
     load.stop().await;
     let count = ledger.accepted();
@@ -71,7 +76,12 @@ async fn a_history_longer_than_an_outbox() {
         let mut socket = node.subscriber(&library, "ann@example.com").await;
         let mut numbers = Vec::new();
         for _ in 0..count {
-            numbers.push(socket.recv().await["content"]["commit_id"].as_str().unwrap_or_default().to_owned());
+            numbers.push(
+                socket.recv().await["content"]["commit_id"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
         }
         assert!(socket.pending().await.is_empty());
         numbers.sort();

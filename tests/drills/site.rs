@@ -50,11 +50,16 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
     let port = free_port();
     let servers = |options: &str| {
         let line = |(n, node): (usize, &Node)| {
-            format!("    server n{n} 127.0.0.1:{} check port {} {options}\n", node.port(), node.ops())
+            format!(
+                "    server n{n} 127.0.0.1:{} check port {} {options}\n",
+                node.port(),
+                node.ops()
+            )
         };
         nodes.iter().enumerate().map(line).collect::<String>()
     };
-    let check = "inter 200ms fastinter 100ms rise 1 fall 1 observe layer4 error-limit 1 on-error mark-down";
+    let check =
+        "inter 200ms fastinter 100ms rise 1 fall 1 observe layer4 error-limit 1 on-error mark-down";
     let ready = "    option httpchk\n    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host foghorn\n    \
                  http-check expect status 200\n";
     let config = format!(
@@ -73,7 +78,9 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
     );
     let proxy = Proxy::haproxy(&config, port).await;
     eventually("HAProxy has a node", || async {
-        crate::common::http::try_request(port, "GET", "/ping", &[], None).await.filter(|answer| answer.status == 200)
+        crate::common::http::try_request(port, "GET", "/ping", &[], None)
+            .await
+            .filter(|answer| answer.status == 200)
     })
     .await;
     (proxy, port)
@@ -83,7 +90,8 @@ pub async fn haproxy(nodes: &[Node]) -> (Proxy, u16) {
 pub async fn taken_up(node: &Node) {
     let before = node.metric("foghorn_connections", "").await;
     eventually("HAProxy sends clients again", || async {
-        let now = node.metric("foghorn_connections", "").await + node.metric("foghorn_events_accepted_total", "").await;
+        let now = node.metric("foghorn_connections", "").await
+            + node.metric("foghorn_events_accepted_total", "").await;
         (now > before).then_some(())
     })
     .await;

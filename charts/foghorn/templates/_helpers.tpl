@@ -26,6 +26,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: seafile
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "foghorn.serviceAccount" -}}
@@ -37,7 +40,76 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "foghorn.image" -}}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- $registry := .Values.global.imageRegistry | default .Values.image.registry -}}
+{{- $name := .Values.image.repository -}}
+{{- /* The repository's name may have a registry of its own, which another one replaces. */ -}}
+{{- $parts := splitList "/" $name -}}
+{{- if and $registry (gt (len $parts) 1) (or (contains "." (first $parts)) (contains ":" (first $parts))) -}}
+{{- $name = join "/" (rest $parts) -}}
+{{- end -}}
+{{- if $registry -}}{{- $name = printf "%s/%s" (trimSuffix "/" $registry) $name -}}{{- end -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $name .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "foghorn.redisImage" -}}
+{{- with .Values.global.imageRegistry -}}{{ trimSuffix "/" . }}/{{- end -}}{{ .Values.redis.bundled.image }}
+{{- end -}}
+
+{{- /* Pull secrets of the image and of all images, by name or as Kubernetes writes them. */ -}}
+{{- define "foghorn.pullSecrets" -}}
+{{- range concat .Values.global.imagePullSecrets .Values.image.pullSecrets | uniq }}
+- name: {{ kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") . }}
+{{- end }}
+{{- end -}}
+
+{{- define "foghorn.onOpenShift" -}}
+{{- if or (eq .Values.openshift "yes") (and (eq .Values.openshift "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1")) -}}yes{{- end -}}
+{{- end -}}
+
+{{- /* Called with the root and the image's user. OpenShift gives pods users of its own and refuses others. */ -}}
+{{- define "foghorn.podSecurity" -}}
+{{- $root := index . 0 -}}
+{{- $context := dict "runAsNonRoot" true "runAsUser" (index . 1) "runAsGroup" (index . 1) "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- if include "foghorn.onOpenShift" $root -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $context (deepCopy $root.Values.podSecurityContext)) -}}
+{{- end -}}
+
+{{- define "foghorn.containerSecurity" -}}
+{{- $context := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) -}}
+{{- toYaml (mergeOverwrite $context (deepCopy .Values.containerSecurityContext)) -}}
+{{- end -}}
+
+{{- define "foghorn.ipFamilies" -}}
+{{- with .Values.listen.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.listen.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Settings that are secret: they go into the chart's Secret. */ -}}
+{{- define "foghorn.secretSettings" -}}
+FOGHORN_OPS_PASSWORD FOGHORN_OPS_TOKEN REDIS_PASSWORD OTEL_EXPORTER_OTLP_HEADERS FOGHORN_SSE_COOKIE_SECRET FOGHORN_SSE_JWT_KEY FOGHORN_SSE_SECRET FOGHORN_INBOX_SESSION_REDIS_URL FOGHORN_INBOX_JWT_KEY FOGHORN_INBOX_BROKER_URL
+{{- end -}}
+
+{{- define "foghorn.hasSecretSettings" -}}
+{{- range $name, $value := .Values.settings -}}
+{{- if has $name (splitList " " (include "foghorn.secretSettings" $)) -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "foghorn.opsSecret" -}}
+{{- if .Values.ops.existingSecret -}}{{ .Values.ops.existingSecret }}
+{{- else if .Values.settings.FOGHORN_OPS_PASSWORD -}}{{ include "foghorn.fullname" . }}
+{{- else -}}{{ include "foghorn.fullname" . }}-ops
+{{- end -}}
 {{- end -}}
 
 {{- define "foghorn.eventsService" -}}
@@ -50,7 +122,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* Whether this chart makes a Secret: only for what was given as a plain value. */ -}}
 {{- define "foghorn.makesSecret" -}}
-{{- if or .Values.key.value .Values.key.previous .Values.database.password .Values.redis.urls -}}yes{{- end -}}
+{{- if or .Values.key.value .Values.key.previous .Values.database.password .Values.redis.urls (include "foghorn.hasSecretSettings" .) -}}yes{{- end -}}
 {{- end -}}
 
 {{- define "foghorn.settleByPreStop" -}}
@@ -70,7 +142,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* Values that contradict each other are refused here, with what to do; single wrong ones by values.schema.json. */ -}}
 {{- define "foghorn.check" -}}
-{{- if not (or .Values.key.value .Values.key.existingSecret .Values.seafile.secret) -}}
+{{- if and (include "foghorn.seafile" .) (not (or .Values.key.value .Values.key.existingSecret .Values.seafile.secret)) -}}
 {{- fail "foghorn: there is no key: set seafile.secret (Seafile's own Secret), key.existingSecret or key.value" -}}
 {{- end -}}
 {{- $nodes := include "foghorn.nodes" . | int -}}
@@ -100,9 +172,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 {{- range $name, $value := .Values.settings -}}
-{{- if has $name (list "FOGHORN_OPS_ADDR" "NOTIFICATION_SERVER_HOST" "NOTIFICATION_SERVER_PORT" "FOGHORN_SETTLE_SECONDS" "FOGHORN_DRAIN_SECONDS" "JWT_PRIVATE_KEY" "FOGHORN_REDIS_URLS" "FOGHORN_REDIS_PREFIX" "NOTIFICATION_SERVER_LOG_LEVEL" "FOGHORN_LOG_FORMAT" "SEAFILE_LOG_TO_STDOUT") -}}
+{{- if has $name (list "FOGHORN_OPS_ADDR" "NOTIFICATION_SERVER_HOST" "NOTIFICATION_SERVER_PORT" "FOGHORN_SETTLE_SECONDS" "FOGHORN_DRAIN_SECONDS" "JWT_PRIVATE_KEY" "JWT_PRIVATE_KEY_PREVIOUS" "SEAFILE_MYSQL_DB_HOST" "SEAFILE_MYSQL_DB_PASSWORD" "FOGHORN_DB_TLS" "FOGHORN_REDIS_URLS" "FOGHORN_REDIS_PREFIX" "FOGHORN_REDIS_REQUIRED" "NOTIFICATION_SERVER_LOG_LEVEL" "FOGHORN_LOG_FORMAT" "SEAFILE_LOG_TO_STDOUT") -}}
 {{- fail (printf "foghorn: settings.%s: the chart sets this from a value of its own" $name) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.ops.password .Values.ops.existingSecret -}}
+{{- fail "foghorn: ops.password and ops.existingSecret are both set: take one of them away" -}}
+{{- end -}}
+{{- if and .Values.settings.FOGHORN_OPS_PASSWORD (or .Values.ops.password .Values.ops.existingSecret) -}}
+{{- fail "foghorn: settings.FOGHORN_OPS_PASSWORD is set beside ops.password or ops.existingSecret: take one of them away" -}}
+{{- end -}}
+{{- $tls := .Values.redis.tls -}}
+{{- if and $tls.existingSecret (ne (empty $tls.certificate) (empty $tls.key)) -}}
+{{- fail "foghorn: redis.tls.certificate and redis.tls.key go together" -}}
+{{- end -}}
+{{- $v1 := .Values.centrifugo -}}
+{{- if and $v1.config $v1.existingSecret -}}
+{{- fail "foghorn: centrifugo.config and centrifugo.existingSecret are both set: take one of them away" -}}
+{{- end -}}
+{{- if and (include "foghorn.centrifugoFile" .) .Values.settings.FOGHORN_CENTRIFUGO_CONFIG -}}
+{{- fail "foghorn: settings.FOGHORN_CENTRIFUGO_CONFIG is set beside centrifugo.config or centrifugo.existingSecret: take one of them away" -}}
+{{- end -}}
+{{- if and (or $v1.config $v1.existingSecret $v1.env) (not (include "foghorn.centrifugo" .)) -}}
+{{- fail "foghorn: centrifugo.config, existingSecret and env are read where settings.FOGHORN_DIALECTS names centrifugo" -}}
 {{- end -}}
 {{- end -}}
 
@@ -129,7 +221,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY_PREVIOUS" .Values.key.existingSecret .Values.key.existingSecretPreviousKey true) }}
 {{- else if .Values.key.value -}}
 {{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY" $made "JWT_PRIVATE_KEY" false) }}
-{{- else -}}
+{{- else if .Values.seafile.secret -}}
 {{ include "foghorn.fromSecret" (list "JWT_PRIVATE_KEY" .Values.seafile.secret (get $names "JWT_PRIVATE_KEY" | default "JWT_PRIVATE_KEY") false) }}
 {{- end }}
 {{- if and .Values.key.previous (not .Values.key.existingSecret) }}
@@ -174,13 +266,92 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- /* Several nodes without Redis would not hear each other: better that their pods do not start. */ -}}
 {{ include "foghorn.fromConfigMap" (list . "REDIS_HOST" (eq (include "foghorn.nodes" .) "1")) }}
 {{ include "foghorn.fromConfigMap" (list . "REDIS_PORT" true) }}
+{{ include "foghorn.fromConfigMap" (list . "CACHE_PROVIDER" true) }}
 {{- if .Values.seafile.secret }}
 {{ include "foghorn.fromSecret" (list "REDIS_PASSWORD" .Values.seafile.secret (get $names "REDIS_PASSWORD" | default "REDIS_PASSWORD") true) }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
+{{- /* What opens the console, and what is secret among the settings. */ -}}
+{{- define "foghorn.secretEnv" -}}
+{{- if not .Values.settings.FOGHORN_OPS_PASSWORD }}
+{{ include "foghorn.fromSecret" (list "FOGHORN_OPS_PASSWORD" (include "foghorn.opsSecret" .) (ternary .Values.ops.existingSecretKey "FOGHORN_OPS_PASSWORD" (not (empty .Values.ops.existingSecret))) false) }}
+{{- end }}
+{{- range $name := splitList " " (include "foghorn.secretSettings" .) }}
+{{- if hasKey $.Values.settings $name }}
+{{ include "foghorn.fromSecret" (list $name (include "foghorn.fullname" $) $name false) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "foghorn.redisTlsEnv" -}}
+{{- with .Values.redis.tls -}}
+{{- if .existingSecret -}}
+{{- with .ca }}
+- {name: FOGHORN_REDIS_CA, value: {{ printf "/etc/foghorn/redis/%s" . | quote }}}
+{{- end }}
+{{- with .certificate }}
+- {name: FOGHORN_REDIS_CERT, value: {{ printf "/etc/foghorn/redis/%s" . | quote }}}
+{{- end }}
+{{- with .key }}
+- {name: FOGHORN_REDIS_KEY, value: {{ printf "/etc/foghorn/redis/%s" . | quote }}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* A number as it was written: Helm reads 4194304 as 4.194304e+06. */ -}}
 {{- define "foghorn.plain" -}}
 {{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* Whether users' inboxes are served. */}}
+{{- define "foghorn.inbox" -}}
+{{- if has "inbox" (splitList "," (nospace (toString (default "" .Values.settings.FOGHORN_DIALECTS)))) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Whether Seafile's protocol is spoken, which is the one that needs a key. */}}
+{{- define "foghorn.seafile" -}}
+{{- if has "seafile" (splitList "," (nospace (toString (default "seafile" .Values.settings.FOGHORN_DIALECTS)))) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Whether Centrifugo's protocol is spoken. */}}
+{{- define "foghorn.centrifugo" -}}
+{{- if has "centrifugo" (splitList "," (nospace (toString (default "" .Values.settings.FOGHORN_DIALECTS)))) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The entry of a Secret with Centrifugo's configuration; empty: there is none. */}}
+{{- define "foghorn.centrifugoFile" -}}
+{{- with .Values.centrifugo -}}
+{{- if .existingSecret -}}{{ .existingSecretKey }}{{- else if .config -}}config.json{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port stays the Services', whatever that configuration says. */}}
+{{- define "foghorn.centrifugoEnv" -}}
+{{- if include "foghorn.centrifugo" . -}}
+- {name: NOTIFICATION_SERVER_PORT, value: "8083"}
+{{- with include "foghorn.centrifugoFile" . }}
+- {name: FOGHORN_CENTRIFUGO_CONFIG, value: {{ printf "/etc/foghorn/centrifugo/%s" . | quote }}}
+{{- end }}
+{{- range $name, $value := .Values.centrifugo.env }}
+{{ include "foghorn.fromSecret" (list $name (printf "%s-centrifugo" (include "foghorn.fullname" $)) $name false) }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Where event streams come in. */}}
+{{- define "foghorn.streamsPort" -}}
+{{- regexFind "[0-9]+$" (toString (default "0.0.0.0:3000" .Values.settings.FOGHORN_SSE_ADDR)) -}}
+{{- end -}}
+
+{{/* What is spoken there. */}}
+{{- define "foghorn.streamsProtocol" -}}
+{{- ternary "https" "http" (not (empty .Values.settings.FOGHORN_SSE_TLS_CERT)) -}}
+{{- end -}}
+
+{{/* Where inboxes' WebSockets come in. */}}
+{{- define "foghorn.socketsPort" -}}
+{{- regexFind "[0-9]+$" (toString (default "0.0.0.0:3030" .Values.settings.FOGHORN_INBOX_ADDR)) -}}
 {{- end -}}

@@ -37,23 +37,64 @@ const fn picture(
     phase: fn(&Round) -> Phase,
     scale: fn(&Load) -> f64,
 ) -> Picture {
-    Picture { series, x, along, title, y, resource, phase, scale }
+    Picture {
+        series,
+        x,
+        along,
+        title,
+        y,
+        resource,
+        phase,
+        scale,
+    }
 }
 
 type Axis = (&'static str, &'static str, fn(&Point) -> u32);
 const NODES: Axis = ("nodes", "nodes", |p| p.shape.nodes);
 const SHARDS: Axis = ("shards", "Redis shards", |p| p.shape.shards);
 const LIBRARIES: Axis = ("libraries", "libraries per client", |p| p.shape.libraries);
-const SUBSCRIBERS: Axis = ("subscribers", "subscribers per library", |p| p.shape.subscribers);
+const SUBSCRIBERS: Axis = ("subscribers", "subscribers per library", |p| {
+    p.shape.subscribers
+});
 const CONNECTIONS: Axis = ("connections", "connections", |p| p.shape.clients);
 const EVENTS: Axis = ("events", "events/s", |p| p.shape.events);
 
 const PICTURES: &[Picture] = &[
-    picture(NODES, ("CPU of each node", "% of a core"), Resource::NodeCpu, |r| r.busy, each_node),
-    picture(NODES, ("CPU of Redis", "% of a core"), Resource::RedisCpu, |r| r.busy, |_| 100.0),
-    picture(NODES, ("bytes out of Redis", "KiB/s"), Resource::RedisOut, |r| r.busy, |_| 1.0 / KIB),
-    picture(SHARDS, ("CPU of each shard", "% of a core"), Resource::RedisCpu, |r| r.busy, each_shard),
-    picture(SHARDS, ("CPU of each node", "% of a core"), Resource::NodeCpu, |r| r.busy, each_node),
+    picture(
+        NODES,
+        ("CPU of each node", "% of a core"),
+        Resource::NodeCpu,
+        |r| r.busy,
+        each_node,
+    ),
+    picture(
+        NODES,
+        ("CPU of Redis", "% of a core"),
+        Resource::RedisCpu,
+        |r| r.busy,
+        |_| 100.0,
+    ),
+    picture(
+        NODES,
+        ("bytes out of Redis", "KiB/s"),
+        Resource::RedisOut,
+        |r| r.busy,
+        |_| 1.0 / KIB,
+    ),
+    picture(
+        SHARDS,
+        ("CPU of each shard", "% of a core"),
+        Resource::RedisCpu,
+        |r| r.busy,
+        each_shard,
+    ),
+    picture(
+        SHARDS,
+        ("CPU of each node", "% of a core"),
+        Resource::NodeCpu,
+        |r| r.busy,
+        each_node,
+    ),
     picture(
         LIBRARIES,
         ("memory of nodes per connection", "KiB"),
@@ -61,7 +102,13 @@ const PICTURES: &[Picture] = &[
         |r| r.idle,
         |l| 1.0 / KIB / l.connections,
     ),
-    picture(LIBRARIES, ("CPU to join, per connection", "ms"), Resource::JoinCpu, |r| r.join, |l| 1e3 / l.connections),
+    picture(
+        LIBRARIES,
+        ("CPU to join, per connection", "ms"),
+        Resource::JoinCpu,
+        |r| r.join,
+        |l| 1e3 / l.connections,
+    ),
     picture(
         LIBRARIES,
         ("CPU of nodes per delivery, all included", "µs"),
@@ -76,11 +123,41 @@ const PICTURES: &[Picture] = &[
         |r| r.busy,
         |l| 1e6 / l.deliveries,
     ),
-    picture(SUBSCRIBERS, ("memory of the node", "MiB"), Resource::NodeMemory, |r| r.idle, |_| 1.0 / MIB),
-    picture(CONNECTIONS, ("memory of the node", "MiB"), Resource::NodeMemory, |r| r.idle, |_| 1.0 / MIB),
-    picture(CONNECTIONS, ("CPU of the node, clients ping", "% of a core"), Resource::NodeCpu, |r| r.idle, |_| 100.0),
-    picture(EVENTS, ("CPU of each node", "% of a core"), Resource::NodeCpu, |r| r.busy, each_node),
-    picture(EVENTS, ("CPU of Redis", "% of a core"), Resource::RedisCpu, |r| r.busy, |_| 100.0),
+    picture(
+        SUBSCRIBERS,
+        ("memory of the node", "MiB"),
+        Resource::NodeMemory,
+        |r| r.idle,
+        |_| 1.0 / MIB,
+    ),
+    picture(
+        CONNECTIONS,
+        ("memory of the node", "MiB"),
+        Resource::NodeMemory,
+        |r| r.idle,
+        |_| 1.0 / MIB,
+    ),
+    picture(
+        CONNECTIONS,
+        ("CPU of the node, clients ping", "% of a core"),
+        Resource::NodeCpu,
+        |r| r.idle,
+        |_| 100.0,
+    ),
+    picture(
+        EVENTS,
+        ("CPU of each node", "% of a core"),
+        Resource::NodeCpu,
+        |r| r.busy,
+        each_node,
+    ),
+    picture(
+        EVENTS,
+        ("CPU of Redis", "% of a core"),
+        Resource::RedisCpu,
+        |r| r.busy,
+        |_| 100.0,
+    ),
 ];
 
 /// A file's name and its SVG, for each series that was measured.
@@ -93,7 +170,10 @@ pub fn draw(m: &Measured, c: &Coefficients) -> Vec<(&'static str, String)> {
             None => files.push((p.series, vec![chart])),
         }
     }
-    files.into_iter().map(|(name, charts)| (name, plot::svg(&charts))).collect()
+    files
+        .into_iter()
+        .map(|(name, charts)| (name, plot::svg(&charts)))
+        .collect()
 }
 
 fn chart(picture: &Picture, m: &Measured, c: &Coefficients) -> Chart {

@@ -33,7 +33,8 @@ impl Cluster {
     /// # Errors
     /// When a process does not start or is not ready in time.
     pub fn start(node: &Path, nodes: u32, shards: u32) -> Result<Self, Failed> {
-        let mut free = free_ports(nodes * 2 + shards).map_err(|e| Failed::Start("a port".into(), e.to_string()))?;
+        let mut free = free_ports(nodes * 2 + shards)
+            .map_err(|e| Failed::Start("a port".into(), e.to_string()))?;
         let mut port = move || free.pop().expect("asked for as many");
         let mut c = Self {
             children: Vec::new(),
@@ -44,15 +45,23 @@ impl Cluster {
         };
         for _ in 0..shards {
             let at = port();
-            let options = format!("--port {} --bind 127.0.0.1 --appendonly no --save", at.port());
+            let options = format!(
+                "--port {} --bind 127.0.0.1 --appendonly no --save",
+                at.port()
+            );
             let mut command = Command::new("redis-server");
-            command.args(options.split(' ')).arg("").current_dir(std::env::temp_dir());
+            command
+                .args(options.split(' '))
+                .arg("")
+                .current_dir(std::env::temp_dir());
             let pid = c.spawn("redis-server", &mut command)?;
             c.redis.push(at);
             c.redis_pids.push(pid);
         }
         let redis = c.redis.clone();
-        redis.iter().try_for_each(|at| wait("redis-server", || ask(*at, "PING\r\n", "+PONG")))?;
+        redis
+            .iter()
+            .try_for_each(|at| wait("redis-server", || ask(*at, "PING\r\n", "+PONG")))?;
         let urls: Vec<String> = redis.iter().map(|at| format!("redis://{at}")).collect();
         let mut ops = Vec::new();
         for _ in 0..nodes {
@@ -72,13 +81,18 @@ impl Cluster {
             ops.push(health);
         }
         let ready = "GET /readyz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
-        ops.iter().try_for_each(|at| wait("a node", || ask(*at, ready, "HTTP/1.1 200")))?;
+        ops.iter()
+            .try_for_each(|at| wait("a node", || ask(*at, ready, "HTTP/1.1 200")))?;
         Ok(c)
     }
 
     fn spawn(&mut self, name: &str, command: &mut Command) -> Result<u32, Failed> {
         // What a node complains of is shown; Redis' banner is not.
-        let out = if name == "redis-server" { Stdio::null() } else { Stdio::from(std::io::stderr()) };
+        let out = if name == "redis-server" {
+            Stdio::null()
+        } else {
+            Stdio::from(std::io::stderr())
+        };
         let child = command.stdin(Stdio::null()).stdout(out).spawn();
         let child = child.map_err(|e| Failed::Start(name.into(), e.to_string()))?;
         let pid = child.id();
@@ -89,7 +103,9 @@ impl Cluster {
 
 /// Different free ports: all are held until the last is found.
 fn free_ports(count: u32) -> std::io::Result<Vec<SocketAddr>> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()?;
     held.iter().map(TcpListener::local_addr).collect()
 }
 
@@ -97,11 +113,16 @@ fn free_ports(count: u32) -> std::io::Result<Vec<SocketAddr>> {
 fn ask(at: SocketAddr, request: &str, want: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(at).map_err(|e| e.to_string())?;
     let set = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    set.and_then(|()| stream.write_all(request.as_bytes())).map_err(|e| e.to_string())?;
+    set.and_then(|()| stream.write_all(request.as_bytes()))
+        .map_err(|e| e.to_string())?;
     let mut answer = vec![0; want.len()];
     stream.read_exact(&mut answer).map_err(|e| e.to_string())?;
     let answer = String::from_utf8_lossy(&answer);
-    if answer == want { Ok(()) } else { Err(format!("answered {answer:?}")) }
+    if answer == want {
+        Ok(())
+    } else {
+        Err(format!("answered {answer:?}"))
+    }
 }
 
 fn wait(name: &str, mut good: impl FnMut() -> Result<(), String>) -> Result<(), Failed> {

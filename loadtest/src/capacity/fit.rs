@@ -4,7 +4,7 @@
 
 use super::Failed;
 use super::charts;
-use super::measured::{Measured, Phase, Point, Round};
+use super::measured::{Measured, observations};
 use super::model::{Coefficients, FORMULAE, Load, Resource};
 use super::solve;
 use super::sweep::CHECK;
@@ -35,22 +35,6 @@ pub fn run(o: &Fit) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The phases of a round that tell something of a resource, each with whether clients were there.
-fn telling(resource: Resource, r: &Round) -> Vec<(Phase, bool)> {
-    match resource {
-        Resource::JoinCpu => vec![(r.join, true)],
-        // What is kept is clearest at rest; only events remembered need a busy phase.
-        Resource::KernelMemory => vec![(r.idle, true)],
-        _ => vec![(r.empty, false), (r.idle, true), (r.busy, true)],
-    }
-}
-
-/// What a point's middle round had to do and used, for each phase that tells.
-pub fn observations(resource: Resource, p: &Point) -> Vec<(Load, f64)> {
-    let all = telling(resource, &p.median());
-    all.iter().map(|(phase, there)| (p.load(phase, *there), phase.used(resource))).collect()
-}
-
 /// The costs that explain all readings best.
 ///
 /// # Errors
@@ -58,7 +42,11 @@ pub fn observations(resource: Resource, p: &Point) -> Vec<(Load, f64)> {
 pub fn coefficients(m: &Measured) -> Result<Coefficients, Failed> {
     let mut found = Coefficients::default();
     for (resource, drivers) in FORMULAE {
-        let all = m.points.iter().filter(|p| p.series != CHECK).flat_map(|p| observations(*resource, p));
+        let all = m
+            .points
+            .iter()
+            .filter(|p| p.series != CHECK)
+            .flat_map(|p| observations(*resource, p));
         let seen: Vec<(Load, f64)> = all.filter(|(_, used)| *used > 0.0).collect();
         let most = seen.iter().map(|s| s.1).fold(0.0, f64::max);
         let rows: Vec<(Vec<f64>, f64)> = seen
@@ -66,15 +54,29 @@ pub fn coefficients(m: &Measured) -> Result<Coefficients, Failed> {
             .map(|(load, used)| {
                 // An error is weighed against what was measured, so that a small load counts as much as a large one; but
                 // the kernel's memory is the whole machine's, which moves by some MB without us.
-                let weight = if *resource == Resource::KernelMemory { most } else { *used };
-                (drivers.iter().map(|d| load.amount(*d) / weight).collect(), used / weight)
+                let weight = if *resource == Resource::KernelMemory {
+                    most
+                } else {
+                    *used
+                };
+                (
+                    drivers.iter().map(|d| load.amount(*d) / weight).collect(),
+                    used / weight,
+                )
             })
             .collect();
         let costs = solve::costs(&rows).map_err(|i| {
             let what = drivers.get(i).map_or("anything", |d| d.name());
             Failed::Undetermined(format!("one {what} in {}", resource.name()))
         })?;
-        found.0.insert(*resource, drivers.iter().copied().zip(costs.into_iter().map(short)).collect());
+        found.0.insert(
+            *resource,
+            drivers
+                .iter()
+                .copied()
+                .zip(costs.into_iter().map(short))
+                .collect(),
+        );
     }
     Ok(found)
 }

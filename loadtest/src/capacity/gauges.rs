@@ -54,8 +54,13 @@ impl Gauges {
         for at in &c.redis {
             let text = info(*at).map_err(|e| Failed::Redis(*at, e.to_string()))?;
             let value = |name: &str| {
-                let found =
-                    text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.trim().parse::<f64>().ok());
+                let found = text.lines().find_map(|l| {
+                    l.strip_prefix(name)?
+                        .strip_prefix(':')?
+                        .trim()
+                        .parse::<f64>()
+                        .ok()
+                });
                 found.ok_or_else(|| Failed::Redis(*at, format!("INFO has no {name}")))
             };
             g.redis_in += value("total_net_input_bytes")?;
@@ -78,12 +83,25 @@ fn info(at: SocketAddr) -> std::io::Result<String> {
 
 fn slab() -> f64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|l| l.strip_prefix("Slab:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let kib = text.lines().find_map(|l| {
+        l.strip_prefix("Slab:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse::<f64>()
+            .ok()
+    });
     kib.unwrap_or(0.0) * 1024.0
 }
 
 fn loopback() -> f64 {
     let text = fs::read_to_string("/proc/net/dev").unwrap_or_default();
-    let bytes = text.lines().find_map(|l| l.trim().strip_prefix("lo:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let bytes = text.lines().find_map(|l| {
+        l.trim()
+            .strip_prefix("lo:")?
+            .split_whitespace()
+            .next()?
+            .parse::<f64>()
+            .ok()
+    });
     bytes.unwrap_or(0.0)
 }

@@ -136,14 +136,24 @@ impl Phase {
 impl Point {
     /// The middle of all rounds.
     pub fn median(&self) -> Round {
-        let of = |phase: fn(&Round) -> Phase| Phase::median(&self.rounds.iter().map(phase).collect::<Vec<_>>());
-        Round { empty: of(|r| r.empty), join: of(|r| r.join), idle: of(|r| r.idle), busy: of(|r| r.busy) }
+        let of = |phase: fn(&Round) -> Phase| {
+            Phase::median(&self.rounds.iter().map(phase).collect::<Vec<_>>())
+        };
+        Round {
+            empty: of(|r| r.empty),
+            join: of(|r| r.join),
+            idle: of(|r| r.idle),
+            busy: of(|r| r.busy),
+        }
     }
 
     /// What a phase of this point had to do.
     pub fn load(&self, phase: &Phase, with_clients: bool) -> Load {
         let there = f64::from(u8::from(with_clients));
-        let (nodes, clients) = (f64::from(self.shape.nodes), f64::from(self.shape.clients) * there);
+        let (nodes, clients) = (
+            f64::from(self.shape.nodes),
+            f64::from(self.shape.clients) * there,
+        );
         Load {
             nodes,
             shards: self.shape.shards.into(),
@@ -154,7 +164,24 @@ impl Point {
             events: phase.events / phase.seconds,
             deliveries: phase.deliveries / phase.seconds,
             remembered: phase.events_so_far * nodes,
-            logged: phase.events_so_far,
         }
     }
+}
+
+/// The phases of a round that tell something of a resource, each with whether clients were there.
+fn telling(resource: Resource, r: &Round) -> Vec<(Phase, bool)> {
+    match resource {
+        Resource::JoinCpu => vec![(r.join, true)],
+        // What is kept is clearest at rest; only events remembered need a busy phase.
+        Resource::KernelMemory => vec![(r.idle, true)],
+        _ => vec![(r.empty, false), (r.idle, true), (r.busy, true)],
+    }
+}
+
+/// What a point's middle round had to do and used, for each phase that tells.
+pub fn observations(resource: Resource, p: &Point) -> Vec<(Load, f64)> {
+    let all = telling(resource, &p.median());
+    all.iter()
+        .map(|(phase, there)| (p.load(phase, *there), phase.used(resource)))
+        .collect()
 }

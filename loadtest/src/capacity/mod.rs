@@ -33,7 +33,7 @@ pub enum Failed {
     Stage(#[from] crate::stage::Failed),
     /// The clients' processes failed.
     #[error(transparent)]
-    Crew(#[from] crate::crew::Failed),
+    Workers(#[from] crate::workers::Failed),
     /// A file cannot be read or written, or is not what it should be.
     #[error("{0}: {1}")]
     File(String, String),

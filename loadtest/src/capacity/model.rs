@@ -29,10 +29,8 @@ pub enum Driver {
     Hearing,
     /// An event given to one subscriber.
     Delivery,
-    /// An event that a node remembers for its replay.
+    /// An event that a node remembers, for nodes that missed it and for clients to come.
     Remembered,
-    /// An event in Redis' logs.
-    Logged,
 }
 
 impl Driver {
@@ -50,13 +48,15 @@ impl Driver {
             Self::Hearing => "event and node",
             Self::Delivery => "delivery",
             Self::Remembered => "event a node remembers",
-            Self::Logged => "event in the logs",
         }
     }
 
     /// Is there all the time, other than what comes so many times a second.
     pub fn is_standing(self) -> bool {
-        !matches!(self, Self::Ping | Self::Event | Self::Hearing | Self::Delivery)
+        !matches!(
+            self,
+            Self::Ping | Self::Event | Self::Hearing | Self::Delivery
+        )
     }
 }
 
@@ -86,18 +86,53 @@ pub enum Resource {
 
 /// Each resource and what its use is a sum over.
 pub const FORMULAE: &[(Resource, &[Driver])] = &[
-    (Resource::NodeCpu, &[Driver::Node, Driver::Link, Driver::Ping, Driver::Event, Driver::Hearing, Driver::Delivery]),
-    (Resource::JoinCpu, &[Driver::Connection, Driver::Subscription]),
+    (
+        Resource::NodeCpu,
+        &[
+            Driver::Node,
+            Driver::Link,
+            Driver::Ping,
+            Driver::Event,
+            Driver::Hearing,
+            Driver::Delivery,
+        ],
+    ),
+    (
+        Resource::JoinCpu,
+        &[Driver::Connection, Driver::Subscription],
+    ),
     (
         Resource::NodeMemory,
-        &[Driver::Node, Driver::Link, Driver::Connection, Driver::Subscription, Driver::Channel, Driver::Remembered],
+        &[
+            Driver::Node,
+            Driver::Link,
+            Driver::Connection,
+            Driver::Subscription,
+            Driver::Channel,
+            Driver::Remembered,
+        ],
     ),
     (Resource::KernelMemory, &[Driver::Connection]),
-    (Resource::Network, &[Driver::Link, Driver::Ping, Driver::Event, Driver::Hearing, Driver::Delivery]),
-    (Resource::RedisCpu, &[Driver::Shard, Driver::Link, Driver::Event, Driver::Hearing]),
+    (
+        Resource::Network,
+        &[
+            Driver::Link,
+            Driver::Ping,
+            Driver::Event,
+            Driver::Hearing,
+            Driver::Delivery,
+        ],
+    ),
+    (
+        Resource::RedisCpu,
+        &[Driver::Shard, Driver::Link, Driver::Event, Driver::Hearing],
+    ),
     (Resource::RedisIn, &[Driver::Link, Driver::Event]),
-    (Resource::RedisOut, &[Driver::Link, Driver::Event, Driver::Hearing]),
-    (Resource::RedisMemory, &[Driver::Shard, Driver::Link, Driver::Logged]),
+    (
+        Resource::RedisOut,
+        &[Driver::Link, Driver::Event, Driver::Hearing],
+    ),
+    (Resource::RedisMemory, &[Driver::Shard, Driver::Link]),
 ];
 
 impl Resource {
@@ -123,7 +158,10 @@ impl Resource {
 
     /// What its use is a sum over.
     pub fn drivers(self) -> &'static [Driver] {
-        FORMULAE.iter().find(|(r, _)| *r == self).map_or(&[], |(_, d)| *d)
+        FORMULAE
+            .iter()
+            .find(|(r, _)| *r == self)
+            .map_or(&[], |(_, d)| *d)
     }
 }
 
@@ -148,8 +186,6 @@ pub struct Load {
     pub deliveries: f64,
     /// Events remembered, summed over nodes.
     pub remembered: f64,
-    /// Events in Redis' logs.
-    pub logged: f64,
 }
 
 impl Load {
@@ -167,7 +203,6 @@ impl Load {
             Driver::Hearing => self.events * self.nodes,
             Driver::Delivery => self.deliveries,
             Driver::Remembered => self.remembered,
-            Driver::Logged => self.logged,
         }
     }
 }
@@ -180,11 +215,19 @@ pub struct Coefficients(pub BTreeMap<Resource, BTreeMap<Driver, f64>>);
 impl Coefficients {
     /// The cost of one unit; 0 where there is none.
     pub fn cost(&self, resource: Resource, driver: Driver) -> f64 {
-        self.0.get(&resource).and_then(|c| c.get(&driver)).copied().unwrap_or(0.0)
+        self.0
+            .get(&resource)
+            .and_then(|c| c.get(&driver))
+            .copied()
+            .unwrap_or(0.0)
     }
 
     /// What the whole cluster uses of a resource.
     pub fn used(&self, resource: Resource, load: &Load) -> f64 {
-        resource.drivers().iter().map(|d| self.cost(resource, *d) * load.amount(*d)).sum()
+        resource
+            .drivers()
+            .iter()
+            .map(|d| self.cost(resource, *d) * load.amount(*d))
+            .sum()
     }
 }

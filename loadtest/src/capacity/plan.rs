@@ -47,9 +47,12 @@ pub struct Site {
     /// Nodes that may be lost at one time
     #[arg(long, default_value_t = 1)]
     spare: u32,
-    /// FOGHORN_REPLAY_SECONDS
-    #[arg(long, default_value_t = 10)]
-    replay: u32,
+    /// FOGHORN_WAITING_SECONDS: each node remembers all events for a minute longer than that, for others that missed some
+    #[arg(long, default_value_t = 60)]
+    waiting_seconds: u32,
+    /// FOGHORN_WAITING_EVENTS: it remembers no more than so many
+    #[arg(long, default_value_t = 100_000)]
+    waiting_events: u32,
     /// FOGHORN_PARTITIONS: there cannot be more shards
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     partitions: u32,
@@ -63,19 +66,27 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    positive(text).ok().filter(|x| *x <= 1.0).ok_or_else(|| "not a share above 0 and at most 1, such as 0.6".into())
+    positive(text)
+        .ok()
+        .filter(|x| *x <= 1.0)
+        .ok_or_else(|| "not a share above 0 and at most 1, such as 0.6".into())
 }
 
 fn size(text: &str) -> Result<f64, String> {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-    let found = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, f64::from(*bits).exp2())));
+    let found = units
+        .iter()
+        .find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, f64::from(*bits).exp2())));
     let (number, factor) = found.unwrap_or((text, 1.0));
-    positive(number.trim()).map(|n| n * factor).map_err(|_| "not a size, such as 8GiB or 512MiB".into())
+    positive(number.trim())
+        .map(|n| n * factor)
+        .map_err(|_| "not a size, such as 8GiB or 512MiB".into())
 }
 
-/// Redis writes a log of so many seconds, and so many events a partition.
-const LOG_SECONDS: f64 = 120.0;
-const LOG_EVENTS: f64 = 1000.0;
+/// A node remembers events for so much longer than they may wait.
+const REMEMBERED_SECONDS: u32 = 60;
+/// It remembers at least so many, however few may wait.
+const REMEMBERED: u32 = 16_384;
 /// A cluster larger than this is another design.
 const MOST_NODES: u32 = 10_000;
 
@@ -96,7 +107,10 @@ impl Use {
 impl Site {
     /// What `nodes` nodes and `shards` shards have to do together.
     fn load(&self, nodes: u32, shards: u32) -> Load {
-        let (n, subscriptions) = (f64::from(nodes), self.connections * self.libraries_per_client);
+        let (n, subscriptions) = (
+            f64::from(nodes),
+            self.connections * self.libraries_per_client,
+        );
         let libraries = subscriptions / self.subscribers_per_library;
         Load {
             nodes: n,
@@ -107,9 +121,14 @@ impl Site {
             pings: self.connections,
             events: self.events,
             deliveries: self.events * self.subscribers_per_library,
-            remembered: n * self.events * f64::from(self.replay),
-            logged: (self.events * LOG_SECONDS).min(f64::from(self.partitions) * LOG_EVENTS),
+            remembered: n * self.remembered(),
         }
+    }
+
+    /// How many events each node remembers.
+    fn remembered(&self) -> f64 {
+        let seconds = f64::from(self.waiting_seconds + REMEMBERED_SECONDS);
+        (self.events * seconds).min(self.waiting_events.max(REMEMBERED).into())
     }
 
     /// On how many of `n` nodes a library has subscribers, which fall on nodes by chance.
@@ -139,7 +158,12 @@ impl Site {
                 limit: self.network * 1e-6 * self.fill,
                 show: digits,
             },
-            Use { what: "open files of a node", used: here, limit: self.descriptors_per_node, show: whole },
+            Use {
+                what: "open files of a node",
+                used: here,
+                limit: self.descriptors_per_node,
+                show: whole,
+            },
             Use {
                 what: "ports of the proxies towards a node",
                 used: here,
@@ -157,7 +181,12 @@ impl Site {
         let network = each(Resource::RedisIn) + each(Resource::RedisOut);
         vec![
             // Redis runs commands on one core, however many there are.
-            Use { what: "CPU of a shard, cores", used: each(Resource::RedisCpu), limit: self.fill, show: digits },
+            Use {
+                what: "CPU of a shard, cores",
+                used: each(Resource::RedisCpu),
+                limit: self.fill,
+                show: digits,
+            },
             Use {
                 what: "memory of a shard",
                 used: each(Resource::RedisMemory),
@@ -178,13 +207,19 @@ impl Site {
         if nodes == 1 {
             return Some(0);
         }
-        (1..=self.partitions).find(|m| self.shard(c, &self.load(nodes, *m)).iter().all(|u| u.share() <= 1.0))
+        (1..=self.partitions).find(|m| {
+            self.shard(c, &self.load(nodes, *m))
+                .iter()
+                .all(|u| u.share() <= 1.0)
+        })
     }
 
     /// Nodes, without the spare ones, and shards.
     fn solve(&self, c: &Coefficients) -> Result<(u32, u32), Failed> {
         if self.subscribers_per_library > self.connections {
-            return Err(Failed::Impossible("a library cannot have more subscribers than there are connections".into()));
+            return Err(Failed::Impossible(
+                "a library cannot have more subscribers than there are connections".into(),
+            ));
         }
         for nodes in 1..=MOST_NODES {
             let Some(shards) = self.shards(c, nodes + self.spare) else {
@@ -208,7 +243,14 @@ impl Site {
 
     /// Events a second that fill the CPU of a node that has nothing to do but hear them.
     fn most_events(&self, c: &Coefficients) -> f64 {
-        let idle = c.used(Resource::NodeCpu, &Load { nodes: 1.0, shards: 1.0, ..Load::default() });
+        let idle = c.used(
+            Resource::NodeCpu,
+            &Load {
+                nodes: 1.0,
+                shards: 1.0,
+                ..Load::default()
+            },
+        );
         (self.cores_per_node * self.fill - idle) / c.cost(Resource::NodeCpu, Driver::Hearing)
     }
 
@@ -224,9 +266,18 @@ impl Site {
         let mut rows = vec![head.map(String::from).to_vec()];
         for (up, down) in &pairs {
             let share = format!("{:.0}", down.share() * 100.0);
-            rows.push(vec![down.what.into(), (up.show)(up.used), (up.show)(down.used), (up.show)(down.limit), share]);
+            rows.push(vec![
+                down.what.into(),
+                (up.show)(up.used),
+                (up.show)(down.used),
+                (up.show)(down.limit),
+                share,
+            ]);
         }
-        let worst = pairs.iter().map(|p| &p.1).max_by(|a, b| a.share().total_cmp(&b.share()));
+        let worst = pairs
+            .iter()
+            .map(|p| &p.1)
+            .max_by(|a, b| a.share().total_cmp(&b.share()));
         let joining = c.used(Resource::JoinCpu, &full) / full.nodes;
         Ok(format!(
             "Nodes: {} ({} of them spare). Redis shards: {}. Runs out first: {}.\n\n{}\nThe {} clients of a lost node cost the \

@@ -8,10 +8,14 @@ pub fn costs(rows: &[(Vec<f64>, f64)]) -> Result<Vec<f64>, usize> {
     let mut used: Vec<usize> = (0..width).collect();
     loop {
         let found = normal_equations(rows, &used)?;
-        let Some(worst) = (0..used.len()).filter(|i| found[*i] < 0.0).min_by(|a, b| found[*a].total_cmp(&found[*b]))
+        let Some(worst) = (0..used.len())
+            .filter(|i| found[*i] < 0.0)
+            .min_by(|a, b| found[*a].total_cmp(&found[*b]))
         else {
             let mut all = vec![0.0; width];
-            used.iter().zip(found).for_each(|(column, cost)| all[*column] = cost);
+            used.iter()
+                .zip(found)
+                .for_each(|(column, cost)| all[*column] = cost);
             return Ok(all);
         };
         used.remove(worst);
@@ -42,7 +46,9 @@ fn normal_equations(rows: &[(Vec<f64>, f64)], used: &[usize]) -> Result<Vec<f64>
 fn eliminate(mut m: Vec<Vec<f64>>) -> Result<Vec<f64>, usize> {
     let n = m.len();
     for column in 0..n {
-        let pivot = (column..n).max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs())).ok_or(column)?;
+        let pivot = (column..n)
+            .max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs()))
+            .ok_or(column)?;
         if m[pivot][column].abs() < 1e-9 {
             return Err(column);
         }
@@ -50,7 +56,9 @@ fn eliminate(mut m: Vec<Vec<f64>>) -> Result<Vec<f64>, usize> {
         let lead = m[column].clone();
         for (_, row) in m.iter_mut().enumerate().filter(|(i, _)| *i != column) {
             let factor = row[column] / lead[column];
-            row.iter_mut().zip(&lead).for_each(|(a, b)| *a -= factor * b);
+            row.iter_mut()
+                .zip(&lead)
+                .for_each(|(a, b)| *a -= factor * b);
         }
     }
     Ok((0..n).map(|i| m[i][n] / m[i][i]).collect())
@@ -77,7 +85,9 @@ mod tests {
 
     #[test]
     fn nothing_costs_less_than_nothing() {
-        let rows: Vec<_> = (1..10u32).map(|i| (vec![f64::from(i), 1.0], 2.0 * f64::from(i) - 1.0)).collect();
+        let rows: Vec<_> = (1..10u32)
+            .map(|i| (vec![f64::from(i), 1.0], 2.0 * f64::from(i) - 1.0))
+            .collect();
         let found = costs(&rows).unwrap();
         assert!(found[1] == 0.0 && found[0] > 0.0, "{found:?}");
     }

@@ -6,12 +6,12 @@ use super::Failed;
 use super::cluster::{Cluster, KEY};
 use super::gauges::Gauges;
 use super::measured::{Measured, Phase, Point, Round, Shape};
-use crate::crew::Sum;
 use crate::poster::{Watch, at_rate};
 use crate::progress;
 use crate::report;
 use crate::scenario::rate::subscribers;
 use crate::stage::{self, Common, Stage};
+use crate::workers::Sum;
 use clap::{Args, Parser};
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -37,8 +37,22 @@ pub struct Sweep {
     seconds: u64,
 }
 
-const fn shape(nodes: u32, shards: u32, clients: u32, libraries: u32, subscribers: u32, events: u32) -> Shape {
-    Shape { nodes, shards, clients, libraries, subscribers, events }
+const fn shape(
+    nodes: u32,
+    shards: u32,
+    clients: u32,
+    libraries: u32,
+    subscribers: u32,
+    events: u32,
+) -> Shape {
+    Shape {
+        nodes,
+        shards,
+        clients,
+        libraries,
+        subscribers,
+        events,
+    }
 }
 
 /// What is moved, and the shapes. `check` is not used for the fit: the model has to foretell it.
@@ -52,7 +66,14 @@ const SERIES: [(&str, &[Shape]); 7] = [
             shape(6, 1, 1000, 1, 10, 500),
         ],
     ),
-    ("shards", &[shape(2, 1, 1000, 1, 10, 500), shape(2, 2, 1000, 1, 10, 500), shape(2, 4, 1000, 1, 10, 500)]),
+    (
+        "shards",
+        &[
+            shape(2, 1, 1000, 1, 10, 500),
+            shape(2, 2, 1000, 1, 10, 500),
+            shape(2, 4, 1000, 1, 10, 500),
+        ],
+    ),
     (
         "libraries",
         &[
@@ -71,8 +92,22 @@ const SERIES: [(&str, &[Shape]); 7] = [
             shape(1, 1, 10_000, 1, 10_000, 1),
         ],
     ),
-    ("connections", &[shape(1, 1, 1000, 1, 10, 100), shape(1, 1, 4000, 1, 10, 100), shape(1, 1, 16_000, 1, 10, 100)]),
-    ("events", &[shape(2, 1, 1000, 1, 10, 250), shape(2, 1, 1000, 1, 10, 1000), shape(2, 1, 1000, 1, 10, 2000)]),
+    (
+        "connections",
+        &[
+            shape(1, 1, 1000, 1, 10, 100),
+            shape(1, 1, 4000, 1, 10, 100),
+            shape(1, 1, 16_000, 1, 10, 100),
+        ],
+    ),
+    (
+        "events",
+        &[
+            shape(2, 1, 1000, 1, 10, 250),
+            shape(2, 1, 1000, 1, 10, 1000),
+            shape(2, 1, 1000, 1, 10, 2000),
+        ],
+    ),
     (CHECK, &[shape(3, 2, 6000, 20, 10, 800)]),
 ];
 
@@ -92,14 +127,21 @@ struct Defaults {
 /// When a process does not start, or the cluster loses an event.
 pub fn run(o: &Sweep) -> Result<(), Failed> {
     let file = o.folder.join("measured.json");
-    let mut measured: Measured = if file.exists() { super::read_json(&file)? } else { Measured::default() };
+    let mut measured: Measured = if file.exists() {
+        super::read_json(&file)?
+    } else {
+        Measured::default()
+    };
     measured.machine = report::machine();
     let wanted = |name: &str| o.series.is_empty() || o.series.iter().any(|s| s == name);
     for (name, shapes) in SERIES.iter().filter(|(name, _)| wanted(name)) {
         let mut points: Vec<Point> = shapes.iter().map(|s| point(name, *s)).collect();
         for round in 1..=o.rounds {
             for p in &mut points {
-                progress::step(&format!("{name}, round {round} of {}: {:?}", o.rounds, p.shape));
+                progress::step(&format!(
+                    "{name}, round {round} of {}: {:?}",
+                    o.rounds, p.shape
+                ));
                 p.rounds.push(measure(o, p)?);
             }
         }
@@ -113,7 +155,13 @@ pub fn run(o: &Sweep) -> Result<(), Failed> {
 }
 
 fn point(series: &str, shape: Shape) -> Point {
-    let Shape { nodes, clients, libraries, subscribers, .. } = shape;
+    let Shape {
+        nodes,
+        clients,
+        libraries,
+        subscribers,
+        ..
+    } = shape;
     let mut channels = (clients * libraries / subscribers).max(1);
     // Clients take nodes and libraries in turn: with a common divisor a library's subscribers would all be on one node.
     while channels > libraries && gcd(channels, nodes * libraries) > 1 {
@@ -121,10 +169,17 @@ fn point(series: &str, shape: Shape) -> Point {
     }
     let mut there = vec![false; (nodes * channels) as usize];
     for (client, library) in (0..clients).flat_map(|c| (0..libraries).map(move |l| (c, l))) {
-        there[(client % nodes * channels + (client * libraries + library) % channels) as usize] = true;
+        there[(client % nodes * channels + (client * libraries + library) % channels) as usize] =
+            true;
     }
     let node_channels = there.iter().filter(|t| **t).count() as u32;
-    Point { series: series.into(), shape, channels, node_channels, rounds: Vec::new() }
+    Point {
+        series: series.into(),
+        shape,
+        channels,
+        node_channels,
+        rounds: Vec::new(),
+    }
 }
 
 fn gcd(a: u32, b: u32) -> u32 {
@@ -135,7 +190,9 @@ fn measure(o: &Sweep, p: &Point) -> Result<Round, Failed> {
     let s = p.shape;
     let cluster = Cluster::start(&o.node, s.nodes, s.shards)?;
     let urls = cluster.urls.iter().flat_map(|u| ["--url", u]);
-    let args = ["sweep", "--no-floor", "--as", "desktop", "--key", KEY].into_iter().chain(urls);
+    let args = ["sweep", "--no-floor", "--as", "desktop", "--key", KEY]
+        .into_iter()
+        .chain(urls);
     let stage = Stage::set(&Defaults::parse_from(args).common)?;
     let system = &stage.systems[0];
     // Nodes have found each other and probed their shards.
@@ -145,29 +202,49 @@ fn measure(o: &Sweep, p: &Point) -> Result<Round, Failed> {
     let began = Gauges::read(&cluster)?;
     let empty = between(&base, &base, &began);
 
-    let plan = stage.plan(system, stage::Shape { clients: s.clients, channels: p.channels, per_client: s.libraries });
-    let (mut crew, _) = stage.raise(system, &plan)?;
+    let plan = stage.plan(
+        system,
+        stage::Shape {
+            clients: s.clients,
+            channels: p.channels,
+            per_client: s.libraries,
+        },
+    );
+    let (mut workers, _) = stage.raise(system, &plan)?;
     let joined = Gauges::read(&cluster)?;
     let join = between(&base, &began, &joined);
     sleep(Duration::from_secs(2));
-    crew.mark(0)?;
+    workers.mark(0)?;
     let before = Gauges::read(&cluster)?;
     sleep(Duration::from_secs(3));
     let after = Gauges::read(&cluster)?;
-    let idle = Phase { pings: crew.report()?.pong.count() as f64, ..between(&base, &before, &after) };
+    let idle = Phase {
+        pings: workers.report()?.pong.count() as f64,
+        ..between(&base, &before, &after)
+    };
 
     let mut source = stage.source(system, &plan);
-    let warm = at_rate(&source, f64::from(s.events) / 2.0, Duration::from_secs(1), &Watch::default());
+    let warm = at_rate(
+        &source,
+        f64::from(s.events) / 2.0,
+        Duration::from_secs(1),
+        &Watch::default(),
+    );
     source.after_seq = 1 << 30;
     sleep(Duration::from_millis(500));
-    crew.mark(0)?;
+    workers.mark(0)?;
     let before = Gauges::read(&cluster)?;
-    let posted = at_rate(&source, s.events.into(), Duration::from_secs(o.seconds), &Watch::default());
+    let posted = at_rate(
+        &source,
+        s.events.into(),
+        Duration::from_secs(o.seconds),
+        &Watch::default(),
+    );
     let owed = (0u32..)
         .zip(&posted.accepted)
         .map(|(c, times)| subscribers(s.clients, s.libraries, p.channels, c) * times.len() as u64)
         .sum();
-    let sum = crew.drain(owed, stage.timeout())?;
+    let sum = workers.drain(owed, stage.timeout())?;
     let after = Gauges::read(&cluster)?;
     good(p, &sum, owed)?;
     let busy = Phase {
@@ -177,7 +254,12 @@ fn measure(o: &Sweep, p: &Point) -> Result<Round, Failed> {
         events_so_far: (warm.good + posted.good) as f64,
         ..between(&base, &before, &after)
     };
-    Ok(Round { empty, join, idle, busy })
+    Ok(Round {
+        empty,
+        join,
+        idle,
+        busy,
+    })
 }
 
 fn good(p: &Point, sum: &Sum, owed: u64) -> Result<(), Failed> {
@@ -216,19 +298,39 @@ mod tests {
     fn libraries_of_every_shape_have_their_subscribers() {
         for s in SERIES.iter().flat_map(|(_, shapes)| *shapes) {
             let p = point("x", *s);
-            assert!((p.channels..=s.nodes * p.channels).contains(&p.node_channels), "{p:?}");
-            assert!(s.nodes == 1 || s.subscribers == 1 || p.node_channels > p.channels, "all on one node: {p:?}");
+            assert!(
+                (p.channels..=s.nodes * p.channels).contains(&p.node_channels),
+                "{p:?}"
+            );
+            assert!(
+                s.nodes == 1 || s.subscribers == 1 || p.node_channels > p.channels,
+                "all on one node: {p:?}"
+            );
             let mean = f64::from(s.clients * s.libraries) / f64::from(p.channels);
-            assert!((mean / f64::from(s.subscribers) - 1.0).abs() < 0.05, "{p:?}");
+            assert!(
+                (mean / f64::from(s.subscribers) - 1.0).abs() < 0.05,
+                "{p:?}"
+            );
         }
     }
 
     #[test]
     fn every_series_moves_one_thing() {
-        let parts = |s: &Shape| [s.nodes, s.shards, s.clients, s.libraries, s.subscribers, s.events];
+        let parts = |s: &Shape| {
+            [
+                s.nodes,
+                s.shards,
+                s.clients,
+                s.libraries,
+                s.subscribers,
+                s.events,
+            ]
+        };
         for (name, shapes) in SERIES {
             let first = parts(&shapes[0]);
-            let moved = (0..6).filter(|i| shapes.iter().any(|s| parts(s)[*i] != first[*i])).count();
+            let moved = (0..6)
+                .filter(|i| shapes.iter().any(|s| parts(s)[*i] != first[*i]))
+                .count();
             // More subscribers take fewer events, so that as much is delivered.
             let want = match name {
                 CHECK => 0,

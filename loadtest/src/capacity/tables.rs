@@ -2,8 +2,7 @@
 //!
 //! Invariant: a table is readable on a terminal as it is.
 
-use super::fit::observations;
-use super::measured::{Measured, Phase, Point, Round};
+use super::measured::{Measured, Phase, Point, Round, observations};
 use super::model::{Coefficients, Load, Resource};
 use super::sweep::CHECK;
 use crate::report::{digits, thousands};
@@ -15,7 +14,13 @@ const MIB: f64 = 1_048_576.0;
 /// Rows as a Markdown table; the first is its head. Columns but the first are set right.
 pub fn markdown(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let width = |col: usize| rows.iter().map(|r| r[col].chars().count()).max().unwrap_or(0).max(4);
+    let width = |col: usize| {
+        rows.iter()
+            .map(|r| r[col].chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(4)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     let mut line = |cells: &[String]| {
@@ -26,7 +31,13 @@ pub fn markdown(rows: &[Vec<String>]) -> String {
         }
         out.push_str("|\n");
     };
-    let rule = |col: usize| if col == 0 { "-".repeat(widths[0]) } else { format!("{}:", "-".repeat(widths[col] - 1)) };
+    let rule = |col: usize| {
+        if col == 0 {
+            "-".repeat(widths[0])
+        } else {
+            format!("{}:", "-".repeat(widths[col] - 1))
+        }
+    };
     for (i, row) in rows.iter().enumerate() {
         line(row);
         if i == 0 {
@@ -61,12 +72,24 @@ fn costs(c: &Coefficients) -> String {
     for (resource, drivers) in super::model::FORMULAE {
         for d in *drivers {
             let cost = c.cost(*resource, *d);
-            let text = if resource.is_cpu() { format!("{} µs", digits(cost * 1e6)) } else { bytes(cost) };
+            let text = if resource.is_cpu() {
+                format!("{} µs", digits(cost * 1e6))
+            } else {
+                bytes(cost)
+            };
             let by_time = matches!(
                 resource,
-                Resource::NodeCpu | Resource::Network | Resource::RedisCpu | Resource::RedisIn | Resource::RedisOut
+                Resource::NodeCpu
+                    | Resource::Network
+                    | Resource::RedisCpu
+                    | Resource::RedisIn
+                    | Resource::RedisOut
             );
-            let second = if by_time && d.is_standing() { " a second" } else { "" };
+            let second = if by_time && d.is_standing() {
+                " a second"
+            } else {
+                ""
+            };
             rows.push(vec![resource.name().into(), d.name().into(), text + second]);
         }
     }
@@ -88,33 +111,72 @@ const COLUMNS: &[Column] = &[
         phase: |r| r.idle,
         scale: |l| 100.0 / l.nodes,
     },
-    Column { head: "busy, %", resource: Resource::NodeCpu, phase: |r| r.busy, scale: |l| 100.0 / l.nodes },
+    Column {
+        head: "busy, %",
+        resource: Resource::NodeCpu,
+        phase: |r| r.busy,
+        scale: |l| 100.0 / l.nodes,
+    },
     Column {
         head: "memory of a node, MiB",
         resource: Resource::NodeMemory,
         phase: |r| r.busy,
         scale: |l| 1.0 / MIB / l.nodes,
     },
-    Column { head: "CPU of a shard, %", resource: Resource::RedisCpu, phase: |r| r.busy, scale: |l| 100.0 / l.shards },
-    Column { head: "Redis out, KiB/s", resource: Resource::RedisOut, phase: |r| r.busy, scale: |_| 1.0 / KIB },
+    Column {
+        head: "CPU of a shard, %",
+        resource: Resource::RedisCpu,
+        phase: |r| r.busy,
+        scale: |l| 100.0 / l.shards,
+    },
+    Column {
+        head: "Redis out, KiB/s",
+        resource: Resource::RedisOut,
+        phase: |r| r.busy,
+        scale: |_| 1.0 / KIB,
+    },
 ];
 
 /// Every point, measured and modelled.
 fn readings(m: &Measured, c: &Coefficients) -> String {
-    let shape = ["series", "nodes", "shards", "clients", "libraries each", "subscribers each", "events/s"];
-    let mut rows =
-        vec![shape.iter().copied().chain(COLUMNS.iter().map(|c| c.head)).map(String::from).collect::<Vec<_>>()];
+    let shape = [
+        "series",
+        "nodes",
+        "shards",
+        "clients",
+        "libraries each",
+        "subscribers each",
+        "events/s",
+    ];
+    let mut rows = vec![
+        shape
+            .iter()
+            .copied()
+            .chain(COLUMNS.iter().map(|c| c.head))
+            .map(String::from)
+            .collect::<Vec<_>>(),
+    ];
     for p in m.points.iter().filter(|p| p.series != CHECK) {
         let s = p.shape;
         let mut row = vec![p.series.clone()];
-        let numbers = [s.nodes, s.shards, s.clients, s.libraries, s.subscribers, s.events];
+        let numbers = [
+            s.nodes,
+            s.shards,
+            s.clients,
+            s.libraries,
+            s.subscribers,
+            s.events,
+        ];
         row.extend(numbers.map(|n| thousands(n.into())));
         let round = p.median();
         for column in COLUMNS {
             let phase = (column.phase)(&round);
             let load = p.load(&phase, true);
             let scale = (column.scale)(&load);
-            let (measured, model) = (phase.used(column.resource) * scale, c.used(column.resource, &load) * scale);
+            let (measured, model) = (
+                phase.used(column.resource) * scale,
+                c.used(column.resource, &load) * scale,
+            );
             row.push(format!("{} ({})", digits(measured), digits(model)));
         }
         rows.push(row);
@@ -131,7 +193,15 @@ fn forecast(m: &Measured, c: &Coefficients) -> String {
     let mut out = String::new();
     for p in m.points.iter().filter(|p| p.series == CHECK) {
         let s = p.shape;
-        let numbers = [s.nodes, s.shards, s.clients, s.libraries, s.subscribers, s.events].map(|n| thousands(n.into()));
+        let numbers = [
+            s.nodes,
+            s.shards,
+            s.clients,
+            s.libraries,
+            s.subscribers,
+            s.events,
+        ]
+        .map(|n| thousands(n.into()));
         let [nodes, shards, clients, libraries, subscribers, events] = numbers;
         writeln!(
             out,
@@ -145,11 +215,17 @@ fn forecast(m: &Measured, c: &Coefficients) -> String {
 }
 
 fn forecast_of(p: &Point, c: &Coefficients) -> String {
-    let mut rows = vec![["resource", "forecast", "measured", "error, %"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["resource", "forecast", "measured", "error, %"]
+            .map(String::from)
+            .to_vec(),
+    ];
     for (resource, _) in super::model::FORMULAE {
         let seen = observations(*resource, p);
         // The last phase is the busiest.
-        let Some((load, measured)) = seen.last() else { continue };
+        let Some((load, measured)) = seen.last() else {
+            continue;
+        };
         let model = c.used(*resource, load);
         let text = |x: f64| match resource {
             Resource::JoinCpu => format!("{} s", digits(x)),
@@ -158,7 +234,12 @@ fn forecast_of(p: &Point, c: &Coefficients) -> String {
             _ => bytes(x),
         };
         let error = format!("{:+.0}", (model / measured - 1.0) * 100.0);
-        rows.push(vec![resource.name().into(), text(model), text(*measured), error]);
+        rows.push(vec![
+            resource.name().into(),
+            text(model),
+            text(*measured),
+            error,
+        ]);
     }
     markdown(&rows)
 }
@@ -169,8 +250,14 @@ mod tests {
 
     #[test]
     fn a_table_is_aligned() {
-        let rows = vec![vec!["a".to_owned(), "b".into()], vec!["long name".into(), "10,000".into()]];
-        assert_eq!(markdown(&rows), "| a         |      b |\n| --------- | -----: |\n| long name | 10,000 |\n");
+        let rows = vec![
+            vec!["a".to_owned(), "b".into()],
+            vec!["long name".into(), "10,000".into()],
+        ];
+        assert_eq!(
+            markdown(&rows),
+            "| a         |      b |\n| --------- | -----: |\n| long name | 10,000 |\n"
+        );
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The floor: what this machine cannot do faster.
 //!
-//! One thread, one epoll; an event is one ready-made frame written to each subscriber with send(2). It verifies nothing,
-//! logs nothing and sends no heartbeat, but it is a whole server: it upgrades, subscribes, unsubscribes, answers pings and
-//! `/ping`, and no byte is lost when a socket is full.
+//! One thread, one epoll; an event is one ready-made frame, or a chunk of an event stream, written to each subscriber with send(2).
+//! It verifies nothing, logs nothing and sends no heartbeat, but it is a whole server: it upgrades, subscribes, unsubscribes, opens
+//! streams, answers pings and `/ping`, and no byte is lost when a socket is full.
 //!
 //! Invariant: between an event's last byte read and the last subscriber's send there are no other system calls.
 
+mod fanout;
 mod peer;
 
 use crate::wire;
 use memchr::memmem;
-use peer::Peer;
+use peer::{Peer, Request, Speech, Wants};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -32,6 +33,7 @@ pub struct Floor {
     listener: OwnedFd,
     peers: Vec<Option<Peer>>,
     free: Vec<u32>,
+    /// By library, or by user for event streams.
     subscribers: HashMap<Box<[u8]>, Vec<u32>>,
     frame: Vec<u8>,
 }
@@ -44,10 +46,18 @@ pub fn run(port: u16, child: bool) -> Result<(), Failed> {
     let mut floor = Floor::bind(port)?;
     let at = rustix::net::getsockname(&floor.listener).map_err(|e| Failed("getsockname", e))?;
     let at = SocketAddr::try_from(at).map_err(|e| Failed("getsockname", e))?;
-    println!("{}", serde_json::json!({ "listening": format!("http://{at}") }));
+    println!(
+        "{}",
+        serde_json::json!({ "listening": format!("http://{at}") })
+    );
     if child {
-        epoll::add(&floor.epoll, std::io::stdin(), EventData::new_u64(STDIN), EventFlags::IN)
-            .map_err(|e| Failed("watching stdin", e))?;
+        epoll::add(
+            &floor.epoll,
+            std::io::stdin(),
+            EventData::new_u64(STDIN),
+            EventFlags::IN,
+        )
+        .map_err(|e| Failed("watching stdin", e))?;
     }
     floor.serve()
 }
@@ -55,17 +65,31 @@ pub fn run(port: u16, child: bool) -> Result<(), Failed> {
 impl Floor {
     fn bind(port: u16) -> Result<Self, Failed> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let listener = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
-            .map_err(|e| Failed("socket", e))?;
-        rustix::net::sockopt::set_socket_reuseaddr(&listener, true).map_err(|e| Failed("SO_REUSEADDR", e))?;
+        let listener =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
+                .map_err(|e| Failed("socket", e))?;
+        rustix::net::sockopt::set_socket_reuseaddr(&listener, true)
+            .map_err(|e| Failed("SO_REUSEADDR", e))?;
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         rustix::net::bind(&listener, &at).map_err(|e| Failed("bind", e))?;
         rustix::net::listen(&listener, 65_535).map_err(|e| Failed("listen", e))?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|e| Failed("epoll_create", e))?;
-        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)
-            .map_err(|e| Failed("epoll_ctl", e))?;
+        epoll::add(
+            &epoll,
+            &listener,
+            EventData::new_u64(LISTENER),
+            EventFlags::IN,
+        )
+        .map_err(|e| Failed("epoll_ctl", e))?;
         let (peers, free, frame) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { epoll, listener, peers, free, subscribers: HashMap::new(), frame })
+        Ok(Self {
+            epoll,
+            listener,
+            peers,
+            free,
+            subscribers: HashMap::new(),
+            frame,
+        })
     }
 
     fn serve(&mut self) -> Result<(), Failed> {
@@ -73,7 +97,11 @@ impl Floor {
         let mut buf = vec![0; 1 << 16];
         loop {
             events.clear();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), None) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                None,
+            ) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(e) => return Err(Failed("epoll_wait", e)),
             }
@@ -82,7 +110,8 @@ impl Floor {
                 match data.u64() {
                     LISTENER => self.accept(),
                     STDIN => {
-                        if !matches!(rustix::io::read(std::io::stdin(), &mut buf[..]), Ok(n) if n > 0) {
+                        if !matches!(rustix::io::read(std::io::stdin(), &mut buf[..]), Ok(n) if n > 0)
+                        {
                             return Ok(());
                         }
                     }
@@ -96,10 +125,19 @@ impl Floor {
     fn accept(&mut self) {
         for _ in 0..64 {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let Ok(fd) = rustix::net::accept_with(&self.listener, flags) else { return };
+            let Ok(fd) = rustix::net::accept_with(&self.listener, flags) else {
+                return;
+            };
             let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
             let i = self.free.pop().unwrap_or(self.peers.len() as u32);
-            if epoll::add(&self.epoll, &fd, EventData::new_u64(u64::from(i)), EventFlags::IN).is_err() {
+            if epoll::add(
+                &self.epoll,
+                &fd,
+                EventData::new_u64(u64::from(i)),
+                EventFlags::IN,
+            )
+            .is_err()
+            {
                 self.free.push(i);
                 continue;
             }
@@ -111,7 +149,9 @@ impl Floor {
     }
 
     fn on_event(&mut self, i: u32, flags: EventFlags, buf: &mut [u8]) {
-        let Some(peer) = self.peers.get_mut(i as usize).and_then(Option::as_mut) else { return };
+        let Some(peer) = self.peers.get_mut(i as usize).and_then(Option::as_mut) else {
+            return;
+        };
         if flags.contains(EventFlags::OUT) && !peer.flush(&self.epoll, i) {
             return self.drop_peer(i);
         }
@@ -136,22 +176,27 @@ impl Floor {
     /// Acts on all that is whole; false when the connection is to end.
     fn take_in(&mut self, i: u32, mut b: &mut [u8]) -> bool {
         loop {
-            let Some(peer) = self.peers[i as usize].as_mut() else { return false };
-            let size = if peer.upgraded {
-                let Some(f) = wire::frame(b) else { break };
-                if let Some(key) = f.mask {
-                    wire::mask(&mut b[f.head..f.size()], key);
+            let Some(peer) = self.peers[i as usize].as_mut() else {
+                return false;
+            };
+            let size = match peer.speech {
+                Speech::Frames => {
+                    let Some(f) = wire::frame(b) else { break };
+                    if let Some(key) = f.mask {
+                        wire::mask(&mut b[f.head..f.size()], key);
+                    }
+                    if !self.on_frame(i, f.opcode, &b[f.head..f.size()]) {
+                        return false;
+                    }
+                    f.size()
                 }
-                if !self.on_frame(i, f.opcode, &b[f.head..f.size()]) {
-                    return false;
+                Speech::Requests => {
+                    let Some(r) = peer::request(b) else { break };
+                    self.on_request(i, &r, &b[r.head..r.head + r.body]);
+                    r.head + r.body
                 }
-                f.size()
-            } else {
-                let Some(r) = peer::request(b) else { break };
-                if !self.on_request(i, &r, &b[..r.head + r.body]) {
-                    return false;
-                }
-                r.head + r.body
+                // Whoever listens to a stream has nothing more to say.
+                Speech::Stream => return true,
             };
             b = std::mem::take(&mut b).split_at_mut(size).1;
         }
@@ -161,32 +206,32 @@ impl Floor {
         b.len() < 16 << 20
     }
 
-    fn on_request(&mut self, i: u32, r: &peer::Request, whole: &[u8]) -> bool {
-        if let Some(key) = &r.upgrade {
-            self.send(i, peer::switching(key).as_bytes());
-            if let Some(p) = self.peers[i as usize].as_mut() {
-                p.upgraded = true;
+    fn on_request(&mut self, i: u32, r: &Request, body: &[u8]) {
+        match &r.wants {
+            Wants::Socket(key) => {
+                self.send(i, peer::switching(key).as_bytes());
+                self.speak(i, Speech::Frames);
             }
-        } else if r.events {
-            self.send(i, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-            self.fan_out(&whole[r.head..]);
-        } else {
-            self.send(i, b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 16\r\n\r\n{\"ret\": \"pong\"}\n");
+            Wants::Stream(user) => {
+                self.send(i, fanout::OPENING.as_bytes());
+                self.speak(i, Speech::Stream);
+                self.join(i, user.as_bytes());
+            }
+            Wants::Event => {
+                self.send(i, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                self.fan_out(body);
+            }
+            Wants::Notification => {
+                self.send(i, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                self.notify(body);
+            }
+            Wants::Sign => self.send(i, b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 16\r\n\r\n{\"ret\": \"pong\"}\n"),
         }
-        true
     }
 
-    fn fan_out(&mut self, body: &[u8]) {
-        let Some(repo) = memmem::find(body, b"\"repo_id\":\"").and_then(|at| peer::quoted(&body[at + 11..])) else {
-            return;
-        };
-        let Some(subscribers) = self.subscribers.get(repo) else { return };
-        self.frame.clear();
-        wire::push_server(&mut self.frame, wire::TEXT, &[body, b"\n"].concat());
-        for &i in subscribers {
-            let Some(p) = self.peers[i as usize].as_mut() else { continue };
-            // A broken one shows when it is read.
-            p.write(&self.epoll, i, &self.frame);
+    fn speak(&mut self, i: u32, speech: Speech) {
+        if let Some(p) = self.peers[i as usize].as_mut() {
+            p.speech = speech;
         }
     }
 
@@ -200,33 +245,19 @@ impl Floor {
             wire::TEXT => {
                 let leave = memmem::find(payload, b"\"unsubscribe\"").is_some();
                 for at in memmem::find_iter(payload, b"\"id\":\"") {
-                    let Some(repo) = peer::quoted(&payload[at + 6..]) else { continue };
-                    if leave { self.leave(i, repo) } else { self.join(i, repo) }
+                    let Some(repo) = peer::quoted(&payload[at + 6..]) else {
+                        continue;
+                    };
+                    if leave {
+                        self.leave(i, repo)
+                    } else {
+                        self.join(i, repo)
+                    }
                 }
             }
             _ => {}
         }
         opcode != wire::CLOSE
-    }
-
-    fn join(&mut self, i: u32, repo: &[u8]) {
-        let Some(p) = self.peers[i as usize].as_mut() else { return };
-        if !p.repos.iter().any(|r| **r == *repo) {
-            p.repos.push(repo.into());
-            self.subscribers.entry(repo.into()).or_default().push(i);
-        }
-    }
-
-    fn leave(&mut self, i: u32, repo: &[u8]) {
-        if let Some(p) = self.peers[i as usize].as_mut() {
-            p.repos.retain(|r| **r != *repo);
-        }
-        if let Some(s) = self.subscribers.get_mut(repo) {
-            s.retain(|p| *p != i);
-            if s.is_empty() {
-                self.subscribers.remove(repo);
-            }
-        }
     }
 
     fn send(&mut self, i: u32, bytes: &[u8]) {
@@ -236,7 +267,9 @@ impl Floor {
     }
 
     fn drop_peer(&mut self, i: u32) {
-        let Some(p) = self.peers[i as usize].take() else { return };
+        let Some(p) = self.peers[i as usize].take() else {
+            return;
+        };
         for repo in &p.repos {
             self.leave(i, repo);
         }

@@ -34,24 +34,42 @@ pub struct Churn {
 pub fn run(o: &Churn) -> Result<(), Failed> {
     let stage = Stage::set(&o.common)?;
     let mut report = Report::new("churn", "pairs");
-    in_turns(&stage, &mut report, &[o.pairs], |r, system, n| leg(&stage, o, r, system, n))?;
+    in_turns(&stage, &mut report, &[o.pairs], |r, system, n| {
+        leg(&stage, o, r, system, n)
+    })?;
     Ok(report.publish(&o.common)?)
 }
 
-fn leg(stage: &Stage, o: &Churn, r: &mut Report, system: &System, pairs: u32) -> Result<(), Failed> {
-    if system.dialect == Dialect::Nchan {
-        return Err(Failed::Wrong("nchan's clients cannot unsubscribe".into()));
+fn leg(
+    stage: &Stage,
+    o: &Churn,
+    r: &mut Report,
+    system: &System,
+    pairs: u32,
+) -> Result<(), Failed> {
+    if system.dialect != Dialect::Seafile {
+        return Err(Failed::Wrong(format!(
+            "{}: only Seafile's clients are known to unsubscribe",
+            system.name
+        )));
     }
-    let mut plan = stage.plan(system, Shape { clients: o.clients, channels: o.clients, per_client: 1 });
+    let mut plan = stage.plan(
+        system,
+        Shape {
+            clients: o.clients,
+            channels: o.clients,
+            per_client: 1,
+        },
+    );
     // A ping of its own accord would be taken for the end of a batch.
     plan.manner = Manner::Web;
-    let (mut crew, _) = stage.raise(system, &plan)?;
+    let (mut workers, _) = stage.raise(system, &plan)?;
     // A hundredth of it first: what a server allocates once is not growth.
-    crew.churn(u64::from(pairs / 100).max(1), stage.timeout())?;
+    workers.churn(u64::from(pairs / 100).max(1), stage.timeout())?;
     sleep(Duration::from_secs(1));
-    crew.mark(0)?;
+    workers.mark(0)?;
     let (before, began) = (procfs::usage(&system.pids), Instant::now());
-    let done = crew.churn(pairs.into(), stage.timeout())?;
+    let done = workers.churn(pairs.into(), stage.timeout())?;
     let took = began.elapsed().as_secs_f64();
     let busy = procfs::usage(&system.pids) - before;
     sleep(Duration::from_secs(o.rest.into()));
@@ -59,11 +77,21 @@ fn leg(stage: &Stage, o: &Churn, r: &mut Report, system: &System, pairs: u32) ->
     let (name, size) = (&system.name, u64::from(pairs));
     r.add("pairs/s", size, name, done as f64 / took);
     if !system.pids.is_empty() {
-        r.add("CPU per pair, µs", size, name, busy.cpu_s * 1e6 / done as f64);
+        r.add(
+            "CPU per pair, µs",
+            size,
+            name,
+            busy.cpu_s * 1e6 / done as f64,
+        );
         r.add("RSS before, MiB", size, name, before.rss / 1048576.0);
         r.add("RSS after, MiB", size, name, after.rss / 1048576.0);
-        r.add("growth, %", size, name, (after.rss / before.rss - 1.0) * 100.0);
+        r.add(
+            "growth, %",
+            size,
+            name,
+            (after.rss / before.rss - 1.0) * 100.0,
+        );
     }
-    note_faults(r, name, &crew.report()?);
+    note_faults(r, name, &workers.report()?);
     Ok(())
 }

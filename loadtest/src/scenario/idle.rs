@@ -4,7 +4,7 @@
 
 use super::{Failed, in_turns, note_faults};
 use crate::procfs;
-use crate::progress;
+use crate::progress::Bar;
 use crate::report::Report;
 use crate::stage::{Common, Shape, Stage, System};
 use clap::Args;
@@ -38,33 +38,69 @@ pub fn run(o: &Idle) -> Result<(), Failed> {
     let stage = Stage::set(&o.common)?;
     let mut report = Report::new("idle", "clients");
     report.note("memory of the first round is the cleanest: a server may keep what it once needed");
-    in_turns(&stage, &mut report, &o.clients, |r, system, n| leg(&stage, o, r, system, n))?;
+    in_turns(&stage, &mut report, &o.clients, |r, system, n| {
+        leg(&stage, o, r, system, n)
+    })?;
     Ok(report.publish(&o.common)?)
 }
 
 fn leg(stage: &Stage, o: &Idle, r: &mut Report, system: &System, n: u32) -> Result<(), Failed> {
     let per_client = o.libraries_per_client.min(o.channels);
     let empty = procfs::usage(&system.pids);
-    let plan = stage.plan(system, Shape { clients: n, channels: o.channels, per_client });
-    let (mut crew, _) = stage.raise(system, &plan)?;
+    let plan = stage.plan(
+        system,
+        Shape {
+            clients: n,
+            channels: o.channels,
+            per_client,
+        },
+    );
+    let (mut workers, _) = stage.raise(system, &plan)?;
     sleep(Duration::from_secs(2));
-    crew.mark(0)?;
+    workers.mark(0)?;
     let (before, began) = (procfs::usage(&system.pids), Instant::now());
-    for s in 0..o.seconds {
-        progress::passing(&format!("{}: watching, {} s left", system.name, o.seconds - s));
+    let bar = Bar::new(o.seconds.into());
+    for second in 0..o.seconds {
+        bar.at(second.into(), &format!("s: {} is watched", system.name));
         sleep(Duration::from_secs(1));
     }
+    drop(bar);
     let (after, took) = (procfs::usage(&system.pids), began.elapsed().as_secs_f64());
-    let sum = crew.report()?;
+    let sum = workers.report()?;
     let (name, size, each) = (&system.name, u64::from(n), f64::from(n));
     if !system.pids.is_empty() {
-        r.add("RSS per connection, KiB", size, name, (after.rss - empty.rss) / 1024.0 / each);
-        r.add("PSS per connection, KiB", size, name, (after.pss - empty.pss) / 1024.0 / each);
-        r.add("kernel's TCP memory per connection, KiB", size, name, (after.tcp_mem - empty.tcp_mem) / 1024.0 / each);
+        r.add(
+            "RSS per connection, KiB",
+            size,
+            name,
+            (after.rss - empty.rss) / 1024.0 / each,
+        );
+        r.add(
+            "PSS per connection, KiB",
+            size,
+            name,
+            (after.pss - empty.pss) / 1024.0 / each,
+        );
+        r.add(
+            "kernel's TCP memory per connection, KiB",
+            size,
+            name,
+            (after.tcp_mem - empty.tcp_mem) / 1024.0 / each,
+        );
         r.add("RSS in all, MiB", size, name, after.rss / 1048576.0);
-        r.add("CPU, % of a core", size, name, (after.cpu_s - before.cpu_s) * 100.0 / took);
+        r.add(
+            "CPU, % of a core",
+            size,
+            name,
+            (after.cpu_s - before.cpu_s) * 100.0 / took,
+        );
     }
-    r.add("server's pings per client and minute", size, name, sum.tally.server_pings as f64 * 60.0 / took / each);
+    r.add(
+        "server's pings per client and minute",
+        size,
+        name,
+        sum.tally.server_pings as f64 * 60.0 / took / each,
+    );
     if sum.pong.count() > 0 {
         r.add("pong p50, ms", size, name, sum.pong.ms(50.0));
         r.add("pong p99, ms", size, name, sum.pong.ms(99.0));

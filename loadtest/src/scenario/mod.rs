@@ -10,10 +10,10 @@ pub mod soak;
 pub mod storm;
 pub mod stuck;
 
-use crate::crew;
 use crate::progress;
 use crate::report::{Report, Unwritten};
 use crate::stage::{self, Stage, System};
+use crate::workers;
 
 /// Why a scenario has no result.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Failed {
     Stage(#[from] stage::Failed),
     /// Its workers failed.
     #[error(transparent)]
-    Crew(#[from] crew::Failed),
+    Workers(#[from] workers::Failed),
     /// An event was not accepted.
     #[error("posting an event: {0}")]
     Post(String),
@@ -45,9 +45,14 @@ fn in_turns(
     for &size in sizes {
         for round in 1..=stage.common.rounds {
             for (i, system) in stage.systems.iter().enumerate() {
-                progress::step(&format!("size {size}, round {round} of {}: {}", stage.common.rounds, system.name));
+                progress::step(&format!(
+                    "size {size}, round {round} of {}: {}",
+                    stage.common.rounds, system.name
+                ));
                 match leg(report, system, size) {
-                    Err(e) if i > 0 => report.note(format!("{} failed at size {size}: {e}", system.name)),
+                    Err(e) if i > 0 => {
+                        report.note(format!("{} failed at size {size}: {e}", system.name))
+                    }
                     other => other?,
                 }
             }
@@ -57,7 +62,7 @@ fn in_turns(
 }
 
 /// Notes what went otherwise than it should, if anything.
-fn note_faults(report: &mut Report, name: &str, sum: &crew::Sum) {
+fn note_faults(report: &mut Report, name: &str, sum: &workers::Sum) {
     let t = &sum.tally;
     let counts = [
         ("duplicates", t.duplicates),

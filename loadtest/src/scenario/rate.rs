@@ -44,7 +44,9 @@ pub struct Rate {
 pub fn run(o: &Rate) -> Result<(), Failed> {
     let stage = Stage::set(&o.common)?;
     let mut report = Report::new("rate", "events/s");
-    in_turns(&stage, &mut report, &o.events, |r, system, n| leg(&stage, o, r, system, n))?;
+    in_turns(&stage, &mut report, &o.events, |r, system, n| {
+        leg(&stage, o, r, system, n)
+    })?;
     Ok(report.publish(&o.common)?)
 }
 
@@ -52,27 +54,55 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     let per_client = o.libraries_per_client.min(o.channels);
     // Whole turns over the libraries give each the same number of subscribers.
     let clients = (u64::from(o.channels) * u64::from(o.subscribers) / u64::from(per_client)) as u32;
-    let plan = stage.plan(system, Shape { clients, channels: o.channels, per_client });
-    let (mut crew, _) = stage.raise(system, &plan)?;
+    let plan = stage.plan(
+        system,
+        Shape {
+            clients,
+            channels: o.channels,
+            per_client,
+        },
+    );
+    let (mut workers, _) = stage.raise(system, &plan)?;
     let mut source = stage.source(system, &plan);
     source.connections = o.posters;
     // A second at half the rate warms up; its events have lower numbers.
-    at_rate(&source, f64::from(rate) / 2.0, Duration::from_secs(1), &Watch::default());
+    at_rate(
+        &source,
+        f64::from(rate) / 2.0,
+        Duration::from_secs(1),
+        &Watch::default(),
+    );
     source.after_seq = 1 << 30;
     sleep(Duration::from_millis(500));
-    let generator = crew.report()?.tally.cpu_s;
-    crew.mark(0)?;
-    let (before, machine, began) = (procfs::usage(&system.pids), Machine::now(), Instant::now());
-    let posted = at_rate(&source, rate.into(), Duration::from_secs(o.seconds.into()), &Watch::default());
+    let generator = workers.report()?.tally.cpu_s;
+    workers.mark(0)?;
+    let redis = &stage.common.redis_pid;
+    let (before, carried, machine) = (
+        procfs::usage(&system.pids),
+        procfs::usage(redis),
+        Machine::now(),
+    );
+    let began = Instant::now();
+    let posted = at_rate(
+        &source,
+        rate.into(),
+        Duration::from_secs(o.seconds.into()),
+        &Watch::default(),
+    );
     let owed: u64 = (0u32..)
         .zip(&posted.accepted)
         .map(|(c, times)| {
-            subscribers(clients, per_client, o.channels, c) * times.iter().filter(|t| **t > 0).count() as u64
+            subscribers(clients, per_client, o.channels, c)
+                * times.iter().filter(|t| **t > 0).count() as u64
         })
         .sum();
-    let sum = crew.drain(owed, stage.timeout())?;
+    let sum = workers.drain(owed, stage.timeout())?;
     // A server that falls behind is given the time it takes, and judged by it.
-    let (used, took) = (procfs::usage(&system.pids) - before, began.elapsed().as_secs_f64());
+    let (used, took) = (
+        procfs::usage(&system.pids) - before,
+        began.elapsed().as_secs_f64(),
+    );
+    let carried = procfs::usage(redis) - carried;
     let (busy, stolen) = Machine::now().used_and_stolen(machine);
     let (name, size) = (&system.name, u64::from(rate));
     r.add("p50, ms", size, name, sum.latency.ms(50.0));
@@ -81,11 +111,26 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     r.add("worst, ms", size, name, sum.latency.max_ms());
     r.add("post answered p99, ms", size, name, posted.answer.ms(99.0));
     r.add("deliveries/s", size, name, sum.tally.received as f64 / took);
-    r.add("lost", size, name, owed.saturating_sub(sum.tally.received) as f64);
-    r.add("not accepted", size, name, posted.refused.values().sum::<u64>() as f64);
+    r.add(
+        "lost",
+        size,
+        name,
+        owed.saturating_sub(sum.tally.received) as f64,
+    );
+    r.add(
+        "not accepted",
+        size,
+        name,
+        posted.refused.values().sum::<u64>() as f64,
+    );
     if !system.pids.is_empty() && sum.tally.received > 0 {
         let per_delivery = 1e6 / sum.tally.received as f64;
-        r.add("CPU per delivery, µs", size, name, used.cpu_s * per_delivery);
+        r.add(
+            "CPU per delivery, µs",
+            size,
+            name,
+            used.cpu_s * per_delivery,
+        );
         r.add(
             "CPU per delivery of the generator's clients, µs",
             size,
@@ -94,13 +139,29 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
         );
         r.add("CPU, % of a core", size, name, used.cpu_s * 100.0 / took);
     }
+    let accepted: usize = posted
+        .accepted
+        .iter()
+        .map(|times| times.iter().filter(|t| **t > 0).count())
+        .sum();
+    if !redis.is_empty() && accepted > 0 {
+        r.add(
+            "CPU of Redis per event, µs",
+            size,
+            name,
+            carried.cpu_s * 1e6 / accepted as f64,
+        );
+    }
     r.add("all CPUs of the machine, % busy", size, name, busy);
     r.add("kept from it by its host (steal), %", size, name, stolen);
     r.add_times("from posted to received", size, name, &sum.latency);
     r.add_times("post answered", size, name, &posted.answer);
     note_faults(r, name, &sum);
     if sum.tally.received < owed {
-        r.note(format!("{name}: of {owed} deliveries owed {} came", sum.tally.received));
+        r.note(format!(
+            "{name}: of {owed} deliveries owed {} came",
+            sum.tally.received
+        ));
     }
     for (why, n) in &posted.refused {
         r.note(format!("{name}: {n} posts failed: {why}"));
@@ -121,8 +182,11 @@ mod tests {
 
     #[test]
     fn subscribers_add_up() {
-        for (clients, per_client, channels) in [(2000, 1, 200), (7, 3, 10), (5, 10, 10), (3, 1, 10)] {
-            let sum: u64 = (0..channels).map(|c| subscribers(clients, per_client, channels, c)).sum();
+        for (clients, per_client, channels) in [(2000, 1, 200), (7, 3, 10), (5, 10, 10), (3, 1, 10)]
+        {
+            let sum: u64 = (0..channels)
+                .map(|c| subscribers(clients, per_client, channels, c))
+                .sum();
             assert_eq!(sum, u64::from(clients * per_client));
         }
         assert_eq!(subscribers(3, 1, 10, 2), 1);

@@ -5,14 +5,14 @@
 
 use super::Failed;
 use crate::clock;
-use crate::crew::{Crew, Sum};
 use crate::faults::{self, Fault};
 use crate::poster::{Posted, Watch, at_rate};
 use crate::procfs;
-use crate::progress;
+use crate::progress::{self, Bar};
 use crate::report::Report;
 use crate::stage::{Common, Shape, Stage};
 use crate::worker::control::{Ledger, Settle};
+use crate::workers::{Sum, Workers};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,55 +71,100 @@ pub struct Soak {
 /// When the run cannot be made, or the ledger does not balance.
 pub fn run(o: &Soak) -> Result<(), Failed> {
     // A floor that is never hurt has nothing to say here.
-    let common = Common { no_floor: true, ..o.common.clone() };
+    let common = Common {
+        no_floor: true,
+        ..o.common.clone()
+    };
     let stage = Stage::set(&common)?;
     let system = &stage.systems[0];
+    if system.dialect.streams() {
+        return Err(Failed::Wrong(
+            "the ledger knows the replay of WebSockets: a soak is not for event streams".into(),
+        ));
+    }
     let per_client = o.libraries_per_client.min(o.channels);
-    let mut plan = stage.plan(system, Shape { clients: o.clients, channels: o.channels, per_client });
+    let mut plan = stage.plan(
+        system,
+        Shape {
+            clients: o.clients,
+            channels: o.channels,
+            per_client,
+        },
+    );
     plan.ledger = true;
     plan.reconnect_ms = Some(o.back_after);
     plan.hang_up_rate = o.hang_up_rate;
-    let (mut crew, _) = stage.raise(system, &plan)?;
-    crew.mark(0)?;
+    let (mut workers, _) = stage.raise(system, &plan)?;
+    workers.mark(0)?;
     let mut source = stage.source(system, &plan);
     (source.connections, source.timeout) = (o.posters, Duration::from_secs(2));
     let before = procfs::usage(&system.pids);
     let (posted, faults) = post_and_hurt(o, &source)?;
     progress::step("posting is over; letting things settle");
-    crew.calm()?;
+    workers.calm()?;
     sleep(Duration::from_secs(o.settle.into()));
-    let sum = crew.drain(u64::MAX, Duration::from_secs(u64::from(o.settle) + 60))?;
-    let accepted = posted.accepted.iter().map(|t| t.iter().map(|ns| ns / 1000).collect()).collect();
-    let ledger = crew.settle(Settle { accepted, replay_us: o.replay * 1_000_000 })?;
+    let sum = workers.drain(u64::MAX, Duration::from_secs(u64::from(o.settle) + 60))?;
+    let accepted = posted
+        .accepted
+        .iter()
+        .map(|t| t.iter().map(|ns| ns / 1000).collect())
+        .collect();
+    let ledger = workers.settle(Settle {
+        accepted,
+        replay_us: o.replay * 1_000_000,
+    })?;
     let used = procfs::usage(&system.pids) - before;
     let mut r = Report::new("soak", "events/s");
     fill(&mut r, o, &posted, &sum, &ledger);
     if !system.pids.is_empty() && faults.is_empty() {
-        r.add("CPU, % of a core", o.events.into(), &system.name, used.cpu_s * 100.0 / f64::from(o.seconds));
-        r.add("growth of RSS, MiB", o.events.into(), &system.name, used.rss / 1048576.0);
+        r.add(
+            "CPU, % of a core",
+            o.events.into(),
+            &system.name,
+            used.cpu_s * 100.0 / f64::from(o.seconds),
+        );
+        r.add(
+            "growth of RSS, MiB",
+            o.events.into(),
+            &system.name,
+            used.rss / 1048576.0,
+        );
     }
     for (name, n) in &faults {
         r.note(format!("fault: {name}: {n} times"));
     }
     r.publish(&o.common)?;
-    verdict(&mut crew, &ledger)
+    verdict(&mut workers, &ledger)
 }
 
-fn post_and_hurt(o: &Soak, source: &crate::poster::Source) -> Result<(Posted, BTreeMap<String, u64>), Failed> {
+fn post_and_hurt(
+    o: &Soak,
+    source: &crate::poster::Source,
+) -> Result<(Posted, BTreeMap<String, u64>), Failed> {
     let (watch, over) = (Watch::default(), AtomicBool::new(false));
     let seed = o.seed.unwrap_or_else(clock::now_ns);
     if !o.fault.is_empty() {
         progress::step(&format!("faults with --seed {seed}"));
     }
-    let (how_long, every) = (Duration::from_secs(o.seconds.into()), Duration::from_secs(o.fault_every));
+    let (how_long, every) = (
+        Duration::from_secs(o.seconds.into()),
+        Duration::from_secs(o.fault_every),
+    );
     scope(|s| {
         let posting = s.spawn(|| at_rate(source, o.events.into(), how_long, &watch));
-        let hurting = s.spawn(|| faults::run(&o.fault, every, Duration::from_secs(120), seed, &over));
-        let began = Instant::now();
+        let hurting =
+            s.spawn(|| faults::run(&o.fault, every, Duration::from_secs(120), seed, &over));
+        let (began, bar) = (Instant::now(), Bar::new(o.seconds.into()));
         while !posting.is_finished() {
             sleep(Duration::from_millis(500));
-            let (good, bad) = (watch.good.load(Ordering::Relaxed), watch.bad.load(Ordering::Relaxed));
-            progress::passing(&format!("{} s: {good} events accepted, {bad} not", began.elapsed().as_secs()));
+            let (good, bad) = (
+                watch.good.load(Ordering::Relaxed),
+                watch.bad.load(Ordering::Relaxed),
+            );
+            bar.at(
+                began.elapsed().as_secs(),
+                &format!("s: {good} events accepted, {bad} not"),
+            );
             // Twice the time is enough for any answer that still comes.
             if began.elapsed() > how_long * 2 + Duration::from_secs(60) {
                 watch.stop.store(true, Ordering::Relaxed);
@@ -154,7 +199,12 @@ fn fill(r: &mut Report, o: &Soak, posted: &Posted, sum: &Sum, l: &Ledger) {
     r.add("delay p99, ms", size, name, sum.latency.ms(99.0));
     r.add("worst delay, ms", size, name, sum.latency.max_ms());
     r.add("post answered p99, ms", size, name, posted.answer.ms(99.0));
-    r.add("post answered worst, ms", size, name, posted.answer.max_ms());
+    r.add(
+        "post answered worst, ms",
+        size,
+        name,
+        posted.answer.max_ms(),
+    );
     r.add_times("from posted to received", size, name, &sum.latency);
     r.add_times("post answered", size, name, &posted.answer);
     for (why, n) in &posted.refused {
@@ -164,12 +214,14 @@ fn fill(r: &mut Report, o: &Soak, posted: &Posted, sum: &Sum, l: &Ledger) {
         r.note(format!("{n} connections ended: {why}"));
     }
     for (client, library, number) in &l.examples {
-        r.note(format!("missing: client {client}, library {library}, event {number}"));
+        r.note(format!(
+            "missing: client {client}, library {library}, event {number}"
+        ));
     }
 }
 
-fn verdict(crew: &mut Crew, l: &Ledger) -> Result<(), Failed> {
-    let ready = crew.report()?.tally.ready;
+fn verdict(workers: &mut Workers, l: &Ledger) -> Result<(), Failed> {
+    let ready = workers.report()?.tally.ready;
     if l.missing + l.duplicates + l.reordered > 0 {
         let (m, d, r) = (l.missing, l.duplicates, l.reordered);
         return Err(Failed::Wrong(format!(
@@ -177,7 +229,9 @@ fn verdict(crew: &mut Crew, l: &Ledger) -> Result<(), Failed> {
         )));
     }
     if l.owed == 0 {
-        return Err(Failed::Wrong(format!("nothing was owed; {ready} clients are subscribed")));
+        return Err(Failed::Wrong(format!(
+            "nothing was owed; {ready} clients are subscribed"
+        )));
     }
     Ok(())
 }

@@ -5,12 +5,11 @@
 //! (503, connection refused) comes again, as it was told to.
 
 use super::{Failed, in_turns, note_faults};
-use crate::crew::{Crew, Sum};
 use crate::dialect::{Dialect, Manner};
 use crate::procfs;
-use crate::progress;
 use crate::report::Report;
 use crate::stage::{Common, Shape, Stage, System};
+use crate::workers::{Sum, Workers};
 use clap::Args;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -44,21 +43,28 @@ pub struct Storm {
 pub fn run(o: &Storm) -> Result<(), Failed> {
     let stage = Stage::set(&o.common)?;
     let mut report = Report::new("storm", "clients");
-    in_turns(&stage, &mut report, &o.clients, |r, system, n| leg(&stage, o, r, system, n))?;
+    in_turns(&stage, &mut report, &o.clients, |r, system, n| {
+        leg(&stage, o, r, system, n)
+    })?;
     Ok(report.publish(&o.common)?)
 }
 
 fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<(), Failed> {
     let mut bystanders = gather(stage, o, system)?;
-    let (crew, good) = storm(stage, o, r, system, n)?;
+    let (workers, good) = storm(stage, o, r, system, n)?;
     let (name, size) = (&system.name, u64::from(n));
-    if let Some(crew) = &mut bystanders {
-        let sum = pongs(crew, o.bystanders)?;
-        r.add("worst pong of bystanders, ms", size, name, sum.pong.max_ms());
+    if let Some(workers) = &mut bystanders {
+        let sum = pongs(workers, o.bystanders)?;
+        r.add(
+            "worst pong of bystanders, ms",
+            size,
+            name,
+            sum.pong.max_ms(),
+        );
         r.add_times("pong of bystanders", size, name, &sum.pong);
         note_faults(r, name, &sum);
     }
-    disperse(crew);
+    disperse(workers);
     if o.wrong_tokens && system.dialect == Dialect::Seafile {
         let wrong = wrong_storm(stage, o, r, system, n)?;
         if !system.pids.is_empty() {
@@ -70,24 +76,24 @@ fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Res
 }
 
 /// Those who are there before the storm.
-fn gather(stage: &Stage, o: &Storm, system: &System) -> Result<Option<Crew>, Failed> {
+fn gather(stage: &Stage, o: &Storm, system: &System) -> Result<Option<Workers>, Failed> {
     if o.bystanders == 0 {
         return Ok(None);
     }
     let mut plan = stage.plan(system, shape(o, o.bystanders));
     plan.manner = Manner::Desktop;
-    let (mut crew, _) = stage.raise(system, &plan)?;
+    let (mut workers, _) = stage.raise(system, &plan)?;
     // Each has pinged once when they are counted from.
     sleep(Duration::from_secs(2));
-    crew.mark(0)?;
-    Ok(Some(crew))
+    workers.mark(0)?;
+    Ok(Some(workers))
 }
 
 /// What bystanders noticed. Each pings once a second: a short storm is over before all have.
-fn pongs(crew: &mut Crew, bystanders: u32) -> Result<Sum, Failed> {
+fn pongs(workers: &mut Workers, bystanders: u32) -> Result<Sum, Failed> {
     let until = Instant::now() + Duration::from_secs(10);
     loop {
-        let sum = crew.report()?;
+        let sum = workers.report()?;
         if sum.pong.count() >= u64::from(bystanders) || Instant::now() > until {
             return Ok(sum);
         }
@@ -96,50 +102,81 @@ fn pongs(crew: &mut Crew, bystanders: u32) -> Result<Sum, Failed> {
 }
 
 /// One storm of good tokens; its clients, and the server's CPU for each, in microseconds.
-fn storm(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<(Crew, f64), Failed> {
+fn storm(
+    stage: &Stage,
+    o: &Storm,
+    r: &mut Report,
+    system: &System,
+    n: u32,
+) -> Result<(Workers, f64), Failed> {
     let mut plan = stage.plan(system, shape(o, n));
     plan.in_flight = o.common.in_flight.unwrap_or(0);
     let (before, overflows) = (procfs::usage(&system.pids), procfs::listen_overflows());
-    let (mut crew, took) = stage.raise(system, &plan)?;
+    let (mut workers, took) = stage.raise(system, &plan)?;
     let cpu_us = (procfs::usage(&system.pids) - before).cpu_s * 1e6 / f64::from(n);
-    let sum = crew.report()?;
+    let sum = workers.report()?;
     let (name, size) = (&system.name, u64::from(n));
     r.add("all subscribed after, s", size, name, took.as_secs_f64());
     r.add("one client p50, ms", size, name, sum.subscribe.ms(50.0));
     r.add("one client p99, ms", size, name, sum.subscribe.ms(99.0));
     r.add("slowest client, ms", size, name, sum.subscribe.max_ms());
     r.add("given up", size, name, f64::from(n - sum.tally.ready));
-    r.add("tries per client", size, name, sum.tally.begun as f64 / f64::from(n));
-    r.add("no room in the listen queue", size, name, (procfs::listen_overflows() - overflows) as f64);
+    r.add(
+        "tries per client",
+        size,
+        name,
+        sum.tally.begun as f64 / f64::from(n),
+    );
+    r.add(
+        "no room in the listen queue",
+        size,
+        name,
+        (procfs::listen_overflows() - overflows) as f64,
+    );
     if !system.pids.is_empty() {
         r.add("CPU per client, µs", size, name, cpu_us);
     }
     r.add_times("from connecting to subscribed", size, name, &sum.subscribe);
     note_faults(r, name, &sum);
-    Ok((crew, cpu_us))
+    Ok((workers, cpu_us))
 }
 
 /// The same with tokens of a wrong key, every one of which must be refused.
-fn wrong_storm(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Result<f64, Failed> {
+fn wrong_storm(
+    stage: &Stage,
+    o: &Storm,
+    r: &mut Report,
+    system: &System,
+    n: u32,
+) -> Result<f64, Failed> {
     let shape = shape(o, n);
     let mut plan = stage.plan(system, shape);
     (plan.wrong_key, plan.in_flight) = (true, o.common.in_flight.unwrap_or(0));
     let before = procfs::usage(&system.pids);
-    let (mut crew, took) = stage.raise(system, &plan)?;
+    let (mut workers, took) = stage.raise(system, &plan)?;
     let cpu_us = (procfs::usage(&system.pids) - before).cpu_s * 1e6 / f64::from(n);
-    let passed = f64::from(n * shape.per_client) - crew.report()?.tally.expired as f64;
-    r.add("all refused after, s", n.into(), &system.name, took.as_secs_f64());
+    let passed = f64::from(n * shape.per_client) - workers.report()?.tally.expired as f64;
+    r.add(
+        "all refused after, s",
+        n.into(),
+        &system.name,
+        took.as_secs_f64(),
+    );
     r.add("wrong tokens not refused", n.into(), &system.name, passed);
-    disperse(crew);
+    disperse(workers);
     Ok(cpu_us)
 }
 
 fn shape(o: &Storm, clients: u32) -> Shape {
-    Shape { clients, channels: o.channels, per_client: o.libraries_per_client.min(o.channels) }
+    Shape {
+        clients,
+        channels: o.channels,
+        per_client: o.libraries_per_client.min(o.channels),
+    }
 }
 
-fn disperse(crew: Crew) {
-    drop(crew);
-    progress::passing("letting the server clean up");
+fn disperse(workers: Workers) {
+    drop(workers);
+    // The server cleans up.
     sleep(Duration::from_secs(2));
 }

@@ -26,7 +26,9 @@ struct Bits(Vec<u64>);
 
 impl Bits {
     fn has(&self, n: u32) -> bool {
-        self.0.get(n as usize / 64).is_some_and(|w| w >> (n % 64) & 1 == 1)
+        self.0
+            .get(n as usize / 64)
+            .is_some_and(|w| w >> (n % 64) & 1 == 1)
     }
 
     fn put(&mut self, n: u32) {
@@ -75,20 +77,27 @@ impl Book {
     /// An empty book for this worker's clients.
     pub fn new(p: &Plan) -> Self {
         let cells = p.clients as usize * p.per_client as usize;
-        let (tops, tracks, rows) = if p.ledger { (0, cells, p.clients as usize) } else { (cells, 0, 0) };
+        let (tops, tracks, rows) = if p.ledger {
+            (0, cells, p.clients as usize)
+        } else {
+            (cells, 0, 0)
+        };
         Self {
             first: p.first,
             per_client: p.per_client,
             channels: p.channels,
             tops: vec![0; tops],
-            tracks: std::iter::repeat_with(Track::default).take(tracks).collect(),
+            tracks: std::iter::repeat_with(Track::default)
+                .take(tracks)
+                .collect(),
             sessions: std::iter::repeat_with(Vec::new).take(rows).collect(),
         }
     }
 
     /// The `j`th library of client `i` (of this worker).
     pub fn channel(&self, i: u32, j: u32) -> u32 {
-        ((u64::from(self.first + i) * u64::from(self.per_client) + u64::from(j)) % u64::from(self.channels)) as u32
+        ((u64::from(self.first + i) * u64::from(self.per_client) + u64::from(j))
+            % u64::from(self.channels)) as u32
     }
 
     fn cell(&self, i: u32, channel: u32) -> Option<usize> {
@@ -101,7 +110,9 @@ impl Book {
 
     /// Client `i` got this.
     pub fn receive(&mut self, i: u32, s: Stamp) -> Receipt {
-        let Some(cell) = self.cell(i, s.channel) else { return Receipt::Foreign };
+        let Some(cell) = self.cell(i, s.channel) else {
+            return Receipt::Foreign;
+        };
         if let Some(top) = self.tops.get_mut(cell) {
             let last = std::mem::replace(top, s.seq.max(*top));
             return match s.seq.cmp(&last) {
@@ -132,18 +143,27 @@ impl Book {
     /// Client `i` is subscribed on a new connection.
     pub fn arrived(&mut self, i: u32, now_us: u64) {
         if let Some(s) = self.sessions.get_mut(i as usize) {
-            s.push(Session { from_us: now_us, to_us: u64::MAX, resync: false });
+            s.push(Session {
+                from_us: now_us,
+                to_us: u64::MAX,
+                resync: false,
+            });
         }
     }
 
     /// Client `i`'s connection ended; `resync`: the server told it to look at everything afresh.
     pub fn left(&mut self, i: u32, now_us: u64, resync: bool) {
-        let cells = i as usize * self.per_client as usize..(i as usize + 1) * self.per_client as usize;
+        let cells =
+            i as usize * self.per_client as usize..(i as usize + 1) * self.per_client as usize;
         for t in self.tracks.get_mut(cells.clone()).into_iter().flatten() {
             t.top = 0;
             t.connection = Bits::default();
         }
-        self.tops.get_mut(cells).into_iter().flatten().for_each(|t| *t = 0);
+        self.tops
+            .get_mut(cells)
+            .into_iter()
+            .flatten()
+            .for_each(|t| *t = 0);
         if let Some(s) = self.sessions.get_mut(i as usize).and_then(|s| s.last_mut()) {
             s.to_us = s.to_us.min(now_us);
             s.resync |= resync;
@@ -155,7 +175,9 @@ impl Book {
         let mut spans: Vec<(u64, u64)> = Vec::new();
         for s in &self.sessions[i] {
             match spans.last_mut() {
-                Some(last) if s.from_us.saturating_sub(last.1) + MARGIN_US <= replay_us => last.1 = s.to_us,
+                Some(last) if s.from_us.saturating_sub(last.1) + MARGIN_US <= replay_us => {
+                    last.1 = s.to_us
+                }
                 _ => spans.push((s.from_us, s.to_us)),
             }
         }
@@ -170,7 +192,9 @@ impl Book {
             for j in 0..self.per_client {
                 let channel = self.channel(i as u32, j);
                 let track = &self.tracks[i * self.per_client as usize + j as usize];
-                let Some(times) = s.accepted.get(channel as usize) else { continue };
+                let Some(times) = s.accepted.get(channel as usize) else {
+                    continue;
+                };
                 // Who posts gave up an event that was not accepted before it posted the next: it has no place in the order.
                 let accepted = |n: &&u32| times.get(**n as usize - 1).is_some_and(|at| *at != 0);
                 l.reordered += track.late.iter().filter(accepted).count() as u64;
@@ -182,12 +206,21 @@ impl Book {
         l
     }
 
-    fn weigh(&self, l: &mut Ledger, i: usize, spans: &[(u64, u64)], at: u64, (channel, n, got): (u32, u32, bool)) {
+    fn weigh(
+        &self,
+        l: &mut Ledger,
+        i: usize,
+        spans: &[(u64, u64)],
+        at: u64,
+        (channel, n, got): (u32, u32, bool),
+    ) {
         if at == 0 {
             l.unaccepted += u64::from(got);
             return;
         }
-        let there = spans.iter().any(|&(from, to)| at >= from && (to == u64::MAX || at + TAIL_US <= to));
+        let there = spans
+            .iter()
+            .any(|&(from, to)| at >= from && (to == u64::MAX || at + TAIL_US <= to));
         if !there {
             l.excused += u64::from(!got);
             return;
@@ -195,7 +228,10 @@ impl Book {
         l.owed += 1;
         if got {
             l.made += 1;
-        } else if self.sessions[i].iter().any(|s| s.resync && s.to_us > at && s.to_us - at <= RESYNC_US) {
+        } else if self.sessions[i]
+            .iter()
+            .any(|s| s.resync && s.to_us > at && s.to_us - at <= RESYNC_US)
+        {
             l.resynced += 1;
         } else {
             l.missing += 1;
@@ -235,7 +271,12 @@ mod tests {
     }
 
     fn event(channel: u32, seq: u32) -> Stamp {
-        Stamp { run: 1, channel, seq, at_ns: 0 }
+        Stamp {
+            run: 1,
+            channel,
+            seq,
+            at_ns: 0,
+        }
     }
 
     #[test]
@@ -244,7 +285,11 @@ mod tests {
         for i in 0..4 {
             let mine: Vec<u32> = (0..3).map(|j| b.channel(i, j)).collect();
             for c in 0..12 {
-                assert_eq!(b.cell(i, c).is_some(), mine.contains(&c), "client {i} channel {c}");
+                assert_eq!(
+                    b.cell(i, c).is_some(),
+                    mine.contains(&c),
+                    "client {i} channel {c}"
+                );
             }
         }
     }
@@ -254,13 +299,33 @@ mod tests {
         for ledger in [false, true] {
             let mut b = Book::new(&plan(1, 1, 1, ledger));
             b.arrived(0, 1);
-            let got: Vec<Receipt> = [1, 3, 3, 2].into_iter().map(|n| b.receive(0, event(0, n))).collect();
-            assert_eq!(got, [Receipt::Good, Receipt::Good, Receipt::Duplicate, Receipt::Late], "{ledger}");
+            let got: Vec<Receipt> = [1, 3, 3, 2]
+                .into_iter()
+                .map(|n| b.receive(0, event(0, n)))
+                .collect();
+            assert_eq!(
+                got,
+                [
+                    Receipt::Good,
+                    Receipt::Good,
+                    Receipt::Duplicate,
+                    Receipt::Late
+                ],
+                "{ledger}"
+            );
             assert_eq!(b.receive(0, event(9, 1)), Receipt::Foreign);
             b.left(0, 2, false);
             b.arrived(0, 3);
-            let again = if ledger { Receipt::Again } else { Receipt::Good };
-            assert_eq!(b.receive(0, event(0, 3)), again, "a new connection may be told again");
+            let again = if ledger {
+                Receipt::Again
+            } else {
+                Receipt::Good
+            };
+            assert_eq!(
+                b.receive(0, event(0, 3)),
+                again,
+                "a new connection may be told again"
+            );
         }
     }
 
@@ -279,10 +344,23 @@ mod tests {
             b.receive(0, event(0, n));
         }
         let at = [5, 20, 0, 102, 250, 340, 345, 360].map(|s| s * S).to_vec();
-        let l = b.settle(&Settle { accepted: vec![at], replay_us: 10 * S });
+        let l = b.settle(&Settle {
+            accepted: vec![at],
+            replay_us: 10 * S,
+        });
         // 1: before it came. 2: made. 3: not accepted. 4: in the short gap. 5: away. 6: made. 7: resync. 8: missing.
         // 3 and 2 came late, but 3 was not accepted: one out of order.
-        assert_eq!((l.owed, l.made, l.missing, l.resynced, l.excused, l.unaccepted), (5, 2, 2, 1, 2, 1));
+        assert_eq!(
+            (
+                l.owed,
+                l.made,
+                l.missing,
+                l.resynced,
+                l.excused,
+                l.unaccepted
+            ),
+            (5, 2, 2, 1, 2, 1)
+        );
         assert_eq!(l.reordered, 1);
         assert_eq!(l.examples, [(3, 0, 4), (3, 0, 8)]);
     }

@@ -4,7 +4,7 @@
 
 use super::Worker;
 use super::conn::State;
-use super::control::Word;
+use super::control::WorkerMessage;
 use crate::{clock, stamp, wire};
 
 /// How far it has come.
@@ -26,7 +26,12 @@ const FIRST: u32 = 0x4000_0000;
 
 impl Worker {
     pub(super) fn churn_begin(&mut self, pairs: u64) {
-        self.churn = Churn { left: pairs, wanted: pairs, open: 0, next: self.churn.next };
+        self.churn = Churn {
+            left: pairs,
+            wanted: pairs,
+            open: 0,
+            next: self.churn.next,
+        };
         for i in 0..self.plan.clients {
             self.churn_batch(i);
         }
@@ -52,11 +57,19 @@ impl Worker {
         let mut out = Vec::with_capacity(8192);
         for _ in 0..BATCH.min(self.churn.left) {
             // Each worker has its own range, so that no library is ever met twice.
-            let number = FIRST + (self.plan.first << 16 & 0x3000_0000) + self.churn.next % 0x1000_0000;
+            let number =
+                FIRST + (self.plan.first << 16 & 0x3000_0000) + self.churn.next % 0x1000_0000;
             self.churn.next = self.churn.next.wrapping_add(1);
             let repo = stamp::repo(self.plan.run, number);
             let key = self.mask_key();
-            self.plan.dialect.subscribe(&self.signer, &user, std::slice::from_ref(&repo), true, key, &mut out);
+            self.plan.dialect.subscribe(
+                &self.signer,
+                &user,
+                std::slice::from_ref(&repo),
+                true,
+                key,
+                &mut out,
+            );
             self.plan.dialect.unsubscribe(&repo, key, &mut out);
         }
         self.churn.left = self.churn.left.saturating_sub(BATCH);
@@ -68,5 +81,5 @@ impl Worker {
 }
 
 fn say_done(pairs: u64) {
-    super::say(&Word::Churned { pairs });
+    super::say(&WorkerMessage::Churned { pairs });
 }

@@ -5,7 +5,7 @@
 use super::Worker;
 use super::control::STUCK;
 use crate::dialect::Manner;
-use crate::{clock, stamp, wire};
+use crate::{clock, sse, stamp, wire};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -18,11 +18,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub enum State {
     /// No socket.
     Off,
-    /// The handshake is sent, or will be when the kernel has connected.
+    /// The handshake, or an event stream's request, is sent, or will be when the kernel has connected.
     Upgrading,
-    /// The subscriptions are sent, and a ping after them.
+    /// The subscriptions are sent, and a ping after them. An event stream's answer began.
     Subscribing,
-    /// That ping was answered: all that came before it has been done.
+    /// That ping was answered: all that came before it has been done. An event stream's first block came.
     Ready,
     /// Given up.
     Lost,
@@ -41,13 +41,25 @@ pub struct Conn {
     pub(super) began_ns: u64,
     pub(super) rest_in: Vec<u8>,
     rest_out: Vec<u8>,
+    /// Of an event stream.
+    pub(super) body: sse::Body,
 }
 
 impl Conn {
     /// One that has not connected yet.
     pub fn new(turn: u32) -> Self {
-        let (rest_in, rest_out) = (Vec::new(), Vec::new());
-        Self { fd: None, state: State::Off, heard: false, silent: 0, tries: 0, turn, began_ns: 0, rest_in, rest_out }
+        Self {
+            fd: None,
+            state: State::Off,
+            heard: false,
+            silent: 0,
+            tries: 0,
+            turn,
+            began_ns: 0,
+            rest_in: Vec::new(),
+            rest_out: Vec::new(),
+            body: sse::Body::default(),
+        }
     }
 }
 
@@ -71,7 +83,12 @@ impl Worker {
         self.begun += 1;
         match self.open(i, self.plan.targets[turn].addr) {
             Ok(fd) => {
-                let added = epoll::add(&self.epoll, &fd, EventData::new_u64(u64::from(i)), EventFlags::IN);
+                let added = epoll::add(
+                    &self.epoll,
+                    &fd,
+                    EventData::new_u64(u64::from(i)),
+                    EventFlags::IN,
+                );
                 self.conns[i as usize].fd = Some(fd);
                 self.set_state(i, State::Upgrading);
                 match added {
@@ -84,13 +101,18 @@ impl Worker {
     }
 
     fn open(&self, i: u32, to: SocketAddr) -> rustix::io::Result<OwnedFd> {
-        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let family = if to.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         rustix::net::sockopt::set_tcp_nodelay(&fd, true)?;
         if to.ip().is_loopback() && to.is_ipv4() && self.plan.sources > 0 {
             // The port is chosen at connect, so that one source address serves as many connections as there are ports.
-            setsockopt(&fd, IpBindAddressNoPort, &true).map_err(|e| Errno::from_raw_os_error(e as i32))?;
+            setsockopt(&fd, IpBindAddressNoPort, &true)
+                .map_err(|e| Errno::from_raw_os_error(e as i32))?;
             let n = (self.plan.source_base + i % self.plan.sources) % 0xfd_0000;
             let from = Ipv4Addr::from_bits(0x7f01_0001 + n);
             rustix::net::bind(&fd, &SocketAddr::new(IpAddr::V4(from), 0))?;
@@ -105,7 +127,9 @@ impl Worker {
         let repo = stamp::repo(self.plan.run, self.book.channel(i, 0));
         let mut out = std::mem::take(&mut self.scratch);
         out.clear();
-        self.plan.dialect.handshake(&self.plan.targets[turn], self.plan.manner, &repo, &mut out);
+        self.plan
+            .dialect
+            .handshake(&self.plan.targets[turn], self.plan.manner, &repo, &mut out);
         // On loopback the connection usually stands already and takes this at once; else it waits until it does.
         self.send(i, &out);
         self.scratch = out;
@@ -123,10 +147,15 @@ impl Worker {
     pub fn ended(&mut self, i: u32, why: &str, again_ms: u64) {
         let c = &mut self.conns[i as usize];
         let was_ready = c.state == State::Ready;
-        let stuck = if was_ready && i < self.plan.stuck { STUCK } else { "" };
+        let stuck = if was_ready && i < self.plan.stuck {
+            STUCK
+        } else {
+            ""
+        };
         *self.ends.entry(format!("{stuck}{why}")).or_default() += 1;
         c.fd = None; // closing takes it out of epoll
         (c.rest_in, c.rest_out, c.silent) = (Vec::new(), Vec::new(), 0);
+        c.body = sse::Body::default();
         c.turn = c.turn.wrapping_add(1);
         c.tries = if was_ready { 1 } else { c.tries + 1 };
         let wait_ms = match self.plan.reconnect_ms {
@@ -136,13 +165,15 @@ impl Worker {
         };
         if was_ready {
             c.began_ns = clock::now_ns();
-            self.book.left(i, clock::now_ns() / 1000, why == "closed with 1012");
+            self.book
+                .left(i, clock::now_ns() / 1000, why == "closed with 1012");
         }
         match wait_ms {
             Some(ms) => {
                 let ms = ms + self.random() % (ms / 5 + 1);
                 self.set_state(i, State::Off);
-                self.due.push(std::cmp::Reverse((clock::now_ns() + ms * 1_000_000, i)));
+                self.due
+                    .push(std::cmp::Reverse((clock::now_ns() + ms * 1_000_000, i)));
             }
             None => self.set_state(i, State::Lost),
         }
@@ -180,7 +211,12 @@ impl Worker {
         c.rest_out.drain(..sent);
         if c.rest_out.is_empty() {
             c.rest_out = Vec::new();
-            if let Err(e) = epoll::modify(&self.epoll, fd, EventData::new_u64(u64::from(i)), EventFlags::IN) {
+            if let Err(e) = epoll::modify(
+                &self.epoll,
+                fd,
+                EventData::new_u64(u64::from(i)),
+                EventFlags::IN,
+            ) {
                 self.ended(i, &format!("epoll: {e}"), 200);
             }
         }

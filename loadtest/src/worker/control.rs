@@ -1,6 +1,6 @@
 //! What the parent says to a worker process and hears from it: one JSON document a line.
 //!
-//! Invariant: the first order is [`Order::Start`]; a worker whose stdin ends, ends.
+//! Invariant: the first order is [`Instruction::Start`]; a worker whose stdin ends, ends.
 
 use crate::dialect::{Dialect, Manner};
 use crate::stats::Packed;
@@ -52,15 +52,28 @@ pub struct Plan {
     pub hang_up_rate: u32,
 }
 
+impl Plan {
+    /// Why there can be no such clients, if there cannot.
+    pub fn fault(&self) -> Option<&'static str> {
+        if self.dialect.streams() && self.manner == Manner::Desktop {
+            Some("who listens to an event stream cannot ping, as desktop clients and bystanders do")
+        } else if self.dialect.subscribes_by_connecting() && self.per_client > 1 {
+            Some("the connection is the subscription, so a client cannot have several libraries")
+        } else {
+            None
+        }
+    }
+}
+
 /// From the parent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum Instruction {
     /// Connect and subscribe.
     Start(Box<Plan>),
-    /// Count from here; say [`Word::Done`] when that many events have come (0: never).
+    /// Count from here; say [`WorkerMessage::Done`] when that many events have come (0: never).
     Mark(u64),
-    /// Say [`Word::Report`].
+    /// Say [`WorkerMessage::Report`].
     Report,
     /// Subscribe to and unsubscribe from so many libraries nobody else has, on all connections together.
     Churn(u64),
@@ -82,7 +95,7 @@ pub struct Settle {
 /// From a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum WorkerMessage {
     /// Now and then: clients subscribed, and those given up.
     Progress {
         /// Subscribed now.
@@ -97,27 +110,27 @@ pub enum Word {
         /// When the last was subscribed.
         ended_ns: u64,
     },
-    /// [`Order::Mark`] is done: what is posted now is counted.
+    /// [`Instruction::Mark`] is done: what is posted now is counted.
     Marked,
     /// As many events as were expected have come.
     Done {
         /// When the last came.
         at_ns: u64,
     },
-    /// Asked for by [`Order::Report`].
+    /// Asked for by [`Instruction::Report`].
     Report(Box<Tally>),
-    /// [`Order::Churn`] is finished.
+    /// [`Instruction::Churn`] is finished.
     Churned {
         /// Pairs done.
         pairs: u64,
     },
-    /// Asked for by [`Order::Settle`].
+    /// Asked for by [`Instruction::Settle`].
     Ledger(Ledger),
     /// It cannot go on.
     Fault(String),
 }
 
-/// Counts since the last [`Order::Mark`], except where it says otherwise.
+/// Counts since the last [`Instruction::Mark`], except where it says otherwise.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Clients subscribed now.

@@ -1,6 +1,6 @@
 //! A worker process: one thread, one epoll, up to some 19,000 clients.
 //!
-//! It is the same program started again; the parent writes [`control::Order`]s to its stdin and reads [`control::Word`]s
+//! It is the same program started again; the parent writes [`control::Instruction`]s to its stdin and reads [`control::WorkerMessage`]s
 //! from its stdout.
 //!
 //! Invariant: nothing here waits but `epoll_wait`, and what a received event costs is one read, one search and a few
@@ -11,6 +11,7 @@ mod churn;
 mod conn;
 pub mod control;
 mod listen;
+mod stream;
 
 use crate::clock;
 use crate::stamp;
@@ -18,7 +19,7 @@ use crate::stats::Times;
 use crate::token::Signer;
 use book::{Book, Receipt};
 use conn::{Conn, State};
-use control::{Order, Plan, Tally, Word};
+use control::{Instruction, Plan, Tally, WorkerMessage};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -42,7 +43,7 @@ pub enum Failed {
     Kernel(&'static str, rustix::io::Errno),
     /// The parent does not speak as agreed.
     #[error("the parent's order is not understood: {0}")]
-    Order(String),
+    Instruction(String),
 }
 
 /// All the state of the process.
@@ -75,7 +76,7 @@ pub struct Worker {
 }
 
 /// Says something to the parent.
-pub fn say(w: &Word) {
+pub fn say(w: &WorkerMessage) {
     let mut line = serde_json::to_vec(w).expect("words are plain data");
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
@@ -89,27 +90,45 @@ pub fn say(w: &Word) {
 /// When the first order is no plan, or epoll does not work.
 pub fn run() -> Result<(), Failed> {
     let mut first = String::new();
-    std::io::stdin().read_line(&mut first).map_err(|e| Failed::Order(e.to_string()))?;
+    std::io::stdin()
+        .read_line(&mut first)
+        .map_err(|e| Failed::Instruction(e.to_string()))?;
     match serde_json::from_str(&first) {
-        Ok(Order::Start(plan)) => Worker::new(*plan)?.work(),
-        _ => Err(Failed::Order(first)),
+        Ok(Instruction::Start(plan)) => Worker::new(*plan)?.work(),
+        _ => Err(Failed::Instruction(first)),
     }
 }
 
 impl Worker {
     fn new(plan: Plan) -> Result<Self, Failed> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(|e| Failed::Kernel("epoll_create", e))?;
-        epoll::add(&epoll, std::io::stdin(), EventData::new_u64(CONTROL), EventFlags::IN)
-            .map_err(|e| Failed::Kernel("watching stdin", e))?;
-        let key = if plan.wrong_key { "not the key of this site at all" } else { &plan.key };
+        let epoll =
+            epoll::create(CreateFlags::CLOEXEC).map_err(|e| Failed::Kernel("epoll_create", e))?;
+        epoll::add(
+            &epoll,
+            std::io::stdin(),
+            EventData::new_u64(CONTROL),
+            EventFlags::IN,
+        )
+        .map_err(|e| Failed::Kernel("watching stdin", e))?;
+        let key = if plan.wrong_key {
+            "not the key of this site at all"
+        } else {
+            &plan.key
+        };
         let now = clock::now_ns();
         // A rate is kept by giving each client its own moment.
-        let step = 1_000_000_000u64.checked_div(u64::from(plan.connect_rate)).unwrap_or(0);
+        let step = 1_000_000_000u64
+            .checked_div(u64::from(plan.connect_rate))
+            .unwrap_or(0);
         Ok(Self {
             signer: Signer::new(key),
             book: Book::new(&plan),
-            conns: (0..plan.clients).map(|i| Conn::new(plan.first + i)).collect(),
-            due: (0..plan.clients).map(|i| Reverse((now + u64::from(i) * step, i))).collect(),
+            conns: (0..plan.clients)
+                .map(|i| Conn::new(plan.first + i))
+                .collect(),
+            due: (0..plan.clients)
+                .map(|i| Reverse((now + u64::from(i) * step, i)))
+                .collect(),
             epoll,
             flying: 0,
             ready: 0,
@@ -139,8 +158,15 @@ impl Worker {
         let mut spoken = tick;
         loop {
             events.clear();
-            let wait = Timespec { tv_sec: 0, tv_nsec: if self.can_connect() { 0 } else { 5_000_000 } };
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            let wait = Timespec {
+                tv_sec: 0,
+                tv_nsec: if self.can_connect() { 0 } else { 5_000_000 },
+            };
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                Some(&wait),
+            ) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(Failed::Kernel("epoll_wait", e)),
             }
@@ -156,7 +182,9 @@ impl Worker {
             let now = clock::now_ns() / TICK_NS;
             // A worker that fell behind skips turns instead of sending two pings at once.
             for t in (tick + 1..=now).rev().take(TICKS as usize) {
-                (((t % TICKS) as u32)..self.plan.clients).step_by(TICKS as usize).for_each(|i| self.visit(i));
+                (((t % TICKS) as u32)..self.plan.clients)
+                    .step_by(TICKS as usize)
+                    .for_each(|i| self.visit(i));
             }
             if self.said_ready {
                 self.hang_up_some(tick, now);
@@ -164,7 +192,10 @@ impl Worker {
             tick = now;
             if !self.said_ready && now > spoken + 5 {
                 spoken = now;
-                say(&Word::Progress { ready: self.ready, lost: self.lost });
+                say(&WorkerMessage::Progress {
+                    ready: self.ready,
+                    lost: self.lost,
+                });
             }
             self.maybe_ready();
         }
@@ -181,7 +212,10 @@ impl Worker {
 
     fn can_connect(&self) -> bool {
         let room = self.plan.in_flight == 0 || self.flying < self.plan.in_flight;
-        room && self.due.peek().is_some_and(|Reverse((at, _))| *at <= clock::now_ns())
+        room && self
+            .due
+            .peek()
+            .is_some_and(|Reverse((at, _))| *at <= clock::now_ns())
     }
 
     fn connect_some(&mut self) {
@@ -198,42 +232,49 @@ impl Worker {
     fn maybe_ready(&mut self) {
         if !self.said_ready && self.ready + self.lost == self.plan.clients {
             self.said_ready = true;
-            say(&Word::Ready { began_ns: self.began_ns, ended_ns: clock::now_ns() });
+            say(&WorkerMessage::Ready {
+                began_ns: self.began_ns,
+                ended_ns: clock::now_ns(),
+            });
         }
     }
 
     /// Reads orders; false when the parent has hung up.
     fn on_orders(&mut self) -> Result<bool, Failed> {
         let mut some = [0; 1 << 14];
-        let n = rustix::io::read(std::io::stdin(), &mut some[..]).map_err(|e| Failed::Kernel("reading stdin", e))?;
+        let n = rustix::io::read(std::io::stdin(), &mut some[..])
+            .map_err(|e| Failed::Kernel("reading stdin", e))?;
         self.orders.extend_from_slice(&some[..n]);
         // Only what is new can end a line; a long order comes in many pieces.
         while some[..n].contains(&b'\n') {
-            let Some(end) = memchr::memchr(b'\n', &self.orders) else { break };
+            let Some(end) = memchr::memchr(b'\n', &self.orders) else {
+                break;
+            };
             let line: Vec<u8> = self.orders.drain(..=end).collect();
-            let order = serde_json::from_slice(&line).map_err(|e| Failed::Order(e.to_string()))?;
+            let order =
+                serde_json::from_slice(&line).map_err(|e| Failed::Instruction(e.to_string()))?;
             self.obey(order);
         }
         Ok(n > 0)
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: Instruction) {
         match order {
-            Order::Start(_) => say(&Word::Fault("started twice".into())),
-            Order::Mark(expect) => {
+            Instruction::Start(_) => say(&WorkerMessage::Fault("started twice".into())),
+            Instruction::Mark(expect) => {
                 self.expect = expect;
                 self.tally = Tally::default();
                 self.latency.clear();
                 self.pong.clear();
-                say(&Word::Marked);
+                say(&WorkerMessage::Marked);
             }
-            Order::Report => say(&Word::Report(Box::new(self.report()))),
-            Order::Churn(pairs) => self.churn_begin(pairs),
-            Order::Calm => self.plan.hang_up_rate = 0,
-            Order::Settle(s) => {
+            Instruction::Report => say(&WorkerMessage::Report(Box::new(self.report()))),
+            Instruction::Churn(pairs) => self.churn_begin(pairs),
+            Instruction::Calm => self.plan.hang_up_rate = 0,
+            Instruction::Settle(s) => {
                 let mut l = self.book.settle(&s);
                 l.duplicates = self.tally.duplicates;
-                say(&Word::Ledger(l));
+                say(&WorkerMessage::Ledger(l));
             }
         }
     }
@@ -260,7 +301,17 @@ impl Worker {
         let now = clock::now_ns();
         let s = match stamp::find(&self.finder, payload) {
             Some(s) if s.run == self.plan.run => s,
-            _ if memchr::memmem::find(payload, b"\"jwt-expired\"").is_some() => return self.tally.expired += 1,
+            _ if memchr::memmem::find(payload, b"\"jwt-expired\"").is_some() => {
+                return self.tally.expired += 1;
+            }
+            _ if self.plan.dialect.is_answer(payload) => return,
+            _ if self.plan.dialect.is_ping(payload) => {
+                self.tally.server_pings += 1;
+                if !self.plan.dialect.streams() {
+                    self.reply(i, crate::wire::TEXT, payload);
+                }
+                return;
+            }
             _ => return self.tally.foreign += 1,
         };
         self.hear(i);
@@ -275,7 +326,7 @@ impl Worker {
         self.tally.last_ns = now;
         self.latency.record(clock::us_between(s.at_ns, now));
         if self.tally.received == self.expect {
-            say(&Word::Done { at_ns: now });
+            say(&WorkerMessage::Done { at_ns: now });
         }
     }
 

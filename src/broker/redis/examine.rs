@@ -1,118 +1,250 @@
-//! A look at one shard from outside, for administrators: can it be reached, and is it fit to carry events?
+//! A look at one shard from outside, for administrators: does what a node does there, and says what hinders it.
 //!
-//! Invariant: it writes nothing, and it ends within the time limits of every other command.
+//! Invariant: it leaves nothing behind, is heard by no node (its channel is its own), and ends within half a minute.
 
-use std::collections::HashMap;
+mod error;
+mod route;
+mod talk;
+
 use std::time::{Duration, Instant};
-
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike;
 
 use super::client;
 use super::config::{Layout, Server};
+pub use error::{ExamineError, Login, Right};
+use talk::{Reply, Talk};
 
-/// What a shard says of itself.
+/// What was published is heard within this time, or not at all.
+const HEARING: Duration = Duration::from_secs(3);
+/// Servers of a Cluster that may send on to another before the first is believed.
+const MOVES: usize = 3;
+
+/// A shard that carries events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examined {
-    /// How long a PING took.
+    /// Host and port of the server that carried this look's message.
+    pub address: String,
+    /// From publishing to hearing it.
     pub round_trip: Duration,
-    /// Major and minor version.
-    pub version: (u32, u32),
-    /// Whether writes are taken: not by a replica.
-    pub writable: bool,
-    /// The policy by which it forgets keys when its memory is full; `None` where its memory has no limit.
-    pub evicts: Option<String>,
+    /// What it calls itself, as `Redis 7.0.15`; empty where it does not tell.
+    pub version: String,
+    /// What works and yet may be a mistake.
+    pub notes: Vec<Note>,
 }
 
-/// Why there is nothing to say.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ExamineError {
-    /// User or password are wrong, or one is missing.
-    #[error("it refuses user or password: {0}")]
-    Login(String),
-    /// It cannot be reached.
-    #[error("{0}")]
-    Unreachable(String),
-    /// It does not answer what it must.
-    #[error("it does not answer {0}: {1}")]
-    Command(&'static str, String),
+/// Something that works and yet may be a mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// One of the hosts given cannot be used: why, with its address.
+    Host(ExamineError),
+    /// A password is given to a server that has none.
+    NeedlessPassword,
+    /// A server of a Redis Cluster is used as if it stood alone.
+    ClusterServer,
 }
 
-impl ExamineError {
-    /// The error's short name.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Login(_) => "login",
-            Self::Unreachable(_) => "unreachable",
-            Self::Command(..) => "command",
-        }
-    }
+/// What a server says of itself.
+#[derive(Default)]
+struct Hello {
+    mode: String,
+    role: String,
+    version: String,
 }
 
-impl Server {
-    /// The oldest version that has all that is needed here: sharded PUB/SUB in a Cluster came later.
-    pub fn oldest(&self) -> (u32, u32) {
-        if self.layout == Layout::Cluster { (7, 0) } else { (6, 2) }
-    }
-}
-
-/// Connects to `server` (in a Cluster: to any of its servers) and asks.
+/// Subscribes to a channel of its own on `server`, publishes there and waits to hear it, as a node does with its channels;
+/// all channels begin with `prefix`.
 ///
 /// # Errors
-/// [`ExamineError`], after some seconds at most.
-pub async fn examine(server: &Server) -> Result<Examined, ExamineError> {
-    let connected = client::connect(server, true).await.map_err(|error| refused(&error))?;
-    let client = &connected.client;
-    let started = Instant::now();
-    let failed = |command| move |error: Error| command_failed(command, &error);
-    client.ping::<String>(None).await.map_err(failed("PING"))?;
-    let round_trip = started.elapsed();
-    let info: String = client.info(None).await.map_err(failed("INFO"))?;
-    Ok(read(round_trip, &info))
-}
-
-fn refused(error: &Error) -> ExamineError {
-    match error.kind() {
-        ErrorKind::Auth => ExamineError::Login(error.details().to_owned()),
-        _ => ExamineError::Unreachable(error.details().to_owned()),
+/// [`ExamineError`]: what hinders a node.
+pub async fn examine(server: &Server, prefix: &str) -> Result<Examined, ExamineError> {
+    let mut visit = Visit {
+        server,
+        channel: format!("{prefix}:examine:{:032x}", rand::random::<u128>()),
+        missing: Vec::new(),
+    };
+    let (mut talk, mut notes) = route::carrier(server).await?;
+    if talk.needless_password {
+        notes.push(Note::NeedlessPassword);
     }
-}
-
-fn command_failed(command: &'static str, error: &Error) -> ExamineError {
-    let details = error.details().to_owned();
-    if *error.kind() == ErrorKind::Auth || details.starts_with("NOAUTH") {
-        return ExamineError::Login(details);
+    let hello = visit.greet(&mut talk).await?;
+    visit.fits(&mut talk, &hello, &mut notes).await?;
+    let (mut ear, mut mouth) = visit.subscribe(talk).await?;
+    let published = Instant::now();
+    let command = if server.layout == Layout::Cluster {
+        "SPUBLISH"
+    } else {
+        "PUBLISH"
+    };
+    let channel = visit.channel.clone();
+    visit.may(&mut mouth, &[command, &channel, "hello"]).await?;
+    if !visit.missing.is_empty() {
+        let user = server.user.clone().unwrap_or_else(|| "default".to_owned());
+        return Err(ExamineError::Rights {
+            address: mouth.address,
+            user,
+            missing: visit.missing,
+            prefix: prefix.to_owned(),
+        });
     }
-    ExamineError::Command(command, details)
+    if !heard(&mut ear).await? {
+        return Err(ExamineError::Deaf {
+            address: mouth.address,
+            seconds: HEARING.as_secs(),
+        });
+    }
+    let round_trip = published.elapsed();
+    // Last, the very client that a node has: nothing else may stand in its way.
+    client::connect(server, true)
+        .await
+        .map_err(|error| ExamineError::client(&mouth.address, &error))?;
+    Ok(Examined {
+        address: mouth.address,
+        round_trip,
+        version: hello.version,
+        notes,
+    })
 }
 
-/// Reads the answer to INFO.
-fn read(round_trip: Duration, info: &str) -> Examined {
-    let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
-    let field = |name| fields.get(name).copied().unwrap_or_default();
-    let mut numbers = field("redis_version").split('.').map(|part| part.parse().unwrap_or(0));
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let limited = !matches!(field("maxmemory"), "" | "0");
-    let policy = field("maxmemory_policy");
-    let evicts = (limited && policy != "noeviction").then(|| policy.to_owned());
-    Examined { round_trip, version, writable: field("role") != "slave", evicts }
+/// Waits for the message that was published.
+async fn heard(ear: &mut Talk) -> Result<bool, ExamineError> {
+    let by = Instant::now() + HEARING;
+    while let Some(reply) = ear
+        .next(by.saturating_duration_since(Instant::now()))
+        .await?
+    {
+        if matches!(
+            reply.list().first().and_then(Reply::text),
+            Some("message" | "smessage")
+        ) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// One look.
+struct Visit<'a> {
+    server: &'a Server,
+    /// Nobody else's.
+    channel: String,
+    /// What the user may not do.
+    missing: Vec<Right>,
+}
 
-    #[test]
-    fn info_is_read() {
-        let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n\
-                    # Replication\r\nrole:master\r\n";
-        let seen = read(Duration::ZERO, info);
-        assert_eq!((seen.version, seen.writable, seen.evicts), ((7, 0), true, None));
-        let full = info.replace("maxmemory:0", "maxmemory:1048576").replace("role:master", "role:slave");
-        let seen = read(Duration::ZERO, &full);
-        assert_eq!((seen.writable, seen.evicts.as_deref()), (false, Some("allkeys-lru")));
-        let keeps = full.replace("allkeys-lru", "noeviction");
-        assert_eq!(read(Duration::ZERO, &keeps).evicts, None);
-        assert_eq!(read(Duration::ZERO, "").version, (0, 0));
+impl Visit<'_> {
+    /// A command that a node gives. A right that is missing is noted, and the look goes on.
+    async fn may(&mut self, talk: &mut Talk, command: &[&str]) -> Result<Reply, ExamineError> {
+        let reply = talk.ask(command).await?;
+        let Reply::Refusal(said) = &reply else {
+            return Ok(reply);
+        };
+        match Right::missing(said, command) {
+            Some(right) => {
+                if !self.missing.contains(&right) {
+                    self.missing.push(right);
+                }
+                Ok(Reply::Nothing)
+            }
+            None if said.starts_with("MOVED ") => Ok(reply),
+            None => Err(ExamineError::refusal(&talk.address, command[0], said)),
+        }
+    }
+
+    /// PING, and what the server says of itself. A server that does not say it is none the worse.
+    async fn greet(&mut self, talk: &mut Talk) -> Result<Hello, ExamineError> {
+        self.may(talk, &["PING"]).await?;
+        let said = talk.ask(&["HELLO"]).await?;
+        let field = |name| said.field(name).unwrap_or_default().to_owned();
+        let server = field("server");
+        let name = if server == "valkey" {
+            "Valkey"
+        } else {
+            "Redis"
+        };
+        let version = field("version");
+        let version = if version.is_empty() {
+            version
+        } else {
+            format!("{name} {version}")
+        };
+        Ok(Hello {
+            mode: field("mode"),
+            role: field("role"),
+            version,
+        })
+    }
+
+    /// Whether the server is what the URL takes it for, and does what fred asks of one like that.
+    async fn fits(
+        &mut self,
+        talk: &mut Talk,
+        hello: &Hello,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), ExamineError> {
+        match (hello.mode.as_str(), &self.server.layout) {
+            ("sentinel", _) => {
+                let masters = route::masters(talk).await;
+                return Err(ExamineError::Sentinel {
+                    address: talk.address.clone(),
+                    masters,
+                });
+            }
+            ("standalone", Layout::Cluster) => {
+                return Err(ExamineError::NoCluster {
+                    address: talk.address.clone(),
+                });
+            }
+            ("cluster", Layout::Single) => notes.push(Note::ClusterServer),
+            _ => {}
+        }
+        if hello.role == "replica" && self.server.layout != Layout::Cluster {
+            let master = route::master_of(talk).await;
+            return Err(ExamineError::Replica {
+                address: talk.address.clone(),
+                master,
+            });
+        }
+        match self.server.layout {
+            Layout::Single => {}
+            Layout::Sentinel { .. } => drop(self.may(talk, &["ROLE"]).await?),
+            Layout::Cluster => {
+                let slots = self.may(talk, &["CLUSTER", "SLOTS"]).await?;
+                let info = self.may(talk, &["CLUSTER", "INFO"]).await?;
+                let state = info.text().and_then(|info| {
+                    info.lines()
+                        .find_map(|line| line.strip_prefix("cluster_state:"))
+                });
+                if state.is_some_and(|state| state != "ok") {
+                    return Err(ExamineError::ClusterDown {
+                        address: talk.address.clone(),
+                    });
+                }
+                route::all_announced(self.server, &talk.address, &slots).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection that hears the channel, and one that speaks, to the same server: in a Cluster, the one that has the
+    /// channel's slot.
+    async fn subscribe(&mut self, mut mouth: Talk) -> Result<(Talk, Talk), ExamineError> {
+        let command = if self.server.layout == Layout::Cluster {
+            "SSUBSCRIBE"
+        } else {
+            "SUBSCRIBE"
+        };
+        let channel = self.channel.clone();
+        for _ in 0..MOVES {
+            let mut ear = route::enter(self.server, &route::host(&mouth.address)).await?;
+            match self.may(&mut ear, &[command, &channel]).await? {
+                Reply::Refusal(moved) => {
+                    let to = moved.rsplit(' ').next().unwrap_or_default();
+                    mouth = route::enter(self.server, &route::host(to)).await?;
+                }
+                _ => return Ok((ear, mouth)),
+            }
+        }
+        Err(ExamineError::ClusterDown {
+            address: mouth.address,
+        })
     }
 }

@@ -1,255 +1,276 @@
-//! The broker over Redis: partitions spread over shards, each with a publisher, a receiver and a log.
+//! Redis as a carrier: PUBLISH and SUBSCRIBE (SPUBLISH and SSUBSCRIBE in a Redis Cluster), and nothing else. No key is
+//! written, so a Redis that was emptied, failed over or ran out of memory has lost nothing. What dialects want kept goes a
+//! way of its own ([`keep`]), on a connection that is made when the first of them asks.
 //!
-//! ```text
-//! publish -> Line.outgoing -> publisher -> script in Redis: log and channel
-//!     -> every node's subscription -> Line.inbox -> receiver (follower) -> sink
-//! ```
-//!
-//! Invariant: fred, the Redis client, is used in this folder only, and nothing here waits for Redis but tasks of its own.
+//! Invariant: fred, the Redis client, is used in this folder only. A connection is never mended, only made anew: fred's own
+//! ways to reconnect and to subscribe again have holes (a server's own `sunsubscribe`, an error halfway).
 
-mod awake;
 mod client;
 mod config;
 mod examine;
-mod line;
-mod lua;
-mod members;
-mod outgoing;
-mod probe;
-mod publisher;
-mod receiver;
-mod script;
-mod shard;
-mod subscription;
+mod foreign;
+mod keep;
+mod tls;
 mod urls;
-mod waiting;
+mod words;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{EventInterface, PubsubInterface};
+use fred::types::Value;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::sync::broadcast::error::RecvError;
 
-use awake::Awake;
-pub use config::{Bounds, Config, Layout, Server};
-pub use examine::{ExamineError, Examined, examine};
-use line::Line;
-use members::Members;
-use outgoing::Outgoing;
-use receiver::Receiver;
-use shard::Shard;
-pub use urls::{UrlFault, parse_urls};
-use waiting::Waiting;
-
-use super::cluster::{Peer, Seen};
-use super::follow::Follower;
-use super::{Health, Receipt, Sink, partition};
+use self::client::Connected;
+pub use self::config::{Config, ConfigFault, Layout, Server};
+pub use self::examine::{ExamineError, Examined, Login, Note, Right, examine};
+pub use self::foreign::Foreign;
+pub use self::keep::RedisKeeper;
+pub use self::keep::queue::Queue;
+pub use self::tls::{CertificateError, Certificates};
+pub use self::urls::{UrlFault, parse_urls, split_urls};
+use super::Sink;
+use super::carrier::{Carrier, CarrierError, Heard, Said, Topic};
+use super::clustered::{self, ClusteredBroker};
+use super::keep::listener::Listener;
 use crate::drain::Tasks;
-use crate::event::Event;
-use crate::metrics;
 
-/// Why a node cannot work with this Redis at all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fatal {
-    /// Another node uses another number of partitions.
-    #[error(
-        "FOGHORN_PARTITIONS is {ours} here, but Redis {shard} is used with {found} partitions: all nodes need the same number (after all nodes were stopped, Redis forgets the old one within 5 minutes)"
-    )]
-    Partitions {
-        /// Host and port of the shard.
-        shard: String,
-        /// What Redis says.
-        found: String,
-        /// What this node was told.
-        ours: u32,
-    },
-}
-
-/// What is wrong with a [`Config`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigFault {
-    /// No shard.
-    #[error("no Redis server is given")]
-    NoShards,
-    /// Not at least one partition.
-    #[error("FOGHORN_PARTITIONS must be from 1 to 4096")]
-    Partitions,
-    /// A prefix that would spoil the names of keys.
-    #[error("FOGHORN_REDIS_PREFIX must be 1 to 64 letters, digits and any of `-_.:`")]
-    Prefix,
-}
-
-impl ConfigFault {
-    /// The fault's short name.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::NoShards => "shards",
-            Self::Partitions => "partitions",
-            Self::Prefix => "prefix",
-        }
-    }
-}
-
-impl Config {
-    /// Checks what can be checked without Redis.
-    ///
-    /// # Errors
-    /// The first fault.
-    pub fn check(&self) -> Result<(), ConfigFault> {
-        let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-        if self.shards.is_empty() {
-            Err(ConfigFault::NoShards)
-        } else if !(1..=4_096).contains(&self.partitions) {
-            Err(ConfigFault::Partitions)
-        } else if self.prefix.is_empty() || self.prefix.len() > 64 || !self.prefix.chars().all(fine) {
-            Err(ConfigFault::Prefix)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-struct Inner {
-    lines: Vec<Arc<Line>>,
-    shards: Vec<Arc<Shard>>,
-    waiting: Arc<Waiting>,
-    members: Arc<Members>,
-    fatal: watch::Sender<Option<Fatal>>,
-}
-
-/// Delivers through Redis.
-#[derive(Clone)]
-pub struct RedisBroker(Arc<Inner>);
-
-impl RedisBroker {
-    /// Starts it, and returns at once: while a shard cannot be reached, events wait and this node's own clients are
-    /// served.
-    ///
-    /// # Errors
-    /// [`ConfigFault`]
-    pub fn start(config: Config, sink: Arc<dyn Sink>, tasks: &Tasks) -> Result<Self, ConfigFault> {
-        config.check()?;
-        let (origin, loss_origin, start) = (rand::random(), rand::random(), Instant::now());
-        let (lines, ends): (Vec<Arc<Line>>, Vec<_>) = (0..config.partitions)
-            .map(|number| Line::new(number, Outgoing::new(origin, loss_origin), start))
-            .map(|(line, ends)| (Arc::new(line), ends))
-            .unzip();
-        let awake = Arc::new(Awake::new());
-        let shards = shards(&config, &lines, &awake);
-        let waiting = Arc::new(Waiting::new(config.waiting));
-        let broker = Self(Arc::new(Inner {
-            lines,
-            shards,
-            waiting,
-            members: Members::new(tasks.clone()),
-            fatal: watch::Sender::new(None),
-        }));
-        for (line, ends) in broker.0.lines.iter().zip(ends) {
-            let (line, shard) = (Arc::clone(line), Arc::clone(broker.0.shard_of(line.partition)));
-            let follower = Follower::new(config.replay, loss_origin);
-            let receiver =
-                Receiver::new(Arc::clone(&line), Arc::clone(&shard), Arc::clone(&sink), config.partitions, follower);
-            tasks.spawn("redis-receiver", receiver.run(ends, tasks.clone()));
-            let waiting = Arc::clone(&broker.0.waiting);
-            tasks.spawn("redis-publisher", publisher::run(line, shard, waiting, tasks.clone()));
-        }
-        let members = || Arc::clone(&broker.0.members);
-        for shard in &broker.0.shards {
-            let fatal = broker.0.fatal.clone();
-            tasks.spawn("redis-commands", Arc::clone(shard).run_commands(fatal, tasks.clone()));
-            tasks.spawn("redis-subscription", Arc::clone(shard).run_subscription(members(), tasks.clone()));
-            tasks.spawn("redis-lease", Arc::clone(shard).run_lease(members(), tasks.clone()));
-        }
-        let noting = tasks.clone();
-        tasks.spawn("redis-awake", async move { awake.run(&noting).await });
-        tasks.spawn("redis-gauges", gauges(Arc::clone(&broker.0), tasks.clone()));
-        Ok(broker)
-    }
-
-    /// Takes an event; it is confirmed once its log has it.
-    pub fn publish(&self, event: Event) -> Receipt {
-        let (sender, receipt) = Receipt::pending();
-        let line = &self.0.lines[partition::of(&event.channel, self.0.lines.len() as u32) as usize];
-        let shard = self.0.shard_of(line.partition);
-        let at_once = !shard.is_up() && shard.awake.bearings().is_none();
-        // Handed over under the lock, so that order holds among all that publish.
-        let mut outgoing = line.outgoing.lock();
-        line.deliver_here(outgoing.push((event, sender), at_once, &self.0.waiting));
-        drop(outgoing);
-        line.wake.notify_one();
-        receipt
-    }
-
-    /// How it is now.
-    pub fn health(&self) -> Health {
-        let shards = self.0.shards.iter();
-        Health {
-            kind: "redis",
-            partitions: self.0.lines.len() as u32,
-            waiting: self.0.waiting.count(),
-            shards: shards.map(|shard| shard.health()).collect(),
-        }
-    }
-
-    /// Makes a node known to the others.
-    pub fn join(&self, peer: &Arc<dyn Peer>) {
-        self.0.members.join(peer);
-    }
-
-    /// The node is about to end: the others need not wait for its lease to run out.
-    pub async fn leave(&self) {
-        self.0.members.leave(&self.0.shards).await;
-    }
-
-    /// All nodes whose leases hold.
-    pub fn nodes(&self) -> Vec<Seen> {
-        self.0.members.nodes()
-    }
-
-    /// Asks all of them.
-    pub async fn ask(&self, question: Bytes, within: Duration) -> Vec<Bytes> {
-        self.0.members.ask(&self.0.shards, question, within).await
-    }
-
-    /// Waits until it turns out that this node cannot work with its Redis at all; the node must then stop.
-    pub async fn fatal(&self) -> Fatal {
-        let mut watch = self.0.fatal.subscribe();
-        loop {
-            if let Some(fatal) = watch.borrow_and_update().clone() {
-                return fatal;
-            }
-            if watch.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
-
-impl Inner {
-    fn shard_of(&self, partition: u32) -> &Arc<Shard> {
-        &self.shards[partition::shard(partition, self.shards.len())]
-    }
-}
-
-fn shards(config: &Config, lines: &[Arc<Line>], awake: &Arc<Awake>) -> Vec<Arc<Shard>> {
-    let count = config.shards.len();
-    let make = |index| {
-        let mine = lines.iter().filter(|line| partition::shard(line.partition, count) == index).cloned().collect();
-        Arc::new(Shard::new(config, index, mine, Arc::clone(awake)))
+/// Starts the broker over Redis, and returns at once.
+///
+/// # Errors
+/// [`ConfigFault`]
+pub fn start(
+    config: &Config,
+    sink: Arc<dyn Sink>,
+    tasks: &Tasks,
+) -> Result<ClusteredBroker, ConfigFault> {
+    config.check()?;
+    let carrier = |server: &Server| {
+        Arc::new(RedisCarrier::new(server.clone(), &config.prefix)) as Arc<dyn Carrier>
     };
-    (0..count).map(make).collect()
+    let carriers = config.shards.iter().map(carrier).collect();
+    let (partitions, replay, waiting) = (config.partitions, config.replay, config.waiting);
+    Ok(ClusteredBroker::start(
+        &clustered::Config {
+            partitions,
+            replay,
+            waiting,
+        },
+        carriers,
+        sink,
+        tasks,
+    ))
 }
 
-/// Keeps the gauges of what waits.
-async fn gauges(inner: Arc<Inner>, tasks: Tasks) {
-    loop {
-        let oldest = inner.lines.iter().filter_map(|line| line.outgoing.lock().oldest()).min();
-        ::metrics::gauge!(metrics::WAITING_EVENTS).set(inner.waiting.count() as f64);
-        ::metrics::gauge!(metrics::WAITING_BYTES).set(inner.waiting.bytes() as f64);
-        ::metrics::gauge!(metrics::WAITING_SECONDS).set(oldest.map_or(0.0, |at| at.elapsed().as_secs_f64()));
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = tasks.stopped() => return,
+/// Starts the broker over Redis, and what keeps there for dialects that ask for it.
+///
+/// # Errors
+/// [`ConfigFault`]
+pub fn start_keeping(
+    config: &Config,
+    sink: Arc<dyn Sink>,
+    tasks: &Tasks,
+) -> Result<(ClusteredBroker, RedisKeeper), ConfigFault> {
+    let heard = Arc::default();
+    let broker = start(
+        config,
+        Listener::start(sink, Arc::clone(&heard), tasks),
+        tasks,
+    )?;
+    let keeper = RedisKeeper::start(config, broker.clone(), heard, tasks);
+    Ok((broker, keeper))
+}
+
+/// The names that one installation uses on one shard. All begin with its prefix, so that one pattern allows them.
+#[derive(Clone, Debug)]
+struct Names {
+    prefix: String,
+    suffix: String,
+}
+
+impl Names {
+    fn new(prefix: &str, database: u8) -> Self {
+        // Channels, unlike keys, are the same in all databases of a server.
+        let suffix = if database == 0 {
+            String::new()
+        } else {
+            format!("/{database}")
+        };
+        Self {
+            prefix: prefix.to_owned(),
+            suffix,
         }
+    }
+
+    fn channel(&self, topic: Topic) -> String {
+        let Self { prefix, suffix } = self;
+        match topic {
+            Topic::Partition(partition) => format!("{prefix}:{partition}{suffix}"),
+            Topic::All => format!("{prefix}:all{suffix}"),
+            Topic::Node(origin) => format!("{prefix}:node:{origin:016x}{suffix}"),
+        }
+    }
+}
+
+/// One Redis deployment.
+pub struct RedisCarrier {
+    server: Server,
+    names: Names,
+    commands: Mutex<Option<Connected>>,
+}
+
+impl RedisCarrier {
+    /// Not connected yet.
+    pub fn new(server: Server, prefix: &str) -> Self {
+        Self {
+            names: Names::new(prefix, server.database),
+            server,
+            commands: Mutex::new(None),
+        }
+    }
+
+    fn is_cluster(&self) -> bool {
+        self.server.layout == Layout::Cluster
+    }
+
+    fn error(&self, error: &Error) -> CarrierError {
+        let label = match error.kind() {
+            ErrorKind::Auth => "auth",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::IO | ErrorKind::Canceled => "connection",
+            ErrorKind::Tls => "tls",
+            _ => "refused",
+        };
+        CarrierError {
+            text: words::text(&self.server, error),
+            label,
+        }
+    }
+
+    async fn say_now(&self, messages: Vec<(Topic, Bytes)>) -> Vec<Said> {
+        let mut commands = self.commands.lock().await;
+        let connected = match commands.take() {
+            Some(connected) => connected,
+            None => match client::connect(&self.server, false).await {
+                Ok(connected) => connected,
+                Err(error) => return vec![Err(self.error(&error))],
+            },
+        };
+        let said = self.publish(&connected, messages).await;
+        // One that refused something may know an old layout, or none any more.
+        if said.iter().all(Result::is_ok) {
+            *commands = Some(connected);
+        }
+        said
+    }
+
+    async fn publish(&self, connected: &Connected, messages: Vec<(Topic, Bytes)>) -> Vec<Said> {
+        let pipeline = connected.client.pipeline();
+        for (topic, bytes) in messages {
+            let channel = self.names.channel(topic);
+            // In a pipeline a command is only put in line, which cannot fail.
+            let queued: Result<Value, Error> = if self.is_cluster() {
+                pipeline.spublish(channel, Value::Bytes(bytes)).await
+            } else {
+                pipeline.publish(channel, Value::Bytes(bytes)).await
+            };
+            if let Err(error) = queued {
+                return vec![Err(self.error(&error))];
+            }
+        }
+        let answers = pipeline.try_all::<i64>().await;
+        answers
+            .into_iter()
+            .map(|answer| {
+                answer
+                    .map(|count| count.max(0) as u64)
+                    .map_err(|e| self.error(&e))
+            })
+            .collect()
+    }
+
+    async fn listen_now(
+        &self,
+        partitions: u32,
+        origin: u64,
+        ear: &(dyn Fn(Heard) + Send + Sync),
+    ) -> Result<(), Error> {
+        let mut connected = client::connect(&self.server, true).await?;
+        let mut messages = connected.client.message_rx();
+        let topics = (0..partitions)
+            .map(Topic::Partition)
+            .chain([Topic::All, Topic::Node(origin)]);
+        let channels: Vec<String> = topics.map(|topic| self.names.channel(topic)).collect();
+        if self.is_cluster() {
+            for channel in channels {
+                connected.client.ssubscribe(channel).await?;
+            }
+        } else {
+            connected.client.subscribe(channels).await?;
+        }
+        ear(Heard::Subscribed);
+        loop {
+            tokio::select! {
+                biased;
+                message = messages.recv() => match message {
+                    Ok(message) => match message.value {
+                        Value::Bytes(bytes) => ear(Heard::Message(bytes)),
+                        Value::String(text) => ear(Heard::Message(text.into_inner())),
+                        _ => {}
+                    },
+                    Err(RecvError::Lagged(_)) => ear(Heard::Lagged),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+                () = connected.ended() => return Ok(()),
+            }
+        }
+    }
+}
+
+impl Carrier for RedisCarrier {
+    fn name(&self) -> String {
+        self.server.name()
+    }
+
+    fn topics_are_apart(&self) -> bool {
+        self.is_cluster()
+    }
+
+    fn say(&self, messages: Vec<(Topic, Bytes)>) -> BoxFuture<'_, Vec<Said>> {
+        self.say_now(messages).boxed()
+    }
+
+    fn listen<'a>(
+        &'a self,
+        partitions: u32,
+        origin: u64,
+        ear: &'a (dyn Fn(Heard) + Send + Sync),
+    ) -> BoxFuture<'a, ()> {
+        async move {
+            let ended = self.listen_now(partitions, origin, ear).await;
+            ear(Heard::Ended(ended.err().map(|error| self.error(&error))));
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_channels_begin_with_the_prefix_and_databases_keep_apart() {
+        let names = Names::new("foghorn", 0);
+        assert_eq!(names.channel(Topic::Partition(7)), "foghorn:7");
+        assert_eq!(names.channel(Topic::All), "foghorn:all");
+        assert_eq!(
+            names.channel(Topic::Node(255)),
+            "foghorn:node:00000000000000ff"
+        );
+        assert_eq!(Names::new("other", 3).channel(Topic::All), "other:all/3");
     }
 }

@@ -13,11 +13,13 @@ pub enum UrlFault {
     #[error("no Redis URL is given")]
     Empty,
     /// It cannot be read as a URL.
-    #[error("a Redis URL cannot be read ({0}); it should look like redis://user:password@host:6379/0")]
+    #[error(
+        "a Redis URL cannot be read ({0}); it should look like redis://user:password@host:6379/0"
+    )]
     Unreadable(url::ParseError),
     /// Its scheme is none we know.
     #[error(
-        "`{0}://` is no Redis URL; it should begin with redis://, rediss://, redis-sentinel://, rediss-sentinel://, redis-cluster:// or rediss-cluster://"
+        "{0} is no Redis URL; it should begin with redis://, rediss://, redis-sentinel://, rediss-sentinel://, redis-cluster:// or rediss-cluster://"
     )]
     Scheme(String),
     /// No host.
@@ -30,10 +32,39 @@ pub enum UrlFault {
     #[error("the Redis Cluster URL of {0} names a database; a Cluster has only one")]
     ClusterDatabase(String),
     /// A Sentinel URL without the master's name.
-    #[error("the Sentinel URL of {0} names no master; it should look like redis-sentinel://host:26379/mymaster")]
+    #[error(
+        "the Sentinel URL of {0} names no master; it should look like redis-sentinel://host:26379/mymaster"
+    )]
     Service(String),
+    /// A user and no password: most likely the password itself.
+    #[error(
+        "the Redis URL of {0} has something before the @ and no colon in it: a password alone is written redis://:PASSWORD@{0}, a login redis://USER:PASSWORD@{0}"
+    )]
+    UserAlone(String),
+    /// The login has a sign that ends it.
+    #[error(
+        "the login in a Redis URL has one of / ? # in it, or the URL a # at its end; in a password write %2F for /, %3F for ?, %23 for #, %40 for @, %25 for %"
+    )]
+    Unencoded,
+    /// A query option that there is not.
+    #[error("the Redis URL of {host} has an option that is not known here{named}{cure}")]
+    Option {
+        /// The first host.
+        host: String,
+        /// Its name, where it may be shown.
+        named: String,
+        /// What to write instead.
+        cure: &'static str,
+    },
+    /// Further hosts at a URL for one server.
+    #[error(
+        "a redis:// URL names one host: more shards are separated by commas and each begins with redis://, further hosts belong to redis-sentinel:// and redis-cluster:// URLs"
+    )]
+    Hosts,
     /// User or password are not written as in a URL.
-    #[error("user or password in the Redis URL of {0} cannot be decoded; percent-encode what is not a letter or digit")]
+    #[error(
+        "user or password in the Redis URL of {0} cannot be decoded; percent-encode what is not a letter or digit"
+    )]
     Login(String),
 }
 
@@ -47,7 +78,9 @@ impl UrlFault {
             Self::Host => "host",
             Self::Database(..) | Self::ClusterDatabase(_) => "database",
             Self::Service(_) => "service",
-            Self::Login(_) => "login",
+            Self::Login(_) | Self::UserAlone(_) | Self::Unencoded => "login",
+            Self::Option { .. } => "option",
+            Self::Hosts => "hosts",
         }
     }
 }
@@ -58,8 +91,21 @@ impl UrlFault {
 /// # Errors
 /// The first fault met.
 pub fn parse_urls(text: &str) -> Result<Vec<Server>, UrlFault> {
+    let urls = split_urls(text);
+    if urls.is_empty() {
+        return Err(UrlFault::Empty);
+    }
+    urls.iter().map(|url| Server::parse(url)).collect()
+}
+
+/// The URLs of a list, each with all of its hosts.
+pub fn split_urls(text: &str) -> Vec<String> {
     let mut urls: Vec<String> = Vec::new();
-    for piece in text.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+    for piece in text
+        .split(',')
+        .map(str::trim)
+        .filter(|piece| !piece.is_empty())
+    {
         match urls.last_mut() {
             Some(last) if !piece.contains("://") => {
                 last.push(',');
@@ -68,10 +114,7 @@ pub fn parse_urls(text: &str) -> Result<Vec<Server>, UrlFault> {
             _ => urls.push(piece.to_owned()),
         }
     }
-    if urls.is_empty() {
-        return Err(UrlFault::Empty);
-    }
-    urls.iter().map(|url| Server::parse(url)).collect()
+    urls
 }
 
 impl Server {
@@ -84,6 +127,9 @@ impl Server {
     /// # Errors
     /// [`UrlFault`], without the password.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
+        if broken_login(text) {
+            return Err(UrlFault::Unencoded);
+        }
         let (first, more) = split_hosts(text);
         let url = Url::parse(&first).map_err(UrlFault::Unreadable)?;
         let (tls, kind) = match url.scheme() {
@@ -93,25 +139,85 @@ impl Server {
             "rediss-sentinel" => (true, "sentinel"),
             "redis-cluster" => (false, "cluster"),
             "rediss-cluster" => (true, "cluster"),
-            other => return Err(UrlFault::Scheme(other.to_owned())),
+            // Without the slashes it is the beginning of who knows what.
+            other if first.contains("://") => {
+                return Err(UrlFault::Scheme(format!("`{other}://`")));
+            }
+            _ => return Err(UrlFault::Scheme("what has no scheme".into())),
         };
         if kind.is_empty() && !more.is_empty() {
-            return Err(UrlFault::Scheme(more[0].clone()));
+            return Err(UrlFault::Hosts);
         }
         let port = if kind == "sentinel" { 26_379 } else { 6_379 };
         let mut hosts = vec![host(&url, port)?];
-        for address in more {
+        let named = url
+            .query_pairs()
+            .filter(|(key, _)| key == "node")
+            .map(|(_, address)| address.into_owned());
+        for address in more.into_iter().chain(named) {
             let other = Url::parse(&format!("redis://{address}")).map_err(UrlFault::Unreadable)?;
             hosts.push(host(&other, port)?);
         }
-        for (_, address) in url.query_pairs().filter(|(key, _)| key == "node") {
-            let other = Url::parse(&format!("redis://{address}")).map_err(UrlFault::Unreadable)?;
-            hosts.push(host(&other, port)?);
-        }
-        let mut server = Self { tls, hosts, ..Self::single("", 0) };
+        let mut server = Self {
+            tls,
+            hosts,
+            ..Self::single("", 0)
+        };
+        server.check_options(&url, kind)?;
         server.read_login(&url)?;
         server.read_path(&url, kind)?;
         Ok(server)
+    }
+
+    /// An option that is not known may be one that somebody relies on: it is never passed over.
+    fn check_options(&self, url: &Url, kind: &str) -> Result<(), UrlFault> {
+        let known: &[&str] = match kind {
+            "sentinel" => &[
+                "node",
+                "sentinelServiceName",
+                "sentinelUsername",
+                "sentinelPassword",
+            ],
+            "cluster" => &["node"],
+            _ => &[],
+        };
+        let Some((key, value)) = url.query_pairs().find(|(key, _)| !known.contains(&&**key)) else {
+            return Ok(());
+        };
+        let word = key.to_ascii_lowercase();
+        let cure = match word.as_str() {
+            "db" | "database" => {
+                "; the database stands at the end of the path: redis://host:6379/1"
+            }
+            "username" | "user" | "password" | "pass" | "auth" => {
+                "; the login stands before the host: redis://USER:PASSWORD@host"
+            }
+            _ if word.starts_with("sentinel") => "; it belongs to redis-sentinel:// URLs",
+            _ if word.contains("ca") || word.contains("cert") => {
+                "; certificates are named by FOGHORN_REDIS_CA, FOGHORN_REDIS_CERT and FOGHORN_REDIS_KEY"
+            }
+            _ if word.contains("tls") || word.contains("ssl") => {
+                "; TLS is spoken where the URL begins with rediss://"
+            }
+            _ => {
+                "; take it out: there are node, sentinelServiceName, sentinelUsername and sentinelPassword, for redis-sentinel:// URLs, and node for redis-cluster://"
+            }
+        };
+        let plain = !value.is_empty()
+            && key.len() <= 30
+            && key
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        let named = if plain {
+            format!(" (`{key}`)")
+        } else {
+            String::new()
+        };
+        Err(UrlFault::Option {
+            host: self.name(),
+            named,
+            cure,
+        })
     }
 
     fn read_login(&mut self, url: &Url) -> Result<(), UrlFault> {
@@ -119,6 +225,9 @@ impl Server {
         let decode = |text: &str| decode(text).ok_or_else(|| UrlFault::Login(name.clone()));
         self.user = Some(decode(url.username())?).filter(|user| !user.is_empty());
         self.password = url.password().map(decode).transpose()?;
+        if self.user.is_some() && self.password.is_none() {
+            return Err(UrlFault::UserAlone(self.name()));
+        }
         for (key, value) in url.query_pairs() {
             match &*key {
                 "sentinelUsername" => self.sentinel_login.0 = Some(value.into_owned()),
@@ -132,14 +241,23 @@ impl Server {
     fn read_path(&mut self, url: &Url, kind: &str) -> Result<(), UrlFault> {
         let mut parts = url.path().split('/').filter(|part| !part.is_empty());
         if kind == "sentinel" {
-            let named =
-                url.query_pairs().find(|(key, _)| key == "sentinelServiceName").map(|(_, name)| name.into_owned());
+            let named = url
+                .query_pairs()
+                .find(|(key, _)| key == "sentinelServiceName")
+                .map(|(_, name)| name.into_owned());
             let service = named.or_else(|| parts.next().and_then(decode));
-            let service = service.filter(|name| !name.is_empty()).ok_or_else(|| UrlFault::Service(self.name()))?;
+            let service = service
+                .filter(|name| !name.is_empty())
+                .ok_or_else(|| UrlFault::Service(self.name()))?;
             self.layout = Layout::Sentinel { service };
         }
         if let Some(database) = parts.next() {
-            self.database = database.parse().map_err(|_| UrlFault::Database(database.to_owned(), self.name()))?;
+            self.database = database
+                .parse()
+                .map_err(|_| UrlFault::Database(database.to_owned(), self.name()))?;
+        }
+        if let Some(more) = parts.next() {
+            return Err(UrlFault::Database(more.to_owned(), self.name()));
         }
         if kind == "cluster" {
             self.layout = Layout::Cluster;
@@ -151,19 +269,48 @@ impl Server {
     }
 }
 
+/// Whether the login ends too early: at a / ? or # with an @ still to come that is not part of a known option.
+fn broken_login(text: &str) -> bool {
+    let rest = text.find("://").map_or(text, |at| &text[at + 3..]);
+    let Some(end) = rest.find(['/', '?', '#']) else {
+        return false;
+    };
+    let (authority, rest) = rest.split_at(end);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let options = query.is_empty() || query.contains('=');
+    rest.contains('#')
+        || path.contains('@')
+        || (!options && query.contains('@') && !authority.contains('@'))
+}
+
 /// Takes the hosts after the first out of `scheme://login@first,second,third/path`.
 fn split_hosts(text: &str) -> (String, Vec<String>) {
-    let Some(start) = text.find("://").map(|at| at + 3) else { return (text.to_owned(), Vec::new()) };
-    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
-    let hosts = text[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let Some(start) = text.find("://").map(|at| at + 3) else {
+        return (text.to_owned(), Vec::new());
+    };
+    let end = text[start..]
+        .find(['/', '?', '#'])
+        .map_or(text.len(), |at| start + at);
+    let hosts = text[start..end]
+        .rfind('@')
+        .map_or(start, |at| start + at + 1);
     let mut list = text[hosts..end].split(',').map(str::to_owned);
     let first = list.next().unwrap_or_default();
-    (format!("{}{first}{}", &text[..hosts], &text[end..]), list.collect())
+    (
+        format!("{}{first}{}", &text[..hosts], &text[end..]),
+        list.collect(),
+    )
 }
 
 fn host(url: &Url, port: u16) -> Result<(String, u16), UrlFault> {
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or(UrlFault::Host)?;
-    Ok((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(port)))
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or(UrlFault::Host)?;
+    Ok((
+        host.trim_matches(['[', ']']).to_owned(),
+        url.port().unwrap_or(port),
+    ))
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -181,49 +328,4 @@ fn decode(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_says_everything_and_shows_no_password() {
-        let server = Server::parse("rediss://ann:s%40crt@cache.example:6380/3").unwrap();
-        assert_eq!((server.name().as_str(), server.tls, server.database), ("cache.example:6380", true, 3));
-        assert_eq!((server.user.as_deref(), server.password.as_deref()), (Some("ann"), Some("s@crt")));
-        assert!(!format!("{server:?}").contains("crt"));
-        let only = Server::parse("redis://:pw@h").unwrap();
-        assert_eq!((only.user, only.password.as_deref(), only.hosts), (None, Some("pw"), vec![("h".into(), 6379)]));
-    }
-
-    #[test]
-    fn lists_keep_the_hosts_of_one_url_together() {
-        let list =
-            parse_urls("redis://a, redis-sentinel://:p@b:1,c,d:2/main/4?sentinelPassword=x ,redis-cluster://e,f:7")
-                .unwrap();
-        assert_eq!(list.len(), 3);
-        assert_eq!(list[1].layout, Layout::Sentinel { service: "main".into() });
-        assert_eq!(list[1].hosts, vec![("b".into(), 1), ("c".into(), 26379), ("d".into(), 2)]);
-        assert_eq!((list[1].database, list[1].sentinel_login.1.as_deref()), (4, Some("x")));
-        assert_eq!((&list[2].layout, list[2].hosts.len()), (&Layout::Cluster, 2));
-        let other = Server::parse("rediss-sentinel://a?node=b:7&sentinelServiceName=main").unwrap();
-        assert_eq!((other.hosts.len(), other.layout), (2, Layout::Sentinel { service: "main".into() }));
-    }
-
-    #[test]
-    fn faults_are_named_without_the_password() {
-        for (url, label) in [
-            ("", "empty"),
-            ("cache:6379", "scheme"),
-            ("http://:hunter2@h", "scheme"),
-            ("redis://:hunter2@h/x", "database"),
-            ("redis://:hunter2@h,i", "scheme"),
-            ("redis-sentinel://:hunter2@h", "service"),
-            ("redis-cluster://:hunter2@h/2", "database"),
-            ("redis://:%zzhunter2@h", "login"),
-            ("redis://", "host"),
-        ] {
-            let fault = parse_urls(url).unwrap_err();
-            assert_eq!(fault.label(), label, "{url}: {fault}");
-            assert!(!fault.to_string().contains("hunter2"), "{fault}");
-        }
-    }
-}
+mod tests;

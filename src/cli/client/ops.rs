@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use super::dial::Server;
-use super::exchange::{self, Answer};
-use crate::cli::runtime;
+use crate::cli::terminal::runtime;
+use crate::client::dial::Server;
+use crate::client::exchange::{self, Answer};
 use crate::config::{Sources, ops_access};
 
 /// What has not been answered within this time will not be.
@@ -27,10 +27,17 @@ const MOST: usize = 16 << 20;
 
 /// Which node to ask.
 #[derive(Debug, Args)]
-pub struct Which {
+pub struct NodeChoice {
     /// Ops address of another node, as https://10.0.0.11:8084; without it, the node of this machine (FOGHORN_OPS_ADDR)
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+}
+
+impl NodeChoice {
+    /// The node at this ops address, or that of this machine.
+    pub fn at(url: Option<String>) -> Self {
+        Self { url }
+    }
 }
 
 /// The ops address of one node, and what opens it.
@@ -44,7 +51,7 @@ impl OpsAddress {
     ///
     /// # Errors
     /// What is wrong with the configuration or the URL, in a sentence.
-    pub fn find(which: &Which, sources: &Sources) -> Result<Self, String> {
+    pub fn find(which: &NodeChoice, sources: &Sources) -> Result<Self, String> {
         let (address, ops) = ops_access(sources).map_err(|error| error.to_string())?;
         let server = match &which.url {
             Some(url) => Server::parse(url).map_err(|error| error.to_string())?,
@@ -62,9 +69,16 @@ impl OpsAddress {
             }
         };
         let token = ops.token.map(|token| format!("Bearer {}", token.0));
-        let password =
-            ops.password.map(|password| format!("Basic {}", STANDARD.encode(format!("foghorn:{}", password.0))));
-        Ok(Self { server, authorization: token.or(password) })
+        let password = ops.password.map(|password| {
+            format!(
+                "Basic {}",
+                STANDARD.encode(format!("foghorn:{}", password.0))
+            )
+        });
+        Ok(Self {
+            server,
+            authorization: token.or(password),
+        })
     }
 
     /// Asks, and gives whatever is answered.
@@ -72,17 +86,29 @@ impl OpsAddress {
     /// # Errors
     /// There is no answer, in a sentence.
     pub fn ask(&self, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+        let runtime = runtime().map_err(|error| error.to_string())?;
+        runtime.block_on(self.fetch(path, body))
+    }
+
+    async fn fetch(&self, path: &str, body: Option<&Value>) -> Result<Answer, String> {
         let mut request = match body {
-            Some(body) => Request::post(path).header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            Some(body) => Request::post(path)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string()),
             None => Request::get(path).body(String::new()),
         }
         .map_err(|error| error.to_string())?;
-        if let Some(value) = self.authorization.as_ref().and_then(|value| value.parse().ok()) {
+        if let Some(value) = self
+            .authorization
+            .as_ref()
+            .and_then(|value| value.parse().ok())
+        {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let runtime = runtime().map_err(|error| error.to_string())?;
-        let answer = runtime.block_on(exchange::send_for(&self.server, request, PATIENCE, MOST));
-        answer.map(|(answer, _)| answer).map_err(|error| error.to_string())
+        let answer = exchange::send_for(&self.server, request, PATIENCE, MOST).await;
+        answer
+            .map(|(answer, _)| answer)
+            .map_err(|error| error.to_string())
     }
 
     /// Asks the JSON API.
@@ -90,14 +116,30 @@ impl OpsAddress {
     /// # Errors
     /// There is no answer, or a failure; in a sentence.
     pub fn json<T: DeserializeOwned>(&self, path: &str, body: Option<&Value>) -> Result<T, String> {
-        let answer = self.ask(path, body)?;
+        let runtime = runtime().map_err(|error| error.to_string())?;
+        runtime.block_on(self.fetch_json(path, body))
+    }
+
+    /// The same, for those who wait for other things too.
+    ///
+    /// # Errors
+    /// As [`OpsAddress::json`].
+    pub async fn fetch_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, String> {
+        let answer = self.fetch(path, body).await?;
         let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         let authority = self.server.authority();
         if answer.status != 200 {
-            let text = said["text"].as_str().unwrap_or("is that a node's ops address?");
+            let text = said["text"]
+                .as_str()
+                .unwrap_or("is that a node's ops address?");
             return Err(format!("{authority} answered {}: {text}", answer.status));
         }
-        serde_json::from_value(said).map_err(|_| format!("{authority} answered what is not understood here"))
+        serde_json::from_value(said)
+            .map_err(|_| format!("{authority} answered what is not understood here"))
     }
 
     /// Host and port.
@@ -122,9 +164,11 @@ mod tests {
 
     #[test]
     fn an_address_that_means_all_is_asked_on_loopback() {
-        for (listens, asked) in
-            [("0.0.0.0:8084", "127.0.0.1:8084"), ("[::]:1", "[::1]:1"), ("10.0.0.11:8084", "10.0.0.11:8084")]
-        {
+        for (listens, asked) in [
+            ("0.0.0.0:8084", "127.0.0.1:8084"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.11:8084", "10.0.0.11:8084"),
+        ] {
             assert_eq!(reachable(listens.parse().unwrap()), asked.parse().unwrap());
         }
     }

@@ -1,6 +1,8 @@
-//! The demonstration's page, on a listener of its own: shows what the nodes do, and posts to them by real HTTP.
+//! The demonstration's page, on a listener of its own: shows what the nodes do, posts to them by real HTTP, stops and starts
+//! them and what is between them.
 //!
-//! Invariant: the page asks nobody but this listener and the node it subscribes through.
+//! Invariants: the page asks nobody but this listener and the nodes; it is guarded as a node's operators' address without a
+//! password is, so another site's page can neither read here nor stop anything; what is begun is finished, whoever leaves.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,14 +10,22 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post as on_post};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use tokio::sync::oneshot;
+
+use super::nodes::{DemoError, Nodes};
+use super::poster::Poster;
 use crate::cli::Mint;
-use crate::cli::client::dial::Server;
-use crate::cli::client::{PATIENCE, exchange, post};
+use crate::cli::client::{PATIENCE, post};
+use crate::client::dial::Server;
+use crate::client::{ClientError, exchange};
+use crate::credentials::Credentials;
+use crate::drain::Tasks;
+use crate::ops::guard::{self, Guard};
 
 const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
@@ -23,8 +33,6 @@ const JS: &str = include_str!("page.js");
 
 /// Tokens of the page and of the printed command are good for a day, in seconds.
 pub const TTL: u32 = 86_400;
-/// The node the page listens to.
-const LISTEN: usize = 0;
 /// The node the page posts to, unless told otherwise.
 const POST: usize = 1;
 /// The node the printed command posts to.
@@ -36,44 +44,117 @@ pub struct Stage {
     pub mint: Mint,
     /// The library everything is about.
     pub library: String,
-    /// Where the nodes take clients.
-    pub nodes: Vec<SocketAddr>,
+    /// The nodes.
+    pub nodes: Nodes,
+    /// Where each node takes clients, and where operators.
+    pub addresses: Vec<(SocketAddr, SocketAddr)>,
+    /// Who posts.
+    pub poster: Poster,
+    /// This run, told from others.
+    pub run: u64,
+    /// Who finishes what was begun.
+    pub tasks: Tasks,
 }
 
 impl Stage {
-    fn name(index: usize) -> String {
-        format!("node {}", index + 1)
+    /// A command that posts an event to one of the nodes.
+    pub fn curl(&self) -> String {
+        let name = Nodes::name(CURL);
+        let content =
+            json!({"repo_id": self.library, "text": "Hello from a shell", "posted_to": name});
+        let (token, event) = (
+            self.mint.events(TTL),
+            json!({"type": "repo-update", "content": content}),
+        );
+        format!(
+            "curl -i -H 'Authorization: Token {token}' -d '{event}' http://{}/events",
+            self.addresses[CURL].0
+        )
     }
 
-    /// A command that posts an event to another node than the page listens to.
-    pub fn curl(&self) -> String {
-        let name = Self::name(CURL);
-        let content = json!({"repo_id": self.library, "text": "Hello from a shell", "posted_to": name});
-        let (token, event) = (self.mint.events(TTL), json!({"type": "repo-update", "content": content}));
-        format!("curl -i -H 'Authorization: Token {token}' -d '{event}' http://{}/events", self.nodes[CURL])
+    /// Posts an event to a node.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn send(
+        &self,
+        node: usize,
+        content: &Value,
+    ) -> Result<exchange::Answer, ClientError> {
+        let event = json!({"type": "repo-update", "content": content}).to_string();
+        let server = Server::parse(&format!("http://{}", self.addresses[node].0))?;
+        post::event(&server, &self.mint.events(TTL), event, PATIENCE).await
+    }
+
+    async fn turn(&self, switch: Switch) -> Result<(), DemoError> {
+        match switch.what {
+            Switched::Node(name) => {
+                let index = self.nodes.named(&name).ok_or(DemoError::Unknown)?;
+                match switch.on {
+                    true => self.nodes.start_one(index).await?,
+                    false => self.nodes.stop_one(index).await?,
+                }
+            }
+            Switched::Broker => self.nodes.set_broker(switch.on).await,
+            Switched::Posting => self.poster.set_running(switch.on),
+        }
+        Ok(())
     }
 
     fn describe(&self) -> Value {
-        let node = |(index, address): (usize, &SocketAddr)| json!({"name": Self::name(index), "address": address, "websocket": format!("ws://{address}/")});
+        let node = |(index, (client, ops)): (usize, &(SocketAddr, SocketAddr))| {
+            json!({
+                "name": Nodes::name(index),
+                "address": client,
+                "websocket": format!("ws://{client}/"),
+                "console": format!("http://{ops}/console"),
+            })
+        };
         json!({
             "library": self.library,
-            "nodes": self.nodes.iter().enumerate().map(node).collect::<Vec<_>>(),
-            "listen": Self::name(LISTEN),
-            "post": Self::name(POST),
+            "nodes": self.addresses.iter().enumerate().map(node).collect::<Vec<_>>(),
+            "post": Nodes::name(POST),
             "curl": self.curl(),
+        })
+    }
+
+    async fn state(&self) -> Value {
+        json!({
+            "nodes": self.nodes.running().await,
+            "broker": self.nodes.network().is_running(),
+            "posting": self.poster.is_running(),
+            "accepted": self.poster.accepted(),
+            "run": self.run.to_string(),
         })
     }
 }
 
 /// The page's routes.
 pub fn router(stage: Arc<Stage>) -> Router {
+    let guard = Arc::new(Guard::new(Credentials::default(), true));
     Router::new()
         .route("/", get(async || asset("text/html; charset=utf-8", HTML)))
-        .route("/demo.css", get(async || asset("text/css; charset=utf-8", CSS)))
-        .route("/demo.js", get(async || asset("text/javascript; charset=utf-8", JS)))
-        .route("/demo.json", get(async |State(stage): State<Arc<Stage>>| Json(stage.describe())))
+        .route(
+            "/demo.css",
+            get(async || asset("text/css; charset=utf-8", CSS)),
+        )
+        .route(
+            "/demo.js",
+            get(async || asset("text/javascript; charset=utf-8", JS)),
+        )
+        .route(
+            "/demo.json",
+            get(async |State(stage): State<Arc<Stage>>| Json(stage.describe())),
+        )
+        .route(
+            "/state.json",
+            get(async |State(stage): State<Arc<Stage>>| Json(stage.state().await)),
+        )
         .route("/token", get(token))
         .route("/publish", on_post(publish))
+        .route("/switch", on_post(switch))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn(guard::headers))
         .with_state(stage)
 }
 
@@ -82,18 +163,23 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 fn asset(kind: &'static str, text: &'static str) -> Response {
-    let headers: [(HeaderName, &str); 5] = [
+    let headers: [(HeaderName, &str); 2] = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
     ];
     (headers, text).into_response()
 }
 
 async fn token(State(stage): State<Arc<Stage>>) -> Json<Value> {
     Json(json!({"token": stage.mint.subscription(&stage.library, "demo@example.com", TTL)}))
+}
+
+fn refused(error: &DemoError) -> Response {
+    let status = match error {
+        DemoError::Unknown => StatusCode::NOT_FOUND,
+        _ => StatusCode::CONFLICT,
+    };
+    (status, error.to_string()).into_response()
 }
 
 /// What the page's form sends.
@@ -105,23 +191,53 @@ struct Posting {
 }
 
 async fn publish(State(stage): State<Arc<Stage>>, Json(posting): Json<Posting>) -> Response {
-    let found = (0..stage.nodes.len()).find(|index| Stage::name(*index) == posting.node);
-    let Some(index) = found else { return (StatusCode::NOT_FOUND, "there is no such node").into_response() };
+    let Some(index) = stage.nodes.named(&posting.node) else {
+        return refused(&DemoError::Unknown);
+    };
     let content = json!({
         "repo_id": stage.library,
         "text": posting.text,
         "posted_to": posting.node,
         "sent_ms": posting.sent_ms,
     });
-    let event = json!({"type": "repo-update", "content": content}).to_string();
-    match send(&stage, index, event).await {
+    match stage.send(index, &content).await {
         Ok(answer) if answer.status == 200 => StatusCode::OK.into_response(),
-        Ok(answer) => (StatusCode::BAD_GATEWAY, format!("{} {}", answer.status, answer.body)).into_response(),
+        Ok(answer) => (
+            StatusCode::BAD_GATEWAY,
+            format!("{} {}", answer.status, answer.body),
+        )
+            .into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
 }
 
-async fn send(stage: &Stage, node: usize, event: String) -> Result<exchange::Answer, crate::cli::client::ClientError> {
-    let server = Server::parse(&format!("http://{}", stage.nodes[node]))?;
-    post::event(&server, &stage.mint.events(TTL), event, PATIENCE).await
+/// Something that runs or does not.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Switched {
+    Node(String),
+    Broker,
+    Posting,
+}
+
+/// What the page's buttons send.
+#[derive(Deserialize)]
+struct Switch {
+    what: Switched,
+    on: bool,
+}
+
+async fn switch(State(stage): State<Arc<Stage>>, Json(switch): Json<Switch>) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let inner = Arc::clone(&stage);
+    // A page that is left in the middle must not leave a node half stopped.
+    stage.tasks.spawn("demo-switch", async move {
+        // Whoever asked may be gone.
+        let _ = answer.send(inner.turn(switch).await);
+    });
+    match answered.await {
+        Ok(Ok(())) => Json(stage.state().await).into_response(),
+        Ok(Err(error)) => refused(&error),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }

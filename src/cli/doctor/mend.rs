@@ -16,12 +16,19 @@ pub enum Proxy {
     Caddy,
 }
 
-const ALL: [Proxy; 4] = [Proxy::Haproxy, Proxy::Nginx, Proxy::Apache, Proxy::Caddy];
+/// All of them.
+pub const ALL: [Proxy; 4] = [Proxy::Haproxy, Proxy::Nginx, Proxy::Apache, Proxy::Caddy];
 
 impl Proxy {
     /// Which one answered, as far as its answer tells.
     pub fn guess(headers: &HeaderMap, body: &str) -> Option<Self> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_lowercase()
+        };
         let signature = format!("{} {}", text(SERVER), text(VIA));
         if signature.contains("nginx") || signature.contains("openresty") {
             Some(Self::Nginx)
@@ -40,7 +47,8 @@ impl Proxy {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// As its makers write it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
@@ -52,7 +60,7 @@ impl Proxy {
 
 /// What is missing in the proxy's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
+pub enum Expected {
     /// `Connection` and `Upgrade` have to be passed on.
     Upgrade,
     /// Requests have to go out as HTTP/1.1, and with those two headers.
@@ -65,6 +73,10 @@ pub enum Want {
     Address,
     /// `/notification/events` has to lead to the nodes.
     Events,
+    /// The path itself has to lead to the nodes, not only what is below it.
+    NoSlash,
+    /// Requests have to go out without a PROXY line before them.
+    NoProxyProtocol,
     /// A quiet connection has to outlast the node's heartbeat.
     Patience,
 }
@@ -80,21 +92,33 @@ pub struct Front {
     pub path: String,
 }
 
+/// Lines for `proxy` where that is known, else for whom the answer's headers and body look like, else for each, under its name.
+pub fn named<L: std::fmt::Display>(
+    proxy: Option<Proxy>,
+    (headers, body): (&HeaderMap, &str),
+    lines: impl Fn(Proxy) -> Vec<L>,
+) -> Vec<String> {
+    let known = proxy.or_else(|| Proxy::guess(headers, body));
+    let of = |proxy: Proxy| {
+        let own = lines(proxy).into_iter().map(|line| format!("    {line}"));
+        [format!("in {}:", proxy.name())]
+            .into_iter()
+            .chain(own)
+            .collect::<Vec<_>>()
+    };
+    match known {
+        Some(proxy) => of(proxy),
+        None => ALL.into_iter().flat_map(of).collect(),
+    }
+}
+
 impl Front {
     /// The lines to put into the proxy's configuration. `headers` and `body` are of its answer.
-    pub fn mend(&self, want: Want, headers: &HeaderMap, body: &str) -> Vec<String> {
-        match self.proxy.or_else(|| Proxy::guess(headers, body)) {
-            Some(proxy) => self.named(proxy, want),
-            None => ALL.iter().flat_map(|&proxy| self.named(proxy, want)).collect(),
-        }
+    pub fn mend(&self, want: Expected, headers: &HeaderMap, body: &str) -> Vec<String> {
+        named(self.proxy, (headers, body), |proxy| self.lines(proxy, want))
     }
 
-    fn named(&self, proxy: Proxy, want: Want) -> Vec<String> {
-        let lines = self.lines(proxy, want).into_iter().map(|line| format!("    {line}"));
-        [format!("in {}:", proxy.name())].into_iter().chain(lines).collect()
-    }
-
-    fn lines(&self, proxy: Proxy, want: Want) -> Vec<String> {
+    fn lines(&self, proxy: Proxy, want: Expected) -> Vec<String> {
         match proxy {
             Proxy::Haproxy => self.haproxy(want),
             Proxy::Nginx => self.nginx(want),
@@ -103,92 +127,115 @@ impl Front {
         }
     }
 
-    fn haproxy(&self, want: Want) -> Vec<String> {
+    fn haproxy(&self, want: Expected) -> Vec<String> {
         let (node, path) = (&self.node, &self.path);
         match want {
-            Want::Upgrade | Want::Http11 => vec![
+            Expected::Upgrade | Expected::Http11 => vec![
                 "mode http    # in the frontend and the backend, without `option httpclose`".into(),
                 "# and take out each `http-request del-header`, `set-header` or `replace-header` of Upgrade or Connection".into(),
             ],
-            Want::Header(name) => vec![format!("# take out each `http-request del-header` or `set-header` of {name}")],
-            Want::Route => vec![
+            Expected::Header(name) => vec![format!("# take out each `http-request del-header` or `set-header` of {name}")],
+            Expected::Route => vec![
                 format!("use_backend foghorn if {{ path {path} }} or {{ path_beg {path}/ }}    # in the frontend, before default_backend"),
                 format!("server foghorn1 {node} check    # in `backend foghorn`"),
             ],
-            Want::Address => vec![format!("server foghorn1 {node} check    # in the backend for {path}: the node's address and port")],
-            Want::Events => vec![
+            Expected::Address => vec![format!("server foghorn1 {node} check    # in the backend for {path}: the node's address and port")],
+            Expected::Events => vec![
                 format!("use_backend foghorn if {{ path {path}/events }} {{ src ADDRESS-OF-SEAHUB }}    # in the frontend"),
                 "# and no `http-request deny` before it that catches Seahub's address".into(),
             ],
-            Want::Patience => vec!["timeout tunnel 90s    # in the backend or defaults; above the heartbeat, twice".into()],
+            Expected::NoSlash => vec![
+                format!("use_backend foghorn if {{ path {path} }} or {{ path_beg {path}/ }}    # in the frontend"),
+                format!("# and no `http-request redirect` before it that catches {path}"),
+            ],
+            Expected::NoProxyProtocol => vec![format!("server foghorn1 {node} check    # without `send-proxy`, which a node does not understand")],
+            Expected::Patience => vec!["timeout tunnel 90s    # in the backend or defaults; above the heartbeat, twice".into()],
         }
     }
 
-    fn nginx(&self, want: Want) -> Vec<String> {
+    fn nginx(&self, want: Expected) -> Vec<String> {
         let (node, path) = (&self.node, &self.path);
-        let upgrade = ["proxy_set_header Upgrade $http_upgrade;", "proxy_set_header Connection \"upgrade\";"];
+        let upgrade = [
+            "proxy_set_header Upgrade $http_upgrade;",
+            "proxy_set_header Connection \"upgrade\";",
+        ];
         let inside = |lines: &[&str]| {
             let lines = lines.iter().map(|line| format!("    {line}"));
-            [format!("location {path} {{")].into_iter().chain(lines).chain(["}".to_owned()]).collect()
+            [format!("location {path} {{")]
+                .into_iter()
+                .chain(lines)
+                .chain(["}".to_owned()])
+                .collect()
         };
         let pass = format!("proxy_pass http://{node};");
         match want {
-            Want::Upgrade => inside(&upgrade),
-            Want::Http11 => inside(&["proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
-            Want::Header(name) => {
+            Expected::Upgrade => inside(&upgrade),
+            Expected::Http11 => inside(&["proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
+            Expected::Header(name) => {
                 let variable = name.to_lowercase().replace('-', "_");
                 inside(&[&format!("proxy_set_header {name} $http_{variable};")])
             }
-            Want::Route => inside(&[&pass, "proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
-            Want::Address => inside(&[&pass]),
-            Want::Events => vec![
+            Expected::Route => inside(&[&pass, "proxy_http_version 1.1;", upgrade[0], upgrade[1]]),
+            Expected::Address => inside(&[&pass]),
+            Expected::Events => vec![
                 format!("location {path}/events {{"),
                 "    allow ADDRESS-OF-SEAHUB;".into(),
                 "    deny all;".into(),
                 format!("    {pass}"),
                 "}".into(),
             ],
-            Want::Patience => inside(&["proxy_read_timeout 90s;", "proxy_send_timeout 90s;"]),
+            Expected::NoSlash => vec![format!(
+                "location {path} {{    # in the place of `location {path}/ {{`: without the slash at its end"
+            )],
+            Expected::NoProxyProtocol => {
+                vec!["# take out `proxy_protocol on;`, which a node does not understand".into()]
+            }
+            Expected::Patience => inside(&["proxy_read_timeout 90s;", "proxy_send_timeout 90s;"]),
         }
     }
 
-    fn apache(&self, want: Want) -> Vec<String> {
+    fn apache(&self, want: Expected) -> Vec<String> {
         let (node, path) = (&self.node, &self.path);
         let pass = format!("ProxyPass \"{path}\" \"http://{node}{path}\" upgrade=websocket");
         match want {
-            Want::Upgrade | Want::Http11 => vec![
+            Expected::Upgrade | Expected::Http11 => vec![
                 format!("{pass}    # before the ProxyPass of /; needs Apache 2.4.47 and a2enmod proxy proxy_http"),
                 "# and take out each `RequestHeader unset` of Upgrade or Connection, and `SetEnv force-proxy-request-1.0`"
                     .into(),
             ],
-            Want::Header(name) => vec![format!("# take out each `RequestHeader unset {name}`")],
-            Want::Route => vec![format!("{pass}    # before the ProxyPass of /")],
-            Want::Address => vec![pass],
-            Want::Events => vec![
+            Expected::Header(name) => vec![format!("# take out each `RequestHeader unset {name}`")],
+            Expected::Route => vec![format!("{pass}    # before the ProxyPass of /")],
+            Expected::Address => vec![pass],
+            Expected::Events => vec![
                 format!("<Location \"{path}/events\">"),
                 "    Require ip ADDRESS-OF-SEAHUB".into(),
                 "</Location>".into(),
                 pass,
             ],
-            Want::Patience => vec![format!("{pass} timeout=90")],
+            Expected::NoSlash => vec![format!("{pass}    # in the place of `ProxyPass \"{path}/\"`: without the slash at its end")],
+            Expected::NoProxyProtocol => vec!["# take out whatever sends a PROXY line to the node".into()],
+            Expected::Patience => vec![format!("{pass} timeout=90")],
         }
     }
 
-    fn caddy(&self, want: Want) -> Vec<String> {
+    fn caddy(&self, want: Expected) -> Vec<String> {
         let (node, path) = (&self.node, &self.path);
         let pass = format!("reverse_proxy {path}* {node}");
         match want {
-            Want::Upgrade | Want::Http11 => {
+            Expected::Upgrade | Expected::Http11 => {
                 vec![format!(
                     "{pass}    # passes upgrades by itself: take out each `header_up -Upgrade` and `-Connection`"
                 )]
             }
-            Want::Header(name) => vec![format!("# take out each `header_up -{name}`")],
-            Want::Route | Want::Address => vec![pass],
-            Want::Patience => {
+            Expected::Header(name) => vec![format!("# take out each `header_up -{name}`")],
+            Expected::Route | Expected::Address | Expected::NoSlash => vec![pass],
+            Expected::NoProxyProtocol => {
+                vec!["# take out `proxy_protocol` in `transport http`, which a node does not understand".into()]
+            }
+            Expected::Patience => {
                 vec!["# take out `idle_timeout`, `read_timeout` and `stream_timeout`, or raise them to 90s".into()]
             }
-            Want::Events => vec![format!(
+            Expected::Events => vec![format!(
                 "reverse_proxy {path}/events {node}    # and no `respond 403` that catches Seahub's address"
             )],
         }
@@ -200,7 +247,11 @@ mod tests {
     use super::*;
 
     fn front(proxy: Option<Proxy>) -> Front {
-        Front { proxy, node: "10.0.0.11:8083".into(), path: "/notification".into() }
+        Front {
+            proxy,
+            node: "10.0.0.11:8083".into(),
+            path: "/notification".into(),
+        }
     }
 
     fn headers(server: &str) -> HeaderMap {
@@ -224,16 +275,30 @@ mod tests {
 
     #[test]
     fn one_proxy_where_it_is_known_and_all_where_not() {
-        let nginx = front(None).mend(Want::Upgrade, &headers("nginx"), "");
-        assert!(nginx[0] == "in nginx:" && nginx[1..].iter().all(|line| line.starts_with("    ")), "{nginx:?}");
-        assert!(nginx.iter().any(|line| line.contains("proxy_set_header Upgrade $http_upgrade;")));
-        let told = front(Some(Proxy::Apache)).mend(Want::Route, &headers("nginx"), "");
-        assert!(told[1].contains("ProxyPass \"/notification\" \"http://10.0.0.11:8083/notification\""), "{told:?}");
-        let all = front(None).mend(Want::Address, &HeaderMap::new(), "");
+        let nginx = front(None).mend(Expected::Upgrade, &headers("nginx"), "");
+        assert!(
+            nginx[0] == "in nginx:" && nginx[1..].iter().all(|line| line.starts_with("    ")),
+            "{nginx:?}"
+        );
+        assert!(
+            nginx
+                .iter()
+                .any(|line| line.contains("proxy_set_header Upgrade $http_upgrade;"))
+        );
+        let told = front(Some(Proxy::Apache)).mend(Expected::Route, &headers("nginx"), "");
+        assert!(
+            told[1].contains("ProxyPass \"/notification\" \"http://10.0.0.11:8083/notification\""),
+            "{told:?}"
+        );
+        let all = front(None).mend(Expected::Address, &HeaderMap::new(), "");
         for name in ["in HAProxy:", "in nginx:", "in Apache:", "in Caddy:"] {
             assert!(all.iter().any(|line| line == name), "{name} in {all:?}");
         }
-        let key = front(Some(Proxy::Nginx)).mend(Want::Header("Sec-WebSocket-Key"), &HeaderMap::new(), "");
+        let key = front(Some(Proxy::Nginx)).mend(
+            Expected::Header("Sec-WebSocket-Key"),
+            &HeaderMap::new(),
+            "",
+        );
         assert!(key[2].contains("$http_sec_websocket_key"), "{key:?}");
     }
 }

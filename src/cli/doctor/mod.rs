@@ -1,18 +1,28 @@
 //! `doctor`: does what Seafile's clients and servers do, from an administrator's machine, and says what is wrong and which
 //! line of configuration mends it.
 //!
-//! * [`reach`]: `/ping`, and the clocks.
+//! * [`sides`]: which addresses.
+//! * [`reach`]: `/ping`, and the clocks; [`redirect`]: answers that lead elsewhere; [`unreachable`]: none.
 //! * [`handshake`]: the WebSocket through the proxy.
 //! * [`trip`]: tokens and events, end to end.
-//! * [`stores`]: Redis and the database, where they are configured.
+//! * [`nodes`]: each node past the proxy.
+//! * [`stores`]: Redis ([`redis`]), the database and the MQTT broker ([`mqtt`]), where they are configured.
+//! * [`inbox`]: users' event streams.
 //! * [`mend`]: the lines for each proxy; [`report`]: how it is told.
 
 mod handshake;
+mod inbox;
 mod mend;
+mod mqtt;
+mod nodes;
 mod reach;
+mod redirect;
+mod redis;
 mod report;
+mod sides;
 mod stores;
 mod trip;
+mod unreachable;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,19 +30,28 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::join_all;
 
-use self::mend::{Front, Proxy};
+use self::mend::Proxy;
 use self::report::{Check, Report};
+use self::sides::Side;
 use self::trip::Listener;
-use super::client::dial::Server;
-use super::{Mint, fail, print, runtime};
+use super::Mint;
+use super::terminal::{fail, print, runtime};
 use crate::config::Sources;
 
 const EXAMPLE: &str = "\
 Examples:
   JWT_PRIVATE_KEY=… foghorn doctor --url https://cloud.example.com/notification --inner http://10.0.0.11:8083
   foghorn doctor -c /opt/seafile/conf --url https://cloud.example.com --hold 90 --json
+  foghorn doctor -c /opt/seafile/conf
+  foghorn doctor --sse https://push.example.com --origin https://www.example.com --hold 90
 
-Redis and the database are checked where the environment, or seafile.conf, says where they are.
+With --sse alone, inboxes are looked at and nothing of Seafile's; the proof is made with FOGHORN_SSE_JWT_KEY or FOGHORN_SSE_COOKIE_SECRET,
+and a notification is posted, with FOGHORN_SSE_SECRET, to a user made up for this run. The MQTT broker is checked where
+FOGHORN_INBOX_BROKER_URL and FOGHORN_DIALECTS say so, under a client id of its own, so that no node is thrown out.
+
+Without --url and --inner, the addresses are those of NOTIFICATION_SERVER_URL and INNER_NOTIFICATION_SERVER_URL in the
+environment, else that of this machine's node. Each node's key is looked at where a node's ops address tells of them all
+(--ops, FOGHORN_OPS_PASSWORD). Redis and the database are checked where the environment, or seafile.conf, says where they are.
 The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafile.conf in the -c folder; without it,
 tokens and events are not tried. Events go to a library made up for this run: no user's client hears of them.
 Exit code: 0 where nothing failed, 1 otherwise.";
@@ -44,12 +63,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// The public address, as clients know it
-    #[arg(long, value_name = "URL", required_unless_present = "inner")]
+    /// The public address, as clients know it; /notification is added where no path is given
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The inner address, as INNER_NOTIFICATION_SERVER_URL has it
     #[arg(long, value_name = "URL")]
     inner: Option<String>,
+    /// Ops address of a node, which knows all of them; without it, that of this machine's node (FOGHORN_OPS_ADDR)
+    #[arg(long, value_name = "URL")]
+    ops: Option<String>,
+    /// Where users' inboxes are, as pages know it, to look at event streams
+    #[arg(long, value_name = "URL")]
+    sse: Option<String>,
+    /// The origin of pages that read event streams; without it, those of FOGHORN_SSE_ORIGINS
+    #[arg(long, value_name = "ORIGIN", requires = "sse")]
+    origin: Option<String>,
     /// The proxy in front, where its answers do not tell
     #[arg(long, value_name = "NAME")]
     proxy: Option<Proxy>,
@@ -61,61 +89,54 @@ pub struct Arguments {
     json: bool,
 }
 
-/// One of the two addresses.
-struct Side {
-    /// `public` or `inner`.
-    place: &'static str,
-    server: Server,
-    front: Front,
-}
-
-impl Side {
-    /// As who this side is visited.
-    fn agent(&self) -> &'static str {
-        if self.place == "public" { "Seafile/9.0 (doctor)" } else { "Seafile Server" }
-    }
-
-    /// The origin of web pages that this side serves.
-    fn origin(&self) -> String {
-        let scheme = if self.server.tls() { "https" } else { "http" };
-        format!("{scheme}://{}", self.server.authority())
-    }
-}
-
 /// Checks everything and prints the report.
 pub fn run(arguments: &Arguments, sources: &Sources) -> ExitCode {
-    let sides = match sides(arguments) {
-        Ok(sides) => sides,
-        Err(error) => return fail(&error),
-    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let mut told = Told { report: Report::default(), live: !arguments.json };
-    runtime.block_on(async {
-        for check in stores::check(sources).await {
-            told.add(check);
-        }
-        examine(&sides, sources, Duration::from_secs(arguments.hold), &mut told).await;
-    });
-    let report = told.report;
-    print(&if arguments.json { report.json() } else { report.summary() });
-    if report.healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn sides(arguments: &Arguments) -> Result<Vec<Side>, super::client::ClientError> {
-    let parse = |url: &Option<String>| url.as_deref().map(Server::parse).transpose();
-    let (public, inner) = (parse(&arguments.url)?.map(Server::for_clients), parse(&arguments.inner)?);
-    let node = inner.as_ref().map_or_else(|| "NODE:8083".to_owned(), Server::authority);
-    let path = public.as_ref().map_or("/notification", Server::websocket_path).to_owned();
-    let side = |place, server| {
-        let front = Front { proxy: arguments.proxy, node: node.clone(), path: path.clone() };
-        Side { place, server, front }
+    let mut told = Told {
+        report: Report::default(),
+        live: !arguments.json,
     };
-    let public = public.map(|server| side("public", server));
-    let inner = inner.map(|server| side("inner", server));
-    Ok(inner.into_iter().chain(public).collect())
+    let found = runtime.block_on(async {
+        let seafile =
+            arguments.url.is_some() || arguments.inner.is_some() || arguments.sse.is_none();
+        let (sides, notes) = if seafile {
+            sides::find(arguments, sources).await?
+        } else {
+            Default::default()
+        };
+        notes.into_iter().for_each(|note| told.add(note));
+        stores::check(sources)
+            .await
+            .into_iter()
+            .for_each(|check| told.add(check));
+        if seafile {
+            examine(arguments, &sides, sources, &mut told).await;
+        }
+        if let Some(url) = &arguments.sse {
+            inbox::check(url, arguments, sources)
+                .await?
+                .into_iter()
+                .for_each(|check| told.add(check));
+        }
+        Ok::<_, String>(())
+    });
+    if let Err(error) = found {
+        return fail(&error);
+    }
+    let report = told.report;
+    print(&if arguments.json {
+        report.json()
+    } else {
+        report.summary()
+    });
+    if report.healthy() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The report, told while it comes about where people watch.
@@ -133,22 +154,32 @@ impl Told {
     }
 }
 
-async fn examine(sides: &[Side], sources: &Sources, hold: Duration, told: &mut Told) {
+async fn examine(arguments: &Arguments, sides: &[Side], sources: &Sources, told: &mut Told) {
     let (answering, mut listeners) = connect(sides, told).await;
     match Mint::from(sources) {
-        Ok(mint) => converse(&mint, &answering, &mut listeners, told).await,
+        Ok(mint) => {
+            converse(&mint, &answering, &mut listeners, told).await;
+            for check in nodes::check(arguments, sources, &mint, &answering).await {
+                told.add(check);
+            }
+        }
         Err(error) => {
             let what = format!("tokens and events were not tried: {error}").replace('\n', "");
             told.add(Check::skipped("here", "key", what));
         }
     }
+    let hold = Duration::from_secs(arguments.hold);
     if !hold.is_zero() {
         // All at once: whoever is not listened to cannot answer the node's pings.
         let held = listeners.iter_mut().map(|listener| {
             let side = sides.iter().find(|side| side.place == listener.place);
             async move { Some(listener.hold(side?, hold).await) }
         });
-        join_all(held).await.into_iter().flatten().for_each(|check| told.add(check));
+        join_all(held)
+            .await
+            .into_iter()
+            .flatten()
+            .for_each(|check| told.add(check));
     }
     join_all(listeners.into_iter().map(Listener::leave)).await;
 }

@@ -49,27 +49,69 @@ pub struct Check {
 impl Check {
     /// It is as it should be.
     pub fn ok(place: &'static str, check: &'static str, what: impl Into<String>) -> Self {
-        Self { place, check, outcome: Outcome::Ok, what: what.into(), mend: Vec::new() }
+        Self {
+            place,
+            check,
+            outcome: Outcome::Ok,
+            what: what.into(),
+            mend: Vec::new(),
+        }
     }
 
     /// It may be a mistake.
-    pub fn warn(place: &'static str, check: &'static str, what: impl Into<String>, mend: Vec<String>) -> Self {
-        Self { place, check, outcome: Outcome::Warn, what: what.into(), mend }
+    pub fn warn(
+        place: &'static str,
+        check: &'static str,
+        what: impl Into<String>,
+        mend: Vec<String>,
+    ) -> Self {
+        debug_assert!(!mend.is_empty(), "{check}: nothing mends it");
+        Self {
+            place,
+            check,
+            outcome: Outcome::Warn,
+            what: what.into(),
+            mend,
+        }
     }
 
     /// It does not work.
-    pub fn fail(place: &'static str, check: &'static str, what: impl Into<String>, mend: Vec<String>) -> Self {
-        Self { place, check, outcome: Outcome::Fail, what: what.into(), mend }
+    pub fn fail(
+        place: &'static str,
+        check: &'static str,
+        what: impl Into<String>,
+        mend: Vec<String>,
+    ) -> Self {
+        debug_assert!(!mend.is_empty(), "{check}: nothing mends it");
+        Self {
+            place,
+            check,
+            outcome: Outcome::Fail,
+            what: what.into(),
+            mend,
+        }
     }
 
     /// It could not be looked at.
     pub fn skipped(place: &'static str, check: &'static str, why: impl Into<String>) -> Self {
-        Self { place, check, outcome: Outcome::Skipped, what: why.into(), mend: Vec::new() }
+        Self {
+            place,
+            check,
+            outcome: Outcome::Skipped,
+            what: why.into(),
+            mend: Vec::new(),
+        }
     }
 
     /// For people: a line, and one more for each that mends it.
     pub fn text(&self) -> String {
-        let mut text = format!("{:4}  {:8}  {:11}  {}\n", self.outcome.word(), self.place, self.check, self.what);
+        let mut text = format!(
+            "{:4}  {:8}  {:11}  {}\n",
+            self.outcome.word(),
+            self.place,
+            self.check,
+            self.what
+        );
         for line in &self.mend {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{:29}> {line}", "");
@@ -88,7 +130,10 @@ pub struct Report {
 impl Report {
     /// How many came out like this.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.checks.iter().filter(|check| check.outcome == outcome).count()
+        self.checks
+            .iter()
+            .filter(|check| check.outcome == outcome)
+            .count()
     }
 
     /// Whether nothing failed.
@@ -110,8 +155,7 @@ impl Report {
     /// For programs.
     pub fn json(&self) -> String {
         let (failed, warned) = (self.count(Outcome::Fail), self.count(Outcome::Warn));
-        let report =
-            serde_json::json!({"healthy": self.healthy(), "failed": failed, "warned": warned, "checks": self.checks});
+        let report = serde_json::json!({"healthy": self.healthy(), "failed": failed, "warned": warned, "checks": self.checks});
         format!("{report:#}\n")
     }
 }
@@ -125,10 +169,21 @@ mod tests {
         let mut report = Report::default();
         report.checks.push(Check::ok("public", "ping", "fine"));
         assert!(report.healthy() && report.summary().contains("works"));
-        report.checks.push(Check::fail("public", "upgrade", "refused", vec!["proxy_http_version 1.1;".into()]));
+        report.checks.push(Check::fail(
+            "public",
+            "upgrade",
+            "refused",
+            vec!["proxy_http_version 1.1;".into()],
+        ));
         assert!(!report.healthy());
-        assert!(report.checks[1].text().contains("FAIL") && report.checks[1].text().contains("> proxy_http_version"));
+        assert!(
+            report.checks[1].text().contains("FAIL")
+                && report.checks[1].text().contains("> proxy_http_version")
+        );
         let json: serde_json::Value = serde_json::from_str(&report.json()).expect("JSON");
-        assert_eq!((&json["failed"], &json["checks"][1]["outcome"]), (&1.into(), &"fail".into()));
+        assert_eq!(
+            (&json["failed"], &json["checks"][1]["outcome"]),
+            (&1.into(), &"fail".into())
+        );
     }
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 
-use super::wire::Wire;
+use super::wire::{Wire, config};
 use super::{Connection, End, RECEIVED, SENT};
-use crate::connection::{Close, Session};
+use crate::session::{Close, Session, Why};
+use crate::unfinished::Reason;
 
 /// How long the peer has to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
@@ -23,19 +25,26 @@ pub(super) struct Closing {
     pub(super) deadline: Pin<Box<Sleep>>,
 }
 
-impl<S: Session> Connection<'_, S> {
+impl<S: Session> Connection<S> {
     /// The peer sent a close frame; the parser has answered it or will, at its next read.
     pub(super) fn peer_closes(&mut self, frame: Option<CloseFrame>) {
         RECEIVED.close.increment(1);
         if self.closing.is_none() {
             let reason = match frame {
                 Some(frame) => {
-                    format!("the peer closed: {} {}", u16::from(frame.code), frame.reason.as_str().escape_debug())
+                    format!(
+                        "the peer closed: {} {}",
+                        u16::from(frame.code),
+                        frame.reason.as_str().escape_debug()
+                    )
                 }
                 None => "the peer closed".into(),
             };
             SENT.close.increment(1);
-            let end = End { label: "closed", reason };
+            let end = End {
+                label: "closed",
+                reason,
+            };
             let deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
             self.closing = Some(Box::new(Closing { end, deadline }));
         }
@@ -45,13 +54,38 @@ impl<S: Session> Connection<'_, S> {
         if self.closing.is_some() {
             return;
         }
-        let frame = CloseFrame { code: close.code.into(), reason: close.reason.as_ref().into() };
-        let mut wire = Wire { input: &[], outbox: &self.outbox };
+        if self
+            .begun
+            .as_ref()
+            .is_some_and(|begun| begun.share.is_over())
+        {
+            // What is there of it goes at once; the parser could see no answer before the rest of it anyway.
+            (self.begun, self.deaf) = (None, true);
+        }
+        let goodbye = self.outbox.kind().wire.goodbye(close);
+        if !goodbye.is_empty() {
+            self.outbox.push_control(&goodbye);
+        }
+        let frame = CloseFrame {
+            code: close.code.into(),
+            reason: close.reason.as_ref().into(),
+        };
+        let mut wire = Wire {
+            input: &[],
+            outbox: &self.outbox,
+        };
         // An error here means that the parser has seen the end already; the deadline covers that too.
         if self.socket.context.close(&mut wire, Some(frame)).is_ok() {
             SENT.close.increment(1);
         }
-        let end = End { label: close.label, reason: close.reason.clone().into_owned() };
+        if self.deaf {
+            self.socket.context =
+                WebSocketContext::new(Role::Server, Some(config(self.link.shared().max_message)));
+        }
+        let end = End {
+            label: close.label,
+            reason: close.reason.clone().into_owned(),
+        };
         let mut deadline = Box::pin(tokio::time::sleep(CLOSE_WAIT));
         // Polled once, so that it wakes this task.
         let _ = deadline.as_mut().poll(cx);
@@ -59,18 +93,20 @@ impl<S: Session> Connection<'_, S> {
     }
 }
 
-/// What a client is told whose bytes are no WebSocket, or too many.
-pub(super) fn refusal(error: &Error) -> Close {
+/// What becomes of a client that has begun a message and does not end it.
+pub(super) fn unfinished(reason: Reason) -> Why {
+    match reason {
+        Reason::Time => Why::Unfinished,
+        Reason::Bound => Why::Crowded,
+    }
+}
+
+/// What is wrong with bytes that are no WebSocket, or too many.
+pub(super) fn fault(error: &Error) -> Why {
     match error {
-        Error::Utf8(_) => Close::new(1007, "a text message must be UTF-8", "utf8"),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            Close::new(1009, "the message is longer than this server takes", "too-big")
-        }
-        Error::Protocol(error) => Close {
-            code: 1002,
-            reason: error.to_string().chars().take(100).collect::<String>().into(),
-            label: "protocol",
-        },
-        _ => Close::new(1002, "not the WebSocket protocol", "protocol"),
+        Error::Utf8(_) => Why::NotText,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => Why::TooLong,
+        Error::Protocol(error) => Why::Protocol(error.to_string()),
+        _ => Why::Protocol("not the WebSocket protocol".into()),
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::connection::outbox::Outbox;
+use crate::outbox::Outbox;
 
 /// What the frame parser asks for at a time.
 const READ_BUFFER: usize = 256;

@@ -11,15 +11,17 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
+use super::Seafile;
+use super::backend_event::{Audience, BackendEvent, BadBody, EventType, Parsed};
+use super::clients::DIALECT;
 use super::message::CHANNEL_KIND;
-use super::order::Accepted;
-use super::posted::{Audience, BackendEvent, BadBody, EventType, Posted};
-use super::refusals::Use;
-use super::{DIALECT, Seafile};
+use super::sequencer::Accepted;
+use super::token_failures::Use;
 use crate::event::{Channel, Event, Recipients, now_ms};
+use crate::listen::whole::whole;
 use crate::metrics;
 
 /// How long an answer may wait for the event to be safe with the broker. The C server hangs up after a second.
@@ -33,17 +35,25 @@ const NOT_MATCH: &str = "Notification token not match\n";
 
 /// By type, as [`EventType::ALL`] has them.
 static ACCEPTED: LazyLock<[Counter; 4]> = LazyLock::new(|| {
-    EventType::ALL.map(|kind| counter!(metrics::EVENTS_ACCEPTED, "dialect" => DIALECT.name, "type" => kind.name()))
+    EventType::ALL
+        .map(|kind| counter!(metrics::EVENTS_ACCEPTED, "dialect" => DIALECT, "type" => kind.name()))
 });
 
 /// Takes one event, by any method.
 pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let sender = seafile.shared.door.sender(&parts);
-    if let Err(turned) = seafile.shared.door.post(sender) {
-        return refuse(StatusCode::FORBIDDEN, turned.label(), turned.advice().to_owned());
+    let sender = seafile.shared.admission.sender(&parts);
+    if let Err(rejection) = seafile.shared.admission.may_post(sender) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            rejection.label(),
+            rejection.advice().to_owned(),
+        );
     }
-    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let authorization = parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let now_ms = now_ms();
     if let Err(cause) = seafile.rules.may_post(authorization, now_ms) {
         if let Some(warning) = seafile.rules.refusals.note(Use::Events, cause, "", now_ms) {
@@ -55,17 +65,31 @@ pub async fn post(State(seafile): State<Arc<Seafile>>, request: Request) -> Resp
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let key = parts.headers.get(IDEMPOTENCY_KEY).map(|key| idempotency_key(key.as_bytes(), &body));
+    let key = parts
+        .headers
+        .get(IDEMPOTENCY_KEY)
+        .map(|key| idempotency_key(key.as_bytes(), &body));
     match take(&seafile, &body, key).await {
         Ok(_) => StatusCode::OK.into_response(),
-        Err(bad) => refuse(StatusCode::INTERNAL_SERVER_ERROR, bad.label(), format!("{bad}\n")),
+        Err(bad) => refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            bad.label(),
+            format!("{bad}\n"),
+        ),
     }
 }
 
 /// What the copies of a post have in common, and no other post: one key given to different events tells nothing.
 fn idempotency_key(given: &[u8], body: &[u8]) -> u64 {
-    let digest = Sha1::new().chain_update(given).chain_update(b"\n").chain_update(body).finalize();
-    digest.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+    let digest = Sha1::new()
+        .chain_update(given)
+        .chain_update(b"\n")
+        .chain_update(body)
+        .finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |key, byte| key << 8 | u64::from(*byte))
 }
 
 /// Takes an event whose sender may post it. `Some` says why it goes to nobody.
@@ -75,12 +99,12 @@ pub(super) async fn take(
     idempotency_key: Option<u64>,
 ) -> Result<Option<String>, BadBody> {
     match BackendEvent::parse(body) {
-        Ok(Posted::Deliver(event)) => {
+        Ok(Parsed::Deliver(event)) => {
             accept(seafile, event, idempotency_key).await;
             Ok(None)
         }
-        Ok(Posted::Nowhere { reason, detail }) => {
-            counter!(metrics::EVENTS_UNDELIVERABLE, "dialect" => DIALECT.name, "reason" => reason.label()).increment(1);
+        Ok(Parsed::Nowhere { reason, detail }) => {
+            counter!(metrics::EVENTS_UNDELIVERABLE, "dialect" => DIALECT, "reason" => reason.label()).increment(1);
             tracing::debug!(reason = reason.label(), detail, "an event goes to nobody");
             Ok(Some(format!("the event goes to nobody: {detail}")))
         }
@@ -91,21 +115,12 @@ pub(super) async fn take(
     }
 }
 
-async fn read(seafile: &Seafile, body: Body) -> Result<bytes::Bytes, Response> {
-    let max = seafile.config.max_event;
-    let within = seafile.config.request;
-    match tokio::time::timeout(within, Limited::new(body, max).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let advice = format!("The event is longer than {max} bytes (FOGHORN_MAX_EVENT_BYTES).\n");
-            Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, "too_big", advice))
-        }
-        Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "cut_off", "The body broke off.\n".to_owned())),
-        Err(_) => {
-            let advice = format!("The body did not come within {} s (FOGHORN_REQUEST_SECONDS).\n", within.as_secs());
-            Err(refuse(StatusCode::REQUEST_TIMEOUT, "too_slow", advice))
-        }
-    }
+async fn read(seafile: &Seafile, body: Body) -> Result<Bytes, Response> {
+    let (most, within) = (seafile.config.max_event, seafile.config.request);
+    whole(body, most, within).await.map_err(|unread| {
+        let advice = format!("{}\n", unread.advice(most, within));
+        refuse(unread.status(), unread.label(), advice)
+    })
 }
 
 async fn accept(seafile: &Seafile, posted: BackendEvent, idempotency_key: Option<u64>) {
@@ -116,7 +131,11 @@ async fn accept(seafile: &Seafile, posted: BackendEvent, idempotency_key: Option
         Audience::Group(group) => (Recipients::users::<_, &str>([]), Some(group)),
     };
     let channel = Channel::new(CHANNEL_KIND, &posted.repo_id);
-    let event = Event { channel, payload: posted.payload, recipients, accepted_ms: now_ms(), idempotency_key };
+    let event = Event {
+        recipients,
+        idempotency_key,
+        ..Event::new(channel, posted.kind.name(), posted.content)
+    };
     let accepted = match group {
         None => seafile.order.accept(event),
         Some(group) => seafile.order.accept_for_group(event, group),
@@ -128,6 +147,11 @@ async fn accept(seafile: &Seafile, posted: BackendEvent, idempotency_key: Option
 }
 
 fn refuse(status: StatusCode, reason: &'static str, advice: String) -> Response {
-    counter!(metrics::EVENTS_REFUSED, "dialect" => DIALECT.name, "reason" => reason).increment(1);
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], advice).into_response()
+    counter!(metrics::EVENTS_REFUSED, "dialect" => DIALECT, "reason" => reason).increment(1);
+    (
+        status,
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        advice,
+    )
+        .into_response()
 }

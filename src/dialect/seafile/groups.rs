@@ -3,6 +3,8 @@
 //! Invariant: one look-up at a time for each group, however many ask; an answer is at most a few seconds old; nothing
 //! here waits without an end. A look-up tries once: whoever holds an event decides how long to try again.
 
+mod standing;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +16,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::members::{Cache, MemberList};
+use super::group_cache::{Cache, MemberList};
 use crate::drain::Tasks;
+use crate::fault::quoted;
+use standing::Standing;
 
 /// Connections to the database at most.
 const MAX_CONNECTIONS: usize = 8;
@@ -23,6 +27,12 @@ const MAX_CONNECTIONS: usize = 8;
 const RENEW_AFTER: Duration = Duration::from_secs(300);
 /// Connections that nobody used for this long are closed.
 const IDLE: Duration = Duration::from_secs(60);
+/// How often the database is looked at while it is well.
+const LOOK_EVERY: Duration = Duration::from_secs(120);
+/// The same while it is not.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// A group that does not exist: Seafile's ids begin at 1.
+const NOBODYS: i64 = -2;
 /// How long one look-up may take, connecting included.
 const ONE_TRY: Duration = Duration::from_secs(12);
 
@@ -59,19 +69,27 @@ pub struct Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, user, database, tls, .. } = self;
+        let Self {
+            host,
+            port,
+            user,
+            database,
+            tls,
+            ..
+        } = self;
         write!(f, "{user}@{host}:{port}/{database} (tls {tls:?})")
     }
 }
 
 /// Why a group's members are not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum GroupError {
     /// No connection.
-    #[error("cannot connect to the ccnet database: {0}")]
+    #[error("cannot connect to the ccnet database: {}", quoted(.0))]
     Connect(String),
     /// The database refused the query.
-    #[error("the ccnet database refused the query for group members: {0}")]
+    #[error("the ccnet database refused the query for group members: {}", quoted(.0))]
     Query(String),
     /// No answer in time.
     #[error("the ccnet database did not answer within {} s", ONE_TRY.as_secs())]
@@ -84,12 +102,7 @@ pub enum GroupError {
 impl GroupError {
     /// For metrics.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => "connect",
-            Self::Query(_) => "query",
-            Self::Timeout => "timeout",
-            Self::Stopped => "stopped",
-        }
+        self.into()
     }
 }
 
@@ -100,16 +113,65 @@ type Found = Result<MemberList, GroupError>;
 pub struct Groups(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
+    /// How to connect, and the connections that were made so.
+    login: Mutex<(Config, Pool)>,
     tasks: Tasks,
+    standing: Standing,
     cache: Mutex<Cache<watch::Receiver<Option<Found>>>>,
 }
 
 impl Groups {
     /// Makes ready to look up; connects when first asked. Must be called within the runtime.
     pub fn new(config: &Config, tasks: Tasks) -> Self {
-        let pool = Pool::new(options(config));
-        Self(Arc::new(Inner { pool, tasks, cache: Mutex::default() }))
+        let login = Mutex::new((config.clone(), Pool::new(options(config))));
+        let Config {
+            user,
+            host,
+            port,
+            database,
+            ..
+        } = config;
+        let standing = Standing::new(format!("{user}@{host}:{port}/{database}"));
+        Self(Arc::new(Inner {
+            login,
+            tasks,
+            standing,
+            cache: Mutex::default(),
+        }))
+    }
+
+    /// Connects with this password from now on. Look-ups under way end as they began. Must be called within the runtime.
+    pub fn log_in_with(&self, password: &str) {
+        let mut login = self.0.login.lock();
+        if login.0.password != password {
+            let config = Config {
+                password: password.to_owned(),
+                ..login.0.clone()
+            };
+            let pool = Pool::new(options(&config));
+            *login = (config, pool);
+        }
+    }
+
+    /// Looks whether members can be looked up, at once and then now and then, until the tasks are stopped.
+    pub fn watch(&self) {
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn("group-database", async move {
+            loop {
+                let seen = inner.try_out().await;
+                inner.standing.saw(seen.as_ref().map(drop));
+                let pause = if seen.is_ok() { LOOK_EVERY } else { LOOK_AGAIN };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = inner.tasks.stopped() => return,
+                }
+            }
+        });
+    }
+
+    /// Whether members can be looked up, as far as is known, in words.
+    pub fn standing(&self) -> String {
+        self.0.standing.words()
     }
 
     /// The members, if they were looked up a few seconds ago at most.
@@ -128,13 +190,22 @@ impl Groups {
             return Ok(found);
         }
         let mut answer = self.join_or_start(group);
-        answer.wait_for(Option::is_some).await.ok().and_then(|found| found.clone()).unwrap_or(Err(GroupError::Stopped))
+        answer
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|found| found.clone())
+            .unwrap_or(Err(GroupError::Stopped))
     }
 
     fn join_or_start(&self, group: i64) -> watch::Receiver<Option<Found>> {
         let mut cache = self.0.cache.lock();
         // A closed one belongs to a task that was cut off.
-        if let Some(running) = cache.running.get(&group).filter(|running| running.has_changed().is_ok()) {
+        if let Some(running) = cache
+            .running
+            .get(&group)
+            .filter(|running| running.has_changed().is_ok())
+        {
             return running.clone();
         }
         let (done, answer) = watch::channel(None);
@@ -143,8 +214,12 @@ impl Groups {
         // A task of its own: whoever gives up waiting must not cut a query off, since that spoils its connection.
         self.0.tasks.spawn("group-lookup", async move {
             let found = inner.look_up(group).await;
+            inner.standing.saw(found.as_ref().map(drop));
             count(found.as_ref().map_or_else(GroupError::label, |_| "ok"));
-            inner.cache.lock().finished(group, found.as_ref().ok(), Instant::now());
+            inner
+                .cache
+                .lock()
+                .finished(group, found.as_ref().ok(), Instant::now());
             // Nobody may be waiting any more.
             let _ = done.send(Some(found));
         });
@@ -153,17 +228,28 @@ impl Groups {
 }
 
 impl Inner {
+    /// A look-up of a group that nobody is in: whether it can be done at all.
+    async fn try_out(&self) -> Result<(), GroupError> {
+        tokio::select! {
+            found = self.look_up(NOBODYS) => found.map(drop),
+            () = self.tasks.stopped() => Err(GroupError::Stopped),
+        }
+    }
+
     async fn look_up(&self, group: i64) -> Found {
         let deadline = Instant::now() + ONE_TRY;
         let mut stale = 0;
+        let pool = self.login.lock().1.clone();
         loop {
-            let mut conn = match timeout_at(deadline, self.pool.get_conn()).await {
+            let mut conn = match timeout_at(deadline, pool.get_conn()).await {
                 Ok(conn) => conn.map_err(|error| GroupError::Connect(error.to_string()))?,
                 Err(_) => return Err(GroupError::Timeout),
             };
             let error = match timeout_at(deadline, query(&mut conn, group)).await {
                 Ok(Ok(found)) => return Ok(found),
-                Ok(Err(mysql_async::Error::Server(error))) => return Err(GroupError::Query(error.to_string())),
+                Ok(Err(mysql_async::Error::Server(error))) => {
+                    return Err(GroupError::Query(error.to_string()));
+                }
                 Ok(Err(error)) => GroupError::Query(error.to_string()),
                 Err(_) => GroupError::Timeout,
             };
@@ -186,17 +272,26 @@ pub async fn examine(config: &Config) -> Result<u64, GroupError> {
     let look = async {
         let connected = Conn::new(options(config)).await;
         let mut conn = connected.map_err(|error| GroupError::Connect(error.to_string()))?;
-        let counted = conn.query_first("SELECT COUNT(group_id) FROM GroupUser WHERE user_name IS NOT NULL").await;
+        let counted = conn
+            .query_first("SELECT COUNT(group_id) FROM GroupUser WHERE user_name IS NOT NULL")
+            .await;
         let rows = counted.map_err(|error| GroupError::Query(error.to_string()))?;
         // It has said what was asked; how it says goodbye does not matter.
         let _ = conn.disconnect().await;
         Ok(rows.unwrap_or(0))
     };
-    timeout_at(Instant::now() + ONE_TRY, look).await.unwrap_or(Err(GroupError::Timeout))
+    timeout_at(Instant::now() + ONE_TRY, look)
+        .await
+        .unwrap_or(Err(GroupError::Timeout))
 }
 
 async fn query(conn: &mut Conn, group: i64) -> Result<MemberList, mysql_async::Error> {
-    let rows: Vec<Row> = conn.exec("SELECT user_name FROM GroupUser WHERE group_id = ?", (group,)).await?;
+    let rows: Vec<Row> = conn
+        .exec(
+            "SELECT user_name FROM GroupUser WHERE group_id = ?",
+            (group,),
+        )
+        .await?;
     let name = |mut row: Row| row.take_opt::<Option<String>, _>(0)?.ok()?;
     let mut members: Vec<Arc<str>> = rows.into_iter().filter_map(name).map(Arc::from).collect();
     members.sort_unstable();
@@ -221,25 +316,32 @@ fn options(config: &Config) -> OptsBuilder {
     if config.host.starts_with('/') {
         options.socket(Some(&config.host))
     } else {
-        options.ip_or_hostname(&config.host).tcp_port(config.port).ssl_opts(encryption(config))
+        options
+            .ip_or_hostname(&config.host)
+            .tcp_port(config.port)
+            .ssl_opts(encryption(config))
     }
 }
 
 fn encryption(config: &Config) -> Option<SslOpts> {
     match config.tls {
         Tls::Off => None,
-        Tls::On => {
-            Some(SslOpts::default().with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true))
-        }
+        Tls::On => Some(
+            SslOpts::default()
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true),
+        ),
         Tls::Verify => Some(match &config.ca {
-            Some(ca) => SslOpts::default().with_root_certs(vec![ca.clone().into()]).with_disable_built_in_roots(true),
+            Some(ca) => SslOpts::default()
+                .with_root_certs(vec![ca.clone().into()])
+                .with_disable_built_in_roots(true),
             None => SslOpts::default(),
         }),
     }
 }
 
 fn count(result: &'static str) {
-    ::metrics::counter!(crate::metrics::GROUP_LOOKUPS, "result" => result).increment(1);
+    ::metrics::counter!(super::figures::GROUP_LOOKUPS, "result" => result).increment(1);
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! The Seafile dialect's wire types: what clients send, and what the server tells them of itself; what backends post is in
-//! [`posted`](super::posted).
+//! [`backend_event`](super::backend_event).
 //!
 //! Invariant: pure; any bytes are safe at any size and nesting: nothing recurses.
 
@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-pub use super::posted::{Audience, BackendEvent, BadBody, EventType, Posted, Reason};
-use crate::connection::Close;
+pub use super::backend_event::{Audience, BackendEvent, BadBody, EventType, Parsed, Reason};
 pub use crate::json::compact;
 use crate::json::{fields, is_null, items, text, valid};
+use crate::session::Close;
 
 /// The kind of all Seafile channels: a library is `repo/<id>`.
 pub const CHANNEL_KIND: &str = "repo";
@@ -80,7 +80,11 @@ impl BadMessage {
         while reason.len() > MAX_REASON {
             reason.pop();
         }
-        Close { code, reason: Cow::Owned(reason), label: self.label() }
+        Close {
+            code,
+            reason: Cow::Owned(reason),
+            label: self.label(),
+        }
     }
 }
 
@@ -92,13 +96,24 @@ impl<'a> ClientMessage<'a> {
     pub fn parse(message: &'a [u8]) -> Result<Self, BadMessage> {
         let message = std::str::from_utf8(message).map_err(|_| BadMessage::Utf8)?;
         let Some([kind, content]) = fields(message, ["type", "content"]) else {
-            valid(message).map_err(|error| BadMessage::Json { line: error.line(), column: error.column() })?;
+            valid(message).map_err(|error| BadMessage::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
             return Err(BadMessage::Shape("message is not a JSON object"));
         };
         let kind = string(kind, "type is not a string")?;
         match &*kind {
-            "subscribe" => repos(content)?.into_iter().map(entry).collect::<Result<_, _>>().map(Self::Subscribe),
-            "unsubscribe" => repos(content)?.into_iter().map(id).collect::<Result<_, _>>().map(Self::Unsubscribe),
+            "subscribe" => repos(content)?
+                .into_iter()
+                .map(entry)
+                .collect::<Result<_, _>>()
+                .map(Self::Subscribe),
+            "unsubscribe" => repos(content)?
+                .into_iter()
+                .map(id)
+                .collect::<Result<_, _>>()
+                .map(Self::Unsubscribe),
             other => Err(BadMessage::UnknownType(other.chars().take(20).collect())),
         }
     }
@@ -109,13 +124,19 @@ fn repos(content: Option<&str>) -> Result<Vec<&str>, BadMessage> {
     let content = content.ok_or(BadMessage::Shape("content is missing"))?;
     let [repos] = object(content, ["repos"], "content is not an object")?;
     match repos {
-        Some(repos) if !is_null(repos) => items(repos).ok_or(BadMessage::Shape("content.repos is not an array")),
+        Some(repos) if !is_null(repos) => {
+            items(repos).ok_or(BadMessage::Shape("content.repos is not an array"))
+        }
         _ => Ok(Vec::new()),
     }
 }
 
 fn entry(entry: &str) -> Result<Entry<'_>, BadMessage> {
-    let [id, token] = object(entry, ["id", "jwt_token"], "an entry of content.repos is not an object")?;
+    let [id, token] = object(
+        entry,
+        ["id", "jwt_token"],
+        "an entry of content.repos is not an object",
+    )?;
     Ok(Entry {
         id: string(id, "a library's id is not a string")?,
         token: string(token, "a jwt_token is not a string")?,
@@ -134,7 +155,11 @@ fn object<'a, const N: usize>(
     names: [&str; N],
     otherwise: &'static str,
 ) -> Result<[Option<&'a str>; N], BadMessage> {
-    if is_null(json) { Ok([None; N]) } else { fields(json, names).ok_or(BadMessage::Shape(otherwise)) }
+    if is_null(json) {
+        Ok([None; N])
+    } else {
+        fields(json, names).ok_or(BadMessage::Shape(otherwise))
+    }
 }
 
 /// A string field; missing and `null` count as empty.

@@ -27,7 +27,7 @@ function round(value) {
 
 export class Chart {
   /** `lines`: [{key, label}]; `format` makes a figure's text, `axis` a shorter one; `least`: the axis's least height. */
-  constructor({ title, lines, format, axis = format, minutes = 5, least = 1 }) {
+  constructor({ title, lines, format, axis = format, minutes = 15, least = 1 }) {
     Object.assign(this, { title, format, axis, least, window: minutes * 60_000, points: [], at: null });
     this.plot = svg('svg', { class: 'plot', role: 'img', tabindex: '0', height: HEIGHT });
     this.legend = el('ul', { className: 'legend' });
@@ -62,6 +62,13 @@ export class Chart {
       this.pick(this.points[Math.min(last, Math.max(0, (from < 0 ? last : from) + step))]);
       this.spoken.textContent = this.words(this.shown());
     });
+  }
+
+  /** Shows moments in the place of those that it has from their time on, the oldest first: [{at, values}]. */
+  replace(points) {
+    if (points.length === 0) return;
+    this.points = [...this.points.filter((point) => point.at < points[0].at), ...points];
+    this.draw();
   }
 
   /** Adds the figures of a moment: `values` by the lines' keys; null leaves a gap. */

@@ -6,6 +6,7 @@ import * as lookup from '/console/lookup.js';
 import * as signin from '/console/signin.js';
 import * as tail from '/console/tail.js';
 import * as token from '/console/token.js';
+import { speak } from '/console/words.js';
 
 const THEMES = ['system', 'light', 'dark'];
 
@@ -54,8 +55,10 @@ ask = cluster.start((overview, error) => {
   $('version').textContent = overview.version;
   document.title = `${overview.node} · Foghorn console`;
   tail.allow(overview.payloads);
+  speak(overview.words);
   signin.unneeded();
-  state('Live', 'good');
+  const well = (overview.condition?.problems ?? []).length === 0;
+  state(well ? 'Live' : 'Live: degraded', well ? 'good' : 'bad');
 });
 lookup.start();
 tail.start();

@@ -1,14 +1,15 @@
-// Who holds a library, or what a user holds; and ending their connections, after asking.
+// Who holds a channel, or what a user holds; and ending their connections, after asking.
 
 import { api } from '/console/api.js';
 import { $, answer, count, during, el, moment, table } from '/console/common.js';
+import { called, short } from '/console/words.js';
 
-const TITLES = { library: 'Library ID', user: 'User (e-mail address)' };
+const titles = () => ({ channel: called('Name'), user: 'User' });
 
 export function start() {
   const by = $('lookup-by');
   by.addEventListener('change', () => {
-    $('lookup-label').textContent = TITLES[by.value];
+    $('lookup-label').textContent = titles()[by.value];
   });
   $('lookup-form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -24,7 +25,7 @@ function search() {
   });
 }
 
-const COLUMNS = [['Client'], ['User'], ['Library'], ['Connected'], ['Token ends'], ['']];
+const columns = () => [['Client'], ['User'], [called('Channel')], ['Connected'], ['Token ends'], ['Action']];
 
 function show(by, value, found) {
   const holders = (found.nodes ?? []).filter((node) => node.clients.length > 0);
@@ -35,7 +36,7 @@ function show(by, value, found) {
   const parts = holders.flatMap((node) => [
     el('h3', {}, node.node, el('span', { className: 'quiet' }, ` ${count(node.total)}`)),
     el('div', { className: 'wide', role: 'region', tabIndex: 0, 'aria-label': `Clients of ${node.node}` },
-      table(`Clients of ${node.node}`, COLUMNS, node.clients.map((client) => row(node.node, client)))),
+      table(`Clients of ${node.node}`, columns(), node.clients.map((client) => row(node.node, client)))),
   ]);
   if (by === 'user' && found.total > 0) parts.unshift(everywhere(value, found.total));
   $('lookup-result').replaceChildren(...parts);
@@ -48,7 +49,7 @@ function row(node, client) {
     disconnect(`Disconnect the client ${client.id} (${who}) of ${node}? It will connect again by itself.`, { node, id: client.id }));
   return [
     el('span', {}, el('b', {}, client.address ?? ''), el('br'), el('span', { className: 'quiet' }, `${client.kind ?? ''} no. ${client.id}`)),
-    client.user || '–', el('code', {}, client.library || '–'), moment(client.connected_ms), moment(client.expires_ms), end,
+    client.user || '–', el('code', {}, short(client.channel) || '–'), moment(client.connected_ms), moment(client.expires_ms), end,
   ];
 }
 

@@ -24,13 +24,17 @@ const PARTS: &[(&str, &str, &str)] = &[
     ("/console/signin.js", JS, include_str!("signin.js")),
     ("/console/tail.js", JS, include_str!("tail.js")),
     ("/console/token.js", JS, include_str!("token.js")),
+    ("/console/words.js", JS, include_str!("words.js")),
 ];
 
 /// The page's routes. Who may see them, and with which headers, is decided around them.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let part =
-        |&(_, kind, content): &(&str, &'static str, &'static str)| get(async move || ([(CONTENT_TYPE, kind)], content));
-    PARTS.iter().fold(Router::new(), |router, it| router.route(it.0, part(it)))
+    let part = |&(_, kind, content): &(&str, &'static str, &'static str)| {
+        get(async move || ([(CONTENT_TYPE, kind)], content))
+    };
+    PARTS
+        .iter()
+        .fold(Router::new(), |router, it| router.route(it.0, part(it)))
 }
 
 #[cfg(test)]
@@ -42,7 +46,16 @@ mod tests {
         for (path, _, content) in PARTS {
             // The name of SVG's vocabulary is a name, not an address that is asked.
             let content = content.replace("http://www.w3.org/2000/svg", "");
-            for bad in ["<style", " style=", "onclick=", "<script>", "http://", "https://", "innerHTML", "eval("] {
+            for bad in [
+                "<style",
+                " style=",
+                "onclick=",
+                "<script>",
+                "http://",
+                "https://",
+                "innerHTML",
+                "eval(",
+            ] {
                 assert!(!content.contains(bad), "{bad} in {path}");
             }
         }
@@ -52,7 +65,12 @@ mod tests {
     fn each_part_is_asked_for_by_another() {
         for (path, ..) in &PARTS[1..] {
             let name = path.rsplit('/').next().expect("a name");
-            assert!(PARTS.iter().any(|(other, _, content)| other != path && content.contains(name)), "{path}");
+            assert!(
+                PARTS
+                    .iter()
+                    .any(|(other, _, content)| other != path && content.contains(name)),
+                "{path}"
+            );
         }
     }
 }

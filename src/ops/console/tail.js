@@ -20,7 +20,7 @@ export function start() {
     if (listening) stop('Stopped.');
     else listen();
   });
-  for (const id of ['tail-type', 'tail-payload', 'tail-library']) {
+  for (const id of ['tail-type', 'tail-payload', 'tail-channel']) {
     $(id).addEventListener('change', () => listening && listen());
   }
   $('tail-clear').addEventListener('click', () => {
@@ -41,8 +41,8 @@ async function listen() {
   const mine = new AbortController();
   listening = mine;
   const filters = new URLSearchParams();
-  const library = $('tail-library').value.trim();
-  if (library) filters.set('library', library);
+  const channel = $('tail-channel').value.trim();
+  if (channel) filters.set('channel', channel);
   if ($('tail-type').value) filters.set('type', $('tail-type').value);
   if ($('tail-payload').checked) filters.set('payload', '1');
   answer($('tail-answer'), 'Connecting…');

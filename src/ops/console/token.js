@@ -39,7 +39,7 @@ function json(value) {
 
 async function send() {
   const text = $('send-content').value.trim();
-  const event = { type: $('send-type').value, library: $('send-library').value.trim() };
+  const event = { type: $('send-type').value, channel: $('send-channel').value.trim() };
   if (text) {
     try {
       event.content = JSON.parse(text);

@@ -25,7 +25,11 @@ pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
         let mut book = book.lock();
         let pad = book.pad;
         let posts = book.posts.entry(library.to_owned()).or_default();
-        posts.push(Post { by: port.to_string(), begun, accepted: false });
+        posts.push(Post {
+            by: port.to_string(),
+            begun,
+            accepted: false,
+        });
         (posts.len() - 1, pad)
     };
     let mut content = json!({"repo_id": library, "commit_id": number.to_string()});
@@ -40,7 +44,11 @@ pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
     let status = answer.as_ref().map_or(0, |answer| answer.status);
     let node = answer.and_then(|mut answer| answer.headers.remove(NODE));
     let mut book = book.lock();
-    if let Some(post) = book.posts.get_mut(library).and_then(|posts| posts.get_mut(number)) {
+    if let Some(post) = book
+        .posts
+        .get_mut(library)
+        .and_then(|posts| posts.get_mut(number))
+    {
         post.accepted = status == 200;
         post.by = node.unwrap_or(std::mem::take(&mut post.by));
     }
@@ -55,7 +63,11 @@ pub(super) async fn post(book: &Mutex<Book>, port: u16, library: &str) -> u16 {
 pub(super) async fn attend(book: Arc<Mutex<Book>>, id: usize, stop: Arc<AtomicBool>) {
     let (port, library, kind) = {
         let book = book.lock();
-        (book.seats[id].port, book.seats[id].library.clone(), book.seats[id].kind)
+        (
+            book.seats[id].port,
+            book.seats[id].library.clone(),
+            book.seats[id].kind,
+        )
     };
     while !stop.load(Ordering::Acquire) {
         let handshake = match kind {
@@ -79,6 +91,8 @@ async fn sit(book: &Mutex<Book>, id: usize, mut socket: Socket, library: &str) -
     let posted = book.lock().posts.get(library).map_or(0, Vec::len);
     let connection = book.lock().seats[id].connections + 1;
     let token = token::subscription(library, "ann@example.com");
+    // What does not come is found out by the ledger's end.
+    socket.patience = Duration::MAX;
     socket.send_subscribe(&[(library, &token)]).await;
     let mark: [u8; 8] = rand::random();
     socket.send(PING, &mark).await;
@@ -86,10 +100,17 @@ async fn sit(book: &Mutex<Book>, id: usize, mut socket: Socket, library: &str) -
         let at = Instant::now();
         match frame.opcode {
             TEXT => {
-                let message: Value = serde_json::from_slice(&frame.payload).expect("one JSON object in one frame");
-                let number = message["content"]["commit_id"].as_str().and_then(|text| text.parse().ok());
+                let message: Value =
+                    serde_json::from_slice(&frame.payload).expect("one JSON object in one frame");
+                let number = message["content"]["commit_id"]
+                    .as_str()
+                    .and_then(|text| text.parse().ok());
                 let number = number.unwrap_or_else(|| panic!("an unexpected message: {message}"));
-                book.lock().seats[id].got.push(Got { connection, number, at });
+                book.lock().seats[id].got.push(Got {
+                    connection,
+                    number,
+                    at,
+                });
             }
             PONG if frame.payload == mark => {
                 let mut book = book.lock();
@@ -98,12 +119,21 @@ async fn sit(book: &Mutex<Book>, id: usize, mut socket: Socket, library: &str) -
                 if seat.connections == 0 {
                     seat.since = now;
                 }
-                if seat.ends.last().is_some_and(|code| [1012, 1013].contains(code)) {
+                if seat
+                    .ends
+                    .last()
+                    .is_some_and(|code| [1012, 1013].contains(code))
+                {
                     seat.told = seat.told.max(posted);
                 }
                 (seat.connections, seat.subscribed) = (connection, true);
             }
-            CLOSE => return frame.payload.get(..2).map_or(1005, |code| u16::from_be_bytes([code[0], code[1]])),
+            CLOSE => {
+                return frame
+                    .payload
+                    .get(..2)
+                    .map_or(1005, |code| u16::from_be_bytes([code[0], code[1]]));
+            }
             _ => {}
         }
     }

@@ -88,7 +88,13 @@ impl Ledger {
     /// A ledger for `fault`, which names its line.
     pub fn open(fault: &str) -> Self {
         let (book, stop) = (Arc::default(), Arc::default());
-        Self { fault: fault.to_owned(), book, stop, tasks: Vec::new(), routes: Mutex::default() }
+        Self {
+            fault: fault.to_owned(),
+            book,
+            stop,
+            tasks: Vec::new(),
+            routes: Mutex::default(),
+        }
     }
 
     /// A client of `library` at `port` that comes back whenever its connection ends. Returns once it is subscribed.
@@ -97,13 +103,26 @@ impl Ledger {
             let mut book = self.book.lock();
             let library = library.to_owned();
             let (got, ends) = (Vec::new(), Vec::new());
-            let seat = Seat { port, library, kind, since: 0, connections: 0, subscribed: false, got, ends, told: 0 };
+            let seat = Seat {
+                port,
+                library,
+                kind,
+                since: 0,
+                connections: 0,
+                subscribed: false,
+                got,
+                ends,
+                told: 0,
+            };
             book.seats.push(seat);
             book.seats.len() - 1
         };
         let (book, stop) = (Arc::clone(&self.book), Arc::clone(&self.stop));
         self.tasks.push(tokio::spawn(attend(book, id, stop)));
-        eventually("a subscribed client", || async { self.book.lock().seats[id].subscribed.then_some(()) }).await;
+        eventually("a subscribed client", || async {
+            self.book.lock().seats[id].subscribed.then_some(())
+        })
+        .await;
     }
 
     /// Makes events from now on bigger by so many bytes.
@@ -116,7 +135,11 @@ impl Ledger {
         let stop = Arc::new(AtomicBool::new(false));
         let tasks = routes.iter().map(|&(port, library)| {
             self.routes.lock().insert((port, library.to_owned()));
-            let (book, stop, library) = (Arc::clone(&self.book), Arc::clone(&stop), library.to_owned());
+            let (book, stop, library) = (
+                Arc::clone(&self.book),
+                Arc::clone(&stop),
+                library.to_owned(),
+            );
             tokio::spawn(async move {
                 while !stop.load(Ordering::Acquire) {
                     post(&book, port, &library).await;
@@ -124,7 +147,10 @@ impl Ledger {
                 }
             })
         });
-        Load { tasks: tasks.collect(), stop }
+        Load {
+            tasks: tasks.collect(),
+            stop,
+        }
     }
 
     /// Posts one event; gives the status, 0 for no answer.
@@ -135,27 +161,45 @@ impl Ledger {
 
     /// Events accepted so far.
     pub fn accepted(&self) -> usize {
-        self.book.lock().statuses.get(&200).copied().unwrap_or_default()
+        self.book
+            .lock()
+            .statuses
+            .get(&200)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Waits until `more` events have been accepted.
     pub async fn accepts(&self, more: usize) {
         let goal = self.accepted() + more;
-        eventually("events accepted", || async { (self.accepted() >= goal).then_some(()) }).await;
+        eventually("events accepted", || async {
+            (self.accepted() >= goal).then_some(())
+        })
+        .await;
     }
 
     /// Waits until clients at `ports` have got all that they are owed so far.
     pub async fn caught_up(&self, ports: &[u16]) {
         let owed: Vec<(usize, usize)> = {
             let book = self.book.lock();
-            let at = book.seats.iter().enumerate().filter(|(_, seat)| ports.contains(&seat.port));
-            at.flat_map(|(id, seat)| seat.owed(&book.posts).map(move |number| (id, number))).collect()
+            let at = book
+                .seats
+                .iter()
+                .enumerate()
+                .filter(|(_, seat)| ports.contains(&seat.port));
+            at.flat_map(|(id, seat)| seat.owed(&book.posts).map(move |number| (id, number)))
+                .collect()
         };
         eventually("deliveries to this node's clients", || async {
             let book = self.book.lock();
-            let got: Vec<HashSet<usize>> =
-                book.seats.iter().map(|seat| seat.got.iter().map(|got| got.number).collect()).collect();
-            owed.iter().all(|(id, number)| got[*id].contains(number)).then_some(())
+            let got: Vec<HashSet<usize>> = book
+                .seats
+                .iter()
+                .map(|seat| seat.got.iter().map(|got| got.number).collect())
+                .collect();
+            owed.iter()
+                .all(|(id, number)| got[*id].contains(number))
+                .then_some(())
         })
         .await;
     }
@@ -163,14 +207,25 @@ impl Ledger {
     /// How many connections of clients of this kind ended with this code (1006: without one), at any of `ports`.
     pub fn ended(&self, ports: &[u16], kind: Kind, code: u16) -> usize {
         let book = self.book.lock();
-        let seats = book.seats.iter().filter(|seat| seat.kind == kind && ports.contains(&seat.port));
-        seats.flat_map(|seat| &seat.ends).filter(|end| **end == code).count()
+        let seats = book
+            .seats
+            .iter()
+            .filter(|seat| seat.kind == kind && ports.contains(&seat.port));
+        seats
+            .flat_map(|seat| &seat.ends)
+            .filter(|end| **end == code)
+            .count()
     }
 
     /// All close codes of all clients.
     pub fn ends(&self) -> BTreeMap<u16, usize> {
         let mut ends = BTreeMap::new();
-        self.book.lock().seats.iter().flat_map(|seat| &seat.ends).for_each(|code| *ends.entry(*code).or_default() += 1);
+        self.book
+            .lock()
+            .seats
+            .iter()
+            .flat_map(|seat| &seat.ends)
+            .for_each(|code| *ends.entry(*code).or_default() += 1);
         ends
     }
 
@@ -184,15 +239,23 @@ impl Ledger {
 
     /// Waits for what is owed, ends the clients, prints the line. All loads must have stopped.
     pub async fn close(self) -> Counts {
-        self.settle().await;
+        self.close_but(0).await
+    }
+
+    /// The same where this many deliveries can come no more.
+    pub async fn close_but(self, lost: usize) -> Counts {
+        self.settle(lost).await;
         // One more for each library: what was on its way before it has come when this has.
         let routes: Vec<_> = self.routes.lock().iter().cloned().collect();
         for (port, library) in routes {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+            {
                 post(&self.book, port, &library).await;
             }
         }
-        self.settle().await;
+        self.settle(lost).await;
         let counts = self.book.lock().counts();
         println!("ledger | {} | {counts}", self.fault);
         let ends = self.ends();
@@ -204,9 +267,9 @@ impl Ledger {
         counts
     }
 
-    async fn settle(&self) {
+    async fn settle(&self, lost: usize) {
         let started = Instant::now();
-        while self.book.lock().open() && started.elapsed() < PATIENCE {
+        while self.book.lock().owes(lost) && started.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -216,7 +279,11 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         if std::thread::panicking() {
-            println!("ledger | {} | as far as it went: {}", self.fault, self.book.lock().counts());
+            println!(
+                "ledger | {} | as far as it went: {}",
+                self.fault,
+                self.book.lock().counts()
+            );
         }
     }
 }
@@ -232,17 +299,29 @@ impl Load {
 }
 
 impl Seat {
-    fn owed<'a>(&self, posts: &'a HashMap<String, Vec<Post>>) -> impl Iterator<Item = usize> + use<'a> {
+    fn owed<'a>(
+        &self,
+        posts: &'a HashMap<String, Vec<Post>>,
+    ) -> impl Iterator<Item = usize> + use<'a> {
         let posts = posts.get(&self.library).map_or(&[][..], Vec::as_slice);
-        let since = if self.connections == 0 { usize::MAX } else { self.since };
-        posts.iter().enumerate().skip(since).filter(|(_, post)| post.accepted).map(|(number, _)| number)
+        let since = if self.connections == 0 {
+            usize::MAX
+        } else {
+            self.since
+        };
+        posts
+            .iter()
+            .enumerate()
+            .skip(since)
+            .filter(|(_, post)| post.accepted)
+            .map(|(number, _)| number)
     }
 }
 
 impl Book {
-    /// Whether something is owed yet.
-    fn open(&self) -> bool {
+    /// Whether more than this is owed yet.
+    fn owes(&self, lost: usize) -> bool {
         let counts = self.counts();
-        counts.lost > 0 || self.seats.iter().any(|seat| !seat.subscribed)
+        counts.lost > lost || self.seats.iter().any(|seat| !seat.subscribed)
     }
 }

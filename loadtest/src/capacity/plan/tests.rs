@@ -27,7 +27,9 @@ fn first(options: &str) -> &'static str {
     let (nodes, shards) = s.solve(&c).unwrap();
     let load = s.load(nodes, shards);
     let uses = s.node(&c, &load).into_iter().chain(s.shard(&c, &load));
-    uses.max_by(|a, b| a.share().total_cmp(&b.share())).unwrap().what
+    uses.max_by(|a, b| a.share().total_cmp(&b.share()))
+        .unwrap()
+        .what
 }
 
 #[test]
@@ -35,21 +37,37 @@ fn every_formula_has_its_costs() {
     let c = coefficients();
     for (resource, drivers) in super::super::model::FORMULAE {
         let all: Vec<f64> = drivers.iter().map(|d| c.cost(*resource, *d)).collect();
-        assert!(all.iter().all(|x| *x >= 0.0) && all.iter().any(|x| *x > 0.0), "{resource:?} {all:?}");
+        assert!(
+            all.iter().all(|x| *x >= 0.0) && all.iter().any(|x| *x > 0.0),
+            "{resource:?} {all:?}"
+        );
         assert_eq!(c.0[resource].len(), drivers.len(), "{resource:?}");
     }
 }
 
 #[test]
 fn more_of_anything_needs_no_less() {
-    let base = ["--connections 2e5", "--events 500", "--libraries-per-client 20", "--subscribers-per-library 10"];
-    let more = ["--connections 4e5", "--events 1000", "--libraries-per-client 200", "--subscribers-per-library 100"];
+    let base = [
+        "--connections 2e5",
+        "--events 500",
+        "--libraries-per-client 20",
+        "--subscribers-per-library 10",
+    ];
+    let more = [
+        "--connections 4e5",
+        "--events 1000",
+        "--libraries-per-client 200",
+        "--subscribers-per-library 100",
+    ];
     let (nodes, shards) = solved(&base.join(" "));
     for i in 0..base.len() {
         let mut options = base;
         options[i] = more[i];
         let (n, s) = solved(&options.join(" "));
-        assert!(n >= nodes && s >= shards, "{options:?}: {n} nodes, {s} shards; before {nodes}, {shards}");
+        assert!(
+            n >= nodes && s >= shards,
+            "{options:?}: {n} nodes, {s} shards; before {nodes}, {shards}"
+        );
     }
     assert!(solved("--connections 4e5 --events 500").0 > nodes);
 }
@@ -58,9 +76,13 @@ fn more_of_anything_needs_no_less() {
 fn better_machines_need_no_more() {
     let base = "--connections 1e6 --events 1000";
     let (nodes, _) = solved(base);
-    for more in
-        ["--cores-per-node 64", "--memory-per-node 64GiB", "--network 1e10", "--proxy-addresses 50", "--fill 0.9"]
-    {
+    for more in [
+        "--cores-per-node 64",
+        "--memory-per-node 64GiB",
+        "--network 1e10",
+        "--proxy-addresses 50",
+        "--fill 0.9",
+    ] {
         assert!(solved(&format!("{base} {more}")).0 <= nodes, "{more}");
     }
 }
@@ -71,16 +93,28 @@ fn what_is_scarce_runs_out_first() {
                 --descriptors-per-node 1e8 --proxy-addresses 1e4";
     for (scarce, what) in [
         ("--cores-per-node 1", "CPU of a node, cores"),
-        ("--memory-per-node 256MiB", "memory of a node, the kernel's included"),
+        (
+            "--memory-per-node 256MiB",
+            "memory of a node, the kernel's included",
+        ),
         ("--network 4e7", "network of a node, Mbit/s"),
         ("--descriptors-per-node 2000", "open files of a node"),
-        ("--proxy-addresses 1 --ports 1000", "ports of the proxies towards a node"),
+        (
+            "--proxy-addresses 1 --ports 1000",
+            "ports of the proxies towards a node",
+        ),
     ] {
         // The scarce one stands in the place of the plenty.
         let name = scarce.split(' ').next().unwrap();
         let words: Vec<&str> = rich.split_whitespace().collect();
-        let kept = words.chunks(2).filter(|pair| pair[0] != name).map(|pair| pair.join(" "));
-        let options = kept.chain([scarce.to_owned()]).collect::<Vec<_>>().join(" ");
+        let kept = words
+            .chunks(2)
+            .filter(|pair| pair[0] != name)
+            .map(|pair| pair.join(" "));
+        let options = kept
+            .chain([scarce.to_owned()])
+            .collect::<Vec<_>>()
+            .join(" ");
         assert_eq!(first(&options), what, "{options}");
     }
 }
@@ -94,11 +128,24 @@ fn one_node_alone_needs_no_redis() {
 #[test]
 fn the_impossible_is_said() {
     for (options, want) in [
-        ("--connections 1e4 --events 1e7 --network 1e12 --partitions 4000", "each hears every event"),
-        ("--connections 1e4 --events 1e6 --partitions 1", "--partitions"),
-        ("--connections 5 --events 1 --subscribers-per-library 10", "more subscribers than"),
+        (
+            "--connections 1e4 --events 1e7 --network 1e12 --partitions 4000",
+            "each hears every event",
+        ),
+        (
+            "--connections 1e4 --events 1e6 --partitions 1",
+            "--partitions",
+        ),
+        (
+            "--connections 5 --events 1 --subscribers-per-library 10",
+            "more subscribers than",
+        ),
     ] {
-        let e = site(options).unwrap().solve(&coefficients()).unwrap_err().to_string();
+        let e = site(options)
+            .unwrap()
+            .solve(&coefficients())
+            .unwrap_err()
+            .to_string();
         assert!(e.contains(want), "{options}: {e}");
     }
 }
@@ -111,7 +158,10 @@ fn wrong_arguments_are_named() {
         ("--connections many --events 5", "not a number above 0"),
         ("--connections inf --events 5", "not a number above 0"),
         ("--connections 5 --events 5 --fill 1.5", "at most 1"),
-        ("--connections 5 --events 5 --memory-per-node 8GB", "such as 8GiB"),
+        (
+            "--connections 5 --events 5 --memory-per-node 8GB",
+            "such as 8GiB",
+        ),
     ] {
         let e = site(options).unwrap_err();
         assert!(e.contains(want), "{options}: {e}");
@@ -130,20 +180,44 @@ fn the_charts_nodes_have_what_their_clients_need() {
     let clients: f64 = after(values, "connectionsPerNode:").parse().unwrap();
     let nodes = after(values, "replicaCount:").parse::<u32>().unwrap();
     let (_, resources) = values.split_once("\nresources:").unwrap();
-    let cpu = after(resources, "cpu:").strip_suffix('m').unwrap().parse::<f64>().unwrap() / 1000.0;
+    let cpu = after(resources, "cpu:")
+        .strip_suffix('m')
+        .unwrap()
+        .parse::<f64>()
+        .unwrap()
+        / 1000.0;
     let mib = |text: &str| size(&text.replace("Mi", "MiB")).unwrap();
     let request = mib(after(resources, "memory:"));
     let limit = mib(after(after_limits(resources), "memory:"));
 
     let events = 100;
-    let s = site(&format!("--connections {} --events {events}", clients * f64::from(nodes))).unwrap();
+    let s = site(&format!(
+        "--connections {} --events {events}",
+        clients * f64::from(nodes)
+    ))
+    .unwrap();
     let uses = s.node(&coefficients(), &s.load(nodes, 1));
-    assert!(uses[0].used <= cpu && uses[0].used > cpu / 2.0, "{} cores for {cpu}", uses[0].used);
-    assert!(uses[1].used <= request && uses[1].used > request / 2.0, "{} for {request}", bytes(uses[1].used));
+    assert!(
+        uses[0].used <= cpu && uses[0].used > cpu / 2.0,
+        "{} cores for {cpu}",
+        uses[0].used
+    );
+    assert!(
+        uses[1].used <= request && uses[1].used > request / 2.0,
+        "{} for {request}",
+        bytes(uses[1].used)
+    );
     // Those of a lost node come too, and slow readers leave something lying about.
-    assert!(limit >= 2.0 * uses[1].used, "{} for {limit}", bytes(uses[1].used));
+    assert!(
+        limit >= 2.0 * uses[1].used,
+        "{} for {limit}",
+        bytes(uses[1].used)
+    );
     let told = format!("{} clients", thousands(clients as u64));
-    assert!(values.contains(&told) && values.contains(&format!("{events} events/s")), "{told}");
+    assert!(
+        values.contains(&told) && values.contains(&format!("{events} events/s")),
+        "{told}"
+    );
 }
 
 fn after_limits(text: &str) -> &str {

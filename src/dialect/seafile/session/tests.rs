@@ -1,7 +1,7 @@
 //! The session, promise by promise; arbitrary input is in `tests/seafile_session.rs`.
 
 use super::*;
-use crate::auth::Keys;
+use crate::dialect::seafile::auth::Keys;
 
 const NOW: u64 = 1_000_000_000;
 
@@ -14,12 +14,19 @@ fn session() -> SeafileSession {
 }
 
 fn token(id: &str, user: &str, exp_ms: u64) -> String {
-    let claims = Claims { exp: (exp_ms / 1000) as i64, repo_id: Some(id.into()), username: Some(user.into()) };
+    let claims = Claims {
+        exp: (exp_ms / 1000) as i64,
+        repo_id: Some(id.into()),
+        username: Some(user.into()),
+    };
     Keys::new("key", None).sign(&claims)
 }
 
 fn subscribe(entries: &[(&str, &str)]) -> String {
-    let repos: Vec<_> = entries.iter().map(|(id, token)| serde_json::json!({"id": id, "jwt_token": token})).collect();
+    let repos: Vec<_> = entries
+        .iter()
+        .map(|(id, token)| serde_json::json!({"id": id, "jwt_token": token}))
+        .collect();
     serde_json::json!({"type": "subscribe", "content": {"repos": repos}}).to_string()
 }
 
@@ -29,33 +36,117 @@ fn unsubscribe(id: &str) -> String {
 
 fn send(session: &mut SeafileSession, now_ms: u64, message: &str) -> Vec<Action> {
     let mut out = Vec::new();
-    session.on_message(now_ms, message.as_bytes(), &mut out);
+    session.on_message(
+        &mut Turn {
+            now_ms,
+            out: &mut out,
+        },
+        message.as_bytes(),
+    );
+    // Whose connection it is has a test of its own.
+    out.retain(|action| !matches!(action, Action::Identify(_)));
     out
 }
 
 fn tick(session: &mut SeafileSession, now_ms: u64) -> Vec<Action> {
     let mut out = Vec::new();
-    session.on_tick(now_ms, &mut out);
+    session.on_tick(&mut Turn {
+        now_ms,
+        out: &mut out,
+    });
     out
 }
 
 fn subscribed(id: &str, user: &str) -> Action {
-    Action::Subscribe { channel: Channel::new("repo", id), user: user.into() }
+    Action::Subscribe {
+        channel: Channel::new("repo", id),
+        user: user.into(),
+        since: Since::Recent,
+    }
 }
 
 fn expired(id: &str) -> Action {
-    Action::Reply(jwt_expired(id))
+    Action::Send(jwt_expired(id))
+}
+
+#[test]
+fn a_connection_is_known_by_the_user_of_its_first_subscription() {
+    let mut session = session();
+    let (a, b) = (
+        token("a", "ann", NOW + 300_000),
+        token("b", "bob", NOW + 300_000),
+    );
+    let mut named = Vec::new();
+    for message in [
+        subscribe(&[("a", "junk")]),
+        subscribe(&[("a", &a), ("b", &b)]),
+        subscribe(&[("b", &b), ("a", &a)]),
+    ] {
+        let mut out = Vec::new();
+        session.on_message(
+            &mut Turn {
+                now_ms: NOW,
+                out: &mut out,
+            },
+            message.as_bytes(),
+        );
+        named.extend(
+            out.into_iter()
+                .filter(|action| matches!(action, Action::Identify(_))),
+        );
+    }
+    assert_eq!(named, [Action::Identify("ann".into())]);
+}
+
+#[test]
+fn when_its_subscriptions_end_is_answered_by_mail() {
+    let mut session = session();
+    let message = subscribe(&[("a", &token("a", "ann", NOW + 300_000))]);
+    send(&mut session, NOW, &message);
+    let channels = ["a", "b"].map(|id| Channel::new("repo", id));
+    let mut out = Vec::new();
+    let answer = session.on_mail(
+        &mut Turn {
+            now_ms: NOW,
+            out: &mut out,
+        },
+        &ends::question(&channels),
+    );
+    let answer = answer.expect("an answer");
+    let found: Vec<_> = ends::read(&channels, &answer).collect();
+    assert!(
+        matches!(found[..], [(channel, end)] if *channel == channels[0] && end >= NOW + 300_000),
+        "{found:?}"
+    );
+    assert_eq!(out, []);
 }
 
 #[test]
 fn entries_are_handled_in_order_each_on_its_own() {
     let mut session = session();
-    let (a, b) = (token("a", "ann", NOW + 300_000), token("b", "bob", NOW + 300_000));
+    let (a, b) = (
+        token("a", "ann", NOW + 300_000),
+        token("b", "bob", NOW + 300_000),
+    );
     let old = token("c", "ann", NOW - 5_000);
-    let message = subscribe(&[("a", &a), ("c", &old), ("b", &b), ("d", "junk"), ("e", &a), ("f", "")]);
+    let message = subscribe(&[
+        ("a", &a),
+        ("c", &old),
+        ("b", &b),
+        ("d", "junk"),
+        ("e", &a),
+        ("f", ""),
+    ]);
     assert_eq!(
         send(&mut session, NOW, &message),
-        [subscribed("a", "ann"), expired("c"), subscribed("b", "bob"), expired("d"), expired("e"), expired("f")]
+        [
+            subscribed("a", "ann"),
+            expired("c"),
+            subscribed("b", "bob"),
+            expired("d"),
+            expired("e"),
+            expired("f")
+        ]
     );
     assert_eq!(session.subscriptions(), 2);
 }
@@ -64,8 +155,16 @@ fn entries_are_handled_in_order_each_on_its_own() {
 fn each_subscription_keeps_its_own_user_and_one_user_is_kept_once() {
     let mut session = session();
     let exp = NOW + 300_000;
-    let (a, b, c) = (token("a", "ann", exp), token("b", "bob", exp), token("c", "bob", exp));
-    let actions = send(&mut session, NOW, &subscribe(&[("a", &a), ("b", &b), ("c", &c)]));
+    let (a, b, c) = (
+        token("a", "ann", exp),
+        token("b", "bob", exp),
+        token("c", "bob", exp),
+    );
+    let actions = send(
+        &mut session,
+        NOW,
+        &subscribe(&[("a", &a), ("b", &b), ("c", &c)]),
+    );
     let users: Vec<Arc<str>> = actions
         .into_iter()
         .map(|action| match action {
@@ -73,7 +172,10 @@ fn each_subscription_keeps_its_own_user_and_one_user_is_kept_once() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(users.iter().map(|user| &**user).collect::<Vec<_>>(), ["ann", "bob", "bob"]);
+    assert_eq!(
+        users.iter().map(|user| &**user).collect::<Vec<_>>(),
+        ["ann", "bob", "bob"]
+    );
     assert!(Arc::ptr_eq(&users[1], &users[2]));
 }
 
@@ -81,19 +183,41 @@ fn each_subscription_keeps_its_own_user_and_one_user_is_kept_once() {
 fn a_token_may_lack_a_user_but_not_its_library() {
     let mut session = session();
     let keys = Keys::new("key", None);
-    let nobody = keys.sign(&Claims { exp: i64::MAX, repo_id: Some("a".into()), username: None });
-    let anywhere = keys.sign(&Claims { exp: i64::MAX, repo_id: None, username: Some("ann".into()) });
+    let nobody = keys.sign(&Claims {
+        exp: i64::MAX,
+        repo_id: Some("a".into()),
+        username: None,
+    });
+    let anywhere = keys.sign(&Claims {
+        exp: i64::MAX,
+        repo_id: None,
+        username: Some("ann".into()),
+    });
     let message = subscribe(&[("a", &nobody), ("b", &anywhere), ("", &anywhere)]);
-    assert_eq!(send(&mut session, NOW, &message), [subscribed("a", ""), expired("b"), expired("")]);
-    assert_eq!(session.next_tick(), None, "a token that never runs out needs no tick");
+    assert_eq!(
+        send(&mut session, NOW, &message),
+        [subscribed("a", ""), expired("b"), expired("")]
+    );
+    assert_eq!(
+        session.next_tick(),
+        None,
+        "a token that never runs out needs no tick"
+    );
 }
 
 #[test]
 fn subscribing_again_changes_the_end_and_the_user_only() {
     let mut session = session();
-    send(&mut session, NOW, &subscribe(&[("a", &token("a", "ann", NOW + 10_000))]));
+    send(
+        &mut session,
+        NOW,
+        &subscribe(&[("a", &token("a", "ann", NOW + 10_000))]),
+    );
     let again = token("a", "bob", NOW + 500_000);
-    assert_eq!(send(&mut session, NOW, &subscribe(&[("a", &again)])), [subscribed("a", "bob")]);
+    assert_eq!(
+        send(&mut session, NOW, &subscribe(&[("a", &again)])),
+        [subscribed("a", "bob")]
+    );
     assert_eq!(session.subscriptions(), 1);
     assert!(tick(&mut session, NOW + 400_000).is_empty());
 }
@@ -101,18 +225,32 @@ fn subscribing_again_changes_the_end_and_the_user_only() {
 #[test]
 fn a_refused_entry_takes_nothing_away() {
     let mut session = session();
-    send(&mut session, NOW, &subscribe(&[("a", &token("a", "ann", NOW + 300_000))]));
+    send(
+        &mut session,
+        NOW,
+        &subscribe(&[("a", &token("a", "ann", NOW + 300_000))]),
+    );
     let old = token("a", "ann", NOW - 5_000);
-    assert_eq!(send(&mut session, NOW, &subscribe(&[("a", &old)])), [expired("a")]);
+    assert_eq!(
+        send(&mut session, NOW, &subscribe(&[("a", &old)])),
+        [expired("a")]
+    );
     assert_eq!(session.subscriptions(), 1);
-    assert_eq!(send(&mut session, NOW, &unsubscribe("a")), [Action::Unsubscribe(Channel::new("repo", "a"))]);
+    assert_eq!(
+        send(&mut session, NOW, &unsubscribe("a")),
+        [Action::Unsubscribe(Channel::new("repo", "a"))]
+    );
 }
 
 #[test]
 fn unsubscribing_is_not_answered_and_may_name_anything() {
     let mut session = session();
     assert!(send(&mut session, NOW, &unsubscribe("never")).is_empty());
-    send(&mut session, NOW, &subscribe(&[("a", &token("a", "ann", NOW + 5_000))]));
+    send(
+        &mut session,
+        NOW,
+        &subscribe(&[("a", &token("a", "ann", NOW + 5_000))]),
+    );
     assert_eq!(send(&mut session, NOW, &unsubscribe("a")).len(), 1);
     assert!(send(&mut session, NOW, &unsubscribe("a")).is_empty());
     assert_eq!((session.subscriptions(), session.next_tick()), (0, None));
@@ -123,7 +261,10 @@ fn a_subscription_ends_within_ten_seconds_of_its_token() {
     for seed in 0..50 {
         let mut session = SeafileSession::new(rules(100), seed);
         let exp = NOW + 20_000;
-        let message = subscribe(&[("a", &token("a", "ann", exp)), ("b", &token("b", "ann", NOW + 900_000))]);
+        let message = subscribe(&[
+            ("a", &token("a", "ann", exp)),
+            ("b", &token("b", "ann", NOW + 900_000)),
+        ]);
         send(&mut session, NOW, &message);
         let due = session.next_tick().expect("an end to look for");
         assert!((exp..=exp + JITTER_MS).contains(&due), "{due}");
@@ -131,10 +272,17 @@ fn a_subscription_ends_within_ten_seconds_of_its_token() {
         let ended = [Action::Unsubscribe(Channel::new("repo", "a")), expired("a")];
         assert_eq!(tick(&mut session, due + 2_000), ended);
         assert_eq!(session.subscriptions(), 1);
-        assert!(session.next_tick().is_some_and(|next| next >= NOW + 900_000));
+        assert!(
+            session
+                .next_tick()
+                .is_some_and(|next| next >= NOW + 900_000)
+        );
         // The client comes back with a fresh token on the same connection.
         let fresh = token("a", "ann", due + 300_000);
-        assert_eq!(send(&mut session, due + 2_100, &subscribe(&[("a", &fresh)])), [subscribed("a", "ann")]);
+        assert_eq!(
+            send(&mut session, due + 2_100, &subscribe(&[("a", &fresh)])),
+            [subscribed("a", "ann")]
+        );
     }
 }
 
@@ -142,7 +290,11 @@ fn a_subscription_ends_within_ten_seconds_of_its_token() {
 fn ends_are_spread_over_connections_and_the_same_for_the_same_seed() {
     let due = |seed| {
         let mut session = SeafileSession::new(rules(100), seed);
-        send(&mut session, NOW, &subscribe(&[("a", &token("a", "ann", NOW + 20_000))]));
+        send(
+            &mut session,
+            NOW,
+            &subscribe(&[("a", &token("a", "ann", NOW + 20_000))]),
+        );
         session.next_tick().expect("an end to look for")
     };
     let different: std::collections::BTreeSet<u64> = (0..100).map(due).collect();
@@ -169,7 +321,10 @@ fn the_same_bad_token_is_answered_with_growing_pauses() {
             offered = now;
         }
     }
-    assert_eq!((replies, answered_after), (9, vec![1, 2, 4, 8, 16, 32, 60, 60]));
+    assert_eq!(
+        (replies, answered_after),
+        (9, vec![1, 2, 4, 8, 16, 32, 60, 60])
+    );
     // A good one sets it right.
     let good = subscribe(&[("a", &token("a", "ann", now + 300_000))]);
     assert_eq!(send(&mut session, now, &good), [subscribed("a", "ann")]);
@@ -195,15 +350,33 @@ fn closes(actions: &[Action], code: u16, label: &str) -> bool {
 fn limits_close_with_a_reason() {
     let mut session = SeafileSession::new(rules(2), 0);
     let good = |id: &str| token(id, "ann", NOW + 300_000);
-    send(&mut session, NOW, &subscribe(&[("a", &good("a")), ("b", &good("b"))]));
-    assert_eq!(send(&mut session, NOW, &subscribe(&[("b", &good("b"))])), [subscribed("b", "ann")]);
+    send(
+        &mut session,
+        NOW,
+        &subscribe(&[("a", &good("a")), ("b", &good("b"))]),
+    );
+    assert_eq!(
+        send(&mut session, NOW, &subscribe(&[("b", &good("b"))])),
+        [subscribed("b", "ann")]
+    );
     let over = send(&mut session, NOW, &subscribe(&[("c", &good("c"))]));
-    assert!(closes(&over, 1008, "subscriptions") && over.len() == 1, "{over:?}");
+    assert!(
+        closes(&over, 1008, "subscriptions") && over.len() == 1,
+        "{over:?}"
+    );
     assert_eq!(session.subscriptions(), 2);
     let three = subscribe(&[("a", ""), ("a", ""), ("a", "")]);
-    assert!(closes(&send(&mut session, NOW, &three), 1008, "subscriptions"));
+    assert!(closes(
+        &send(&mut session, NOW, &three),
+        1008,
+        "subscriptions"
+    ));
     send(&mut session, NOW, &subscribe(&[("x", ""), ("y", "")]));
-    assert!(closes(&send(&mut session, NOW, &subscribe(&[("z", "")])), 1008, "refusals"));
+    assert!(closes(
+        &send(&mut session, NOW, &subscribe(&[("z", "")])),
+        1008,
+        "refusals"
+    ));
 }
 
 #[test]
@@ -212,15 +385,30 @@ fn a_malformed_message_has_no_effect_but_the_close() {
     let a = token("a", "ann", NOW + 300_000);
     let spoiled = subscribe(&[("a", &a)]).replace(r#"{"id":"a""#, r#"{"id":"a"},{"id":7"#);
     let actions = send(&mut session, NOW, &spoiled);
-    assert!(closes(&actions, 1003, "message_shape") && actions.len() == 1, "{actions:?}");
+    assert!(
+        closes(&actions, 1003, "message_shape") && actions.len() == 1,
+        "{actions:?}"
+    );
     let twice = format!("{0}{0}", subscribe(&[("a", &a)]));
-    assert!(closes(&send(&mut session, NOW, &twice), 1007, "message_json"));
-    assert!(closes(&send(&mut session, NOW, r#"{"type":"hello","content":{}}"#), 1008, "message_type"));
+    assert!(closes(
+        &send(&mut session, NOW, &twice),
+        1007,
+        "message_json"
+    ));
+    assert!(closes(
+        &send(&mut session, NOW, r#"{"type":"hello","content":{}}"#),
+        1008,
+        "message_type"
+    ));
     assert_eq!(session.subscriptions(), 0);
 }
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<SeafileSession>() <= 72, "{}", size_of::<SeafileSession>());
+    assert!(
+        size_of::<SeafileSession>() <= 72,
+        "{}",
+        size_of::<SeafileSession>()
+    );
     assert!(size_of::<Subscription>() <= 24);
 }

@@ -1,0 +1,125 @@
+//! What this node has delivered of channels that keep a past: the past that it reads must have that, or has a hole.
+//!
+//! Invariants: bounded, the channel heard longest ago is forgotten first; a hole stays known until the past has got a new epoch.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use ahash::RandomState;
+
+use crate::event::{Channel, Event, Kept, Place};
+
+/// Channels that are remembered.
+const CHANNELS: usize = 65_536;
+
+/// How far a channel was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Up to here.
+    At(Place),
+    /// An event was delivered that the past does not have.
+    Hole,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Heard {
+    /// The half that is written to, and the one from before: a channel that is not heard while a half fills is forgotten.
+    young: HashMap<Channel, Mark, RandomState>,
+    old: HashMap<Channel, Mark, RandomState>,
+}
+
+impl Heard {
+    /// Notes an event that is delivered.
+    pub fn note(&mut self, event: &Event) {
+        let mark = match event.kept {
+            Kept::No => return,
+            Kept::At(place) => Mark::At(place),
+            Kept::Missed => Mark::Hole,
+        };
+        let before = self.get(&event.channel);
+        match (before, mark) {
+            (Some(Mark::Hole), _) => {}
+            (Some(Mark::At(before)), Mark::At(place)) if before >= place => {}
+            _ => self.set(event.channel.clone(), mark),
+        }
+    }
+
+    /// How far a channel was heard, as far as that is known.
+    pub fn get(&self, channel: &Channel) -> Option<Mark> {
+        self.young
+            .get(channel)
+            .or_else(|| self.old.get(channel))
+            .copied()
+    }
+
+    /// The past of a channel, which had been heard as far as `before`, has now reached `place` without a hole from there on.
+    pub fn mended(&mut self, channel: &Channel, before: Option<Mark>, place: Place) {
+        if self.get(channel) == before && before.is_some() {
+            self.set(channel.clone(), Mark::At(place));
+        }
+    }
+
+    fn set(&mut self, channel: Channel, mark: Mark) {
+        if self.young.len() >= CHANNELS / 2
+            && matches!(self.young.entry(channel.clone()), Entry::Vacant(_))
+        {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.old.remove(&channel);
+        self.young.insert(channel, mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(channel: &str, kept: Kept) -> Event {
+        Event {
+            kept,
+            ..Event::new(Channel::new("c", channel), "n", "")
+        }
+    }
+
+    fn place(epoch: u64, number: u64) -> Place {
+        Place { epoch, number }
+    }
+
+    #[test]
+    fn a_hole_is_known_until_it_is_mended() {
+        let (mut heard, channel) = (Heard::default(), Channel::new("c", "x"));
+        heard.note(&event("x", Kept::At(place(1, 5))));
+        heard.note(&event("x", Kept::At(place(1, 4))));
+        assert_eq!(heard.get(&channel), Some(Mark::At(place(1, 5))));
+        let before = heard.get(&channel);
+        heard.note(&event("x", Kept::Missed));
+        heard.note(&event("x", Kept::At(place(1, 6))));
+        heard.mended(&channel, before, place(2, 6));
+        assert_eq!(
+            heard.get(&channel),
+            Some(Mark::Hole),
+            "it came while the past was read"
+        );
+        heard.mended(&channel, Some(Mark::Hole), place(3, 6));
+        assert_eq!(heard.get(&channel), Some(Mark::At(place(3, 6))));
+        heard.note(&event("y", Kept::No));
+        assert_eq!(heard.get(&Channel::new("c", "y")), None);
+    }
+
+    #[test]
+    fn it_is_bounded_and_what_is_heard_often_stays() {
+        let mut heard = Heard::default();
+        for number in 1..=3 * CHANNELS as u64 {
+            heard.note(&event(&number.to_string(), Kept::At(place(1, 1))));
+            if number % 1_000 == 0 {
+                heard.note(&event("often", Kept::At(place(1, number))));
+            }
+        }
+        assert!(heard.young.len() + heard.old.len() <= CHANNELS);
+        assert!(
+            heard.get(&Channel::new("c", "often")).is_some()
+                && heard.get(&Channel::new("c", "1")).is_none()
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! What stands in front of a node's sink where channels keep their pasts: it notes what is delivered, and lets out what is
+//! kept in the order of its places.
+//!
+//! Invariants: events that are not kept pass as they come; one lock for a share of all channels is held from an event's turn to
+//! the end of its delivery, so that nothing overtakes it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::heard::Heard;
+use super::order::Order;
+use crate::broker::{Lost, Sink, partition};
+use crate::drain::Tasks;
+use crate::event::{Event, Kept};
+
+/// How often it is looked at what has waited for long enough.
+const TICK: Duration = Duration::from_millis(50);
+/// Locks that the channels are spread over.
+const SHARES: u32 = 16;
+
+/// See the module.
+pub struct Listener {
+    sink: Arc<dyn Sink>,
+    heard: Arc<Mutex<Heard>>,
+    orders: Vec<tokio::sync::Mutex<Order>>,
+    started: Instant,
+}
+
+impl Listener {
+    /// In front of `sink`.
+    pub fn start(sink: Arc<dyn Sink>, heard: Arc<Mutex<Heard>>, tasks: &Tasks) -> Arc<Self> {
+        let orders = (0..SHARES).map(|_| tokio::sync::Mutex::default()).collect();
+        let listener = Arc::new(Self {
+            sink,
+            heard,
+            orders,
+            started: Instant::now(),
+        });
+        let (ticking, stop) = (Arc::clone(&listener), tasks.clone());
+        tasks.spawn("keeper-order", async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(TICK) => {}
+                    () = stop.stopped() => return,
+                }
+                ticking.tick().await;
+            }
+        });
+        listener
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    async fn tick(&self) {
+        for order in &self.orders {
+            let (mut order, mut out) = (order.lock().await, Vec::new());
+            order.tick(self.now_ms(), &mut out);
+            self.give(out).await;
+        }
+    }
+
+    async fn give(&self, events: Vec<Event>) {
+        for event in events {
+            // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
+            self.heard.lock().note(&event);
+            self.sink.deliver(event).await;
+        }
+    }
+}
+
+impl Sink for Listener {
+    fn deliver(&self, event: Event) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        if event.kept == Kept::No {
+            return self.sink.deliver(event);
+        }
+        Box::pin(async move {
+            let share = partition::of(&event.channel, SHARES) as usize;
+            let (mut order, mut out) = (self.orders[share].lock().await, Vec::new());
+            order.take(event, self.now_ms(), &mut out);
+            self.give(out).await;
+        })
+    }
+
+    fn remember(&self, event: Event, age: Duration) {
+        self.heard.lock().note(&event);
+        self.sink.remember(event, age);
+    }
+
+    fn lost(&self, lost: Lost) {
+        self.sink.lost(lost);
+    }
+}

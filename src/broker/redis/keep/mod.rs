@@ -1,0 +1,333 @@
+//! Keeps in Redis, for all nodes: the keys of a channel lie on the shard, and in the slot, of its partition.
+//!
+//! ```text
+//! PREFIX:{PREFIX:PARTITION}:mark:CHANNEL    the place that a past has reached, and the run of Redis that it belongs to
+//! PREFIX:{PREFIX:PARTITION}:past:CHANNEL    its events
+//! PREFIX:{PREFIX:PARTITION}:once:KEY        the place of an event that may be posted again
+//! PREFIX:{PREFIX:PARTITION}:said:CHANNEL:…  what was said of a channel of late, or is about to be
+//! PREFIX:{PREFIX:PARTITION}:here:CHANNEL    who is present
+//! PREFIX:{only:NAME}:lease, …:ground        who alone does something, on the first shard
+//! PREFIX:{LIST}:taken, …:turn               what was taken from a list and is not done, and whose turn it is
+//! ```
+//!
+//! Invariants: an event is published after it was kept, in the same order, by the lane of its shard; one that could not be
+//! kept leaves a hole that is known here at once, on other nodes with the event, and in Redis as soon as that can be told.
+
+mod entries;
+mod lane;
+mod lease;
+pub mod queue;
+mod scripts;
+mod upkeep;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use self::entries::Entries;
+use self::lane::{Call, Lane};
+use super::Config;
+use crate::broker::clustered::ClusteredBroker;
+use crate::broker::keep::heard::{Heard, Mark};
+use crate::broker::keep::{
+    CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Past, Presence, Saying,
+};
+use crate::broker::packet::{Draft, Stamp};
+use crate::broker::{Receipt, partition};
+use crate::drain::Tasks;
+use crate::event::{Channel, Event, Kept, Place};
+use crate::metrics;
+
+/// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
+const ONCE_MS: u64 = 300_000;
+/// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
+const HOLES: usize = 10_000;
+
+fn claimant(number: u128) -> Bytes {
+    format!("{number:032x}").into()
+}
+
+struct Inner {
+    broker: ClusteredBroker,
+    prefix: String,
+    partitions: u32,
+    lanes: Vec<Lane>,
+    heard: Arc<Mutex<Heard>>,
+    holes: Mutex<BTreeSet<Channel>>,
+    entries: Mutex<Entries>,
+    tasks: Tasks,
+}
+
+/// Keeps for one node.
+#[derive(Clone)]
+pub struct RedisKeeper(Arc<Inner>);
+
+impl RedisKeeper {
+    /// Nothing is connected or written before something is asked. `heard` is what a listener in front of the sink of
+    /// `broker` fills.
+    pub(super) fn start(
+        config: &Config,
+        broker: ClusteredBroker,
+        heard: Arc<Mutex<Heard>>,
+        tasks: &Tasks,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            broker,
+            prefix: config.prefix.clone(),
+            partitions: config.partitions,
+            lanes: config
+                .shards
+                .iter()
+                .map(|server| Lane::start(server.clone(), tasks))
+                .collect(),
+            heard,
+            holes: Mutex::default(),
+            entries: Mutex::default(),
+            tasks: tasks.clone(),
+        });
+        tasks.spawn("keeper-upkeep", upkeep::run(Arc::clone(&inner)));
+        Self(inner)
+    }
+
+    pub(in crate::broker) fn keep(&self, event: Event, keep: Keep) -> Receipt {
+        let (sender, receipt) = Receipt::pending();
+        let inner = &self.0;
+        let before = inner.heard.lock().get(&event.channel);
+        let call = inner.append(&event, keep, before);
+        let then = Arc::clone(inner);
+        inner.lane(&event.channel).send(call, move |answer| {
+            then.appended(event, before, answer.and_then(scripts::place), sender);
+        });
+        receipt
+    }
+
+    pub(in crate::broker) async fn past(&self, channel: &Channel) -> Result<Past, KeepError> {
+        self.0.read(channel, u32::MAX >> 1).await
+    }
+
+    pub(in crate::broker) fn enter(
+        &self,
+        channel: &Channel,
+        id: &str,
+        who: Bytes,
+        outlives: Duration,
+    ) -> Presence {
+        let (inner, id) = (&self.0, Arc::<str>::from(id));
+        let guard = inner.enter(channel, &id, who, outlives);
+        let (inner, channel) = (Arc::clone(inner), channel.clone());
+        Presence::new(move || inner.leave(&channel, &id, guard))
+    }
+
+    pub(in crate::broker) async fn present(
+        &self,
+        channel: &Channel,
+    ) -> Result<Vec<(Arc<str>, Bytes)>, KeepError> {
+        let (keys, args) = (vec![self.0.key("here", channel)], Vec::new());
+        let call = Call {
+            name: "present",
+            script: scripts::PRESENT,
+            keys,
+            args,
+            repeatable: true,
+        };
+        scripts::present(self.0.lane(channel).ask(call).await?)
+    }
+
+    pub(in crate::broker) async fn claim(
+        &self,
+        channel: &Channel,
+        what: &str,
+    ) -> Result<Saying, KeepError> {
+        let me: u128 = rand::random();
+        let call = Call {
+            name: "claim",
+            script: scripts::CLAIM,
+            keys: vec![self.0.said(channel, what)],
+            args: vec![claimant(me), number(CLAIM.as_millis() as u64)],
+            repeatable: true,
+        };
+        scripts::saying(self.0.lane(channel).ask(call).await?, me)
+    }
+
+    pub(in crate::broker) async fn settle(
+        &self,
+        channel: &Channel,
+        what: &str,
+        claim: u128,
+        lasts: Option<Duration>,
+    ) -> Result<(), KeepError> {
+        let lasts_ms = lasts.map_or(0, |lasts| lasts.as_millis() as u64);
+        let call = Call {
+            name: "settle",
+            script: scripts::SETTLE,
+            keys: vec![self.0.said(channel, what)],
+            args: vec![claimant(claim), number(lasts_ms)],
+            repeatable: true,
+        };
+        self.0.lane(channel).ask(call).await.map(drop)
+    }
+
+    pub(in crate::broker) fn queues(&self, name: &str) -> Vec<queue::Queue> {
+        let queue = |shard| queue::Queue::new(Arc::clone(&self.0), shard, name);
+        (0..self.0.lanes.len()).map(queue).collect()
+    }
+
+    pub(in crate::broker) async fn only_one(&self, name: &str) -> Lease {
+        lease::only_one(&self.0, name).await
+    }
+
+    pub(in crate::broker) fn waiting(&self) -> usize {
+        self.0.lanes.iter().map(Lane::waiting).sum()
+    }
+}
+
+impl Inner {
+    fn partition(&self, channel: &Channel) -> u32 {
+        partition::of(channel, self.partitions)
+    }
+
+    fn shard(&self, channel: &Channel) -> usize {
+        partition::shard(self.partition(channel), self.lanes.len())
+    }
+
+    fn lane(&self, channel: &Channel) -> &Lane {
+        &self.lanes[self.shard(channel)]
+    }
+
+    fn said(&self, channel: &Channel, what: &str) -> String {
+        format!("{}:{what}", self.key("said", channel))
+    }
+
+    fn key(&self, what: &str, channel: &Channel) -> String {
+        let Self { prefix, .. } = self;
+        format!(
+            "{prefix}:{{{prefix}:{}}}:{what}:{channel}",
+            self.partition(channel)
+        )
+    }
+
+    fn append(&self, event: &Event, keep: Keep, heard: Option<Mark>) -> Call {
+        let mut keys = vec![
+            self.key("mark", &event.channel),
+            self.key("past", &event.channel),
+        ];
+        let lifetime = keep.lifetime.max(Duration::from_millis(1));
+        let mut args = told(heard);
+        args.push(
+            Draft::new(event.clone())
+                .stamp(Stamp {
+                    origin: 0,
+                    partition: 0,
+                    number: 0,
+                })
+                .bytes,
+        );
+        args.push(number(u64::from(keep.events.max(1))));
+        args.push(number(lifetime.as_millis() as u64));
+        args.push(number((lifetime + MEMORY_OF_PLACES).as_millis() as u64));
+        if let Some(key) = event.idempotency_key {
+            keys.push(format!("{}:{key:016x}", self.key("once", &event.channel)));
+            args.push(number(ONCE_MS));
+        }
+        // Where it may be repeated by others, it may be repeated here.
+        Call {
+            name: "keep",
+            script: scripts::APPEND,
+            repeatable: keys.len() > 2,
+            keys,
+            args,
+        }
+    }
+
+    /// An event is kept, or is not: it goes out.
+    fn appended(
+        &self,
+        event: Event,
+        before: Option<Mark>,
+        place: Result<Place, KeepError>,
+        receipt: oneshot::Sender<()>,
+    ) {
+        let (kept, result) = match place {
+            Ok(place) => {
+                self.heard.lock().mended(&event.channel, before, place);
+                (Kept::At(place), "kept")
+            }
+            // Published at once it would overtake what waits.
+            Err(KeepError::Crowded) => {
+                ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
+                // Whoever waits for the receipt hears that it is dropped.
+                drop(receipt);
+                let (loss, _) = oneshot::channel();
+                return self.broker.hand(
+                    Event {
+                        kept: Kept::Missed,
+                        ..Event::loss(event.channel)
+                    },
+                    loss,
+                );
+            }
+            Err(_) => (Kept::Missed, "missed"),
+        };
+        ::metrics::counter!(metrics::KEPT, "result" => result).increment(1);
+        let event = Event { kept, ..event };
+        if kept == Kept::Missed {
+            self.heard.lock().note(&event);
+            let mut holes = self.holes.lock();
+            if holes.len() < HOLES {
+                holes.insert(event.channel.clone());
+            }
+        }
+        self.broker.hand(event, receipt);
+    }
+
+    /// Reads `count` events of a past. What this node has delivered is in it, or its epoch is a new one.
+    async fn read(&self, channel: &Channel, count: u32) -> Result<Past, KeepError> {
+        let before = self.heard.lock().get(channel);
+        let mut args = told(before);
+        args.push(number(u64::from(count)));
+        args.push(number(MEMORY_OF_PLACES.as_millis() as u64));
+        let keys = vec![self.key("mark", channel), self.key("past", channel)];
+        let call = Call {
+            name: "past",
+            script: scripts::READ,
+            keys,
+            args,
+            repeatable: true,
+        };
+        let past = scripts::past(self.lane(channel).ask(call).await?)?;
+        if let Some(newest) = past.newest {
+            self.heard.lock().mended(channel, before, newest);
+        }
+        Ok(past)
+    }
+}
+
+/// What Redis is told of how far a channel was heard.
+fn told(heard: Option<Mark>) -> Vec<Bytes> {
+    let (place, hole) = match heard {
+        None => (
+            Place {
+                epoch: 0,
+                number: 0,
+            },
+            0,
+        ),
+        Some(Mark::At(place)) => (place, 0),
+        Some(Mark::Hole) => (
+            Place {
+                epoch: 0,
+                number: 0,
+            },
+            1,
+        ),
+    };
+    vec![number(place.epoch), number(place.number), number(hole)]
+}
+
+fn number(number: u64) -> Bytes {
+    number.to_string().into()
+}

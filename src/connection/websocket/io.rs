@@ -1,0 +1,105 @@
+//! The two sides of a WebSocket's connection: what its task reads from, and what writes its frames.
+//!
+//! Invariant: in clear text the outbox writes to the socket by itself; encrypted, the task takes frames from the outbox and
+//! encrypts them, so that both cost an idle connection in clear text nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio_rustls::server::TlsStream;
+
+use crate::connection::ClientInfo;
+use crate::outbox::{Bounds, Outbox};
+
+/// A connection, as the handshake left it.
+pub enum Io {
+    /// In clear text.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What the connection's task has of it.
+pub(super) enum Near {
+    Plain(OwnedReadHalf),
+    Tls(Box<Encrypted>),
+}
+
+pub(super) struct Encrypted {
+    stream: TlsStream<TcpStream>,
+    /// Frames that are taken from the outbox and not written yet.
+    frames: Bytes,
+}
+
+impl Io {
+    /// The outbox in front of the client, and what the task has to do with.
+    pub(super) fn split(self, client: ClientInfo, bounds: Bounds) -> (Arc<Outbox>, Near) {
+        match self {
+            Self::Plain(stream) => {
+                let (reader, writer) = stream.into_split();
+                (
+                    Outbox::new(client.id, client.kind, bounds, writer),
+                    Near::Plain(reader),
+                )
+            }
+            Self::Tls(stream) => {
+                // The task that takes from it is the one that ends.
+                let outbox = Outbox::taken(client.id, client.kind, bounds, || {});
+                (
+                    outbox,
+                    Near::Tls(Box::new(Encrypted {
+                        stream: *stream,
+                        frames: Bytes::new(),
+                    })),
+                )
+            }
+        }
+    }
+}
+
+impl Near {
+    /// Reads what is there.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(reader) => Pin::new(reader).poll_read(cx, buffer),
+            Self::Tls(encrypted) => Pin::new(&mut encrypted.stream).poll_read(cx, buffer),
+        }
+    }
+
+    /// Writes what `outbox` has. Ready when nothing is left.
+    pub(super) fn poll_flush(
+        &mut self,
+        outbox: &Outbox,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => outbox.poll_flush(cx),
+            Self::Tls(encrypted) => encrypted.poll_flush(outbox, cx),
+        }
+    }
+}
+
+impl Encrypted {
+    fn poll_flush(&mut self, outbox: &Outbox, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.frames.is_empty() {
+                match outbox.take() {
+                    Some(frames) => self.frames = frames,
+                    None => return Pin::new(&mut self.stream).poll_flush(cx),
+                }
+            }
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.frames))?;
+            self.frames.advance(written);
+        }
+    }
+}

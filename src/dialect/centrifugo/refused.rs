@@ -1,0 +1,35 @@
+//! Keys of v1's file that are not honoured, and what to do instead.
+//!
+//! Invariant: none of them is passed over: a file that asks for one is refused, by that key's name.
+
+const TLS: &str = "certificates are not fetched; ssl_cert and ssl_key name files, and whatever renews those is followed";
+
+/// Each key, and why.
+const KEYS: &[(&str, &str)] = &[
+    ("ssl_autocert", TLS),
+    ("ssl_autocert_host_whitelist", TLS),
+    ("ssl_autocert_cache_dir", TLS),
+    ("ssl_autocert_email", TLS),
+    ("ssl_autocert_force_rsa", TLS),
+    ("ssl_autocert_server_name", TLS),
+    (
+        "web_path",
+        "`web` serves the page that is built in; another one can be served by any web server, with its origin in FOGHORN_ALLOWED_ORIGINS",
+    ),
+    ("web_password", "it is called `admin_password` now"),
+    ("web_secret", "it is called `admin_secret` now"),
+    ("insecure_web", "it is called `insecure_admin` now"),
+    ("websocket_compression", "frames are not compressed"),
+];
+
+/// Why `key` is refused; `None`: it is no key of v1 at all.
+pub fn reason(key: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .find(|(known, _)| *known == key)
+        .map(|(_, why)| *why)
+}
+
+/// All keys of v1 that are refused, and why, as `docs/CENTRIFUGO.md` shows them.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().copied()
+}

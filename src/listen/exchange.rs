@@ -1,0 +1,142 @@
+//! One HTTP connection between its requests: new, busy with one or, by HTTP/2, several, or waiting for the next.
+//!
+//! Invariant: who is busy is not sent away to make room; who holds more than there is room for ends, busy or not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Server;
+use super::idle::{Idle, Waiting};
+use crate::admission::Pending;
+use crate::unfinished::metered::Meter;
+
+/// See the module's description.
+pub(super) struct Exchange {
+    remote: SocketAddr,
+    meter: Arc<Meter>,
+    idle: Arc<Idle>,
+    /// Until the first request has come.
+    pending: Mutex<Option<Pending>>,
+    requests: Mutex<Requests>,
+    evicted: Arc<Notify>,
+    cut: Arc<Notify>,
+}
+
+/// What is under way.
+struct Requests {
+    busy: usize,
+    /// While nothing is.
+    waiting: Option<Waiting>,
+    /// Since when nothing is.
+    since: Instant,
+}
+
+/// Cuts a connection off, for who answers on it: its peer does not read, so nothing else would end it. In every request's
+/// extensions.
+#[derive(Clone)]
+pub struct Cut(Arc<Notify>);
+
+impl Cut {
+    /// Cuts it off now.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
+impl Exchange {
+    /// A connection from `remote` that has sent nothing yet.
+    pub(super) fn new(server: &Server, remote: SocketAddr, pending: Pending) -> Arc<Self> {
+        let evicted = Arc::default();
+        let waiting = server.fresh.wait(remote.ip(), &evicted);
+        Arc::new(Self {
+            remote,
+            meter: Meter::new(&server.unfinished, server.times.request),
+            idle: Arc::clone(&server.idle),
+            pending: Mutex::new(Some(pending)),
+            requests: Mutex::new(Requests {
+                busy: 0,
+                waiting: Some(waiting),
+                since: Instant::now(),
+            }),
+            evicted,
+            cut: Arc::default(),
+        })
+    }
+
+    /// The TCP peer.
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// What measures its bytes.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+
+    /// The head of a request is here, and with it all of the request where it `is_whole`; else a body is to follow.
+    pub(super) fn begins(&self, is_whole: bool) {
+        self.pending.lock().take();
+        let mut requests = self.requests.lock();
+        requests.busy += 1;
+        requests.waiting = None;
+        drop(requests);
+        if is_whole {
+            self.meter.whole();
+        }
+    }
+
+    /// The answer has gone.
+    pub(super) fn rests(&self) {
+        self.meter.whole();
+        let mut requests = self.requests.lock();
+        requests.busy = requests.busy.saturating_sub(1);
+        if requests.busy == 0 {
+            requests.since = Instant::now();
+            requests.waiting = Some(self.idle.wait(self.remote.ip(), &self.evicted));
+        }
+    }
+
+    /// What cuts the connection off.
+    pub(super) fn cut(&self) -> Cut {
+        Cut(Arc::clone(&self.cut))
+    }
+
+    /// Waits until nothing has been under way for so long.
+    pub(super) async fn is_idle_for(&self, long: Duration) {
+        loop {
+            let idle = {
+                let requests = self.requests.lock();
+                if requests.busy == 0 {
+                    requests.since.elapsed()
+                } else {
+                    Duration::ZERO
+                }
+            };
+            match long.checked_sub(idle) {
+                None | Some(Duration::ZERO) => return,
+                Some(left) => tokio::time::sleep(left).await,
+            }
+        }
+    }
+
+    /// Whether no request has come yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.pending.lock().is_some()
+    }
+
+    /// Waits until the connection has to end for the others' sake.
+    pub(super) async fn must_end(&self) {
+        loop {
+            tokio::select! {
+                () = self.meter.over() => return,
+                // A request may have come since.
+                () = self.evicted.notified() => if self.requests.lock().waiting.is_some() { return },
+                () = self.cut.notified() => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What operators do with inboxes, by the API and the console: they send a notification, and ask what a token is good for.
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use crate::common::http::{self, Answer};
+use crate::common::token;
+use crate::site::Inbox;
+use crate::stream::Stream;
+
+const KEY: &str = "inbox-key-of-this-test-0123456789abcdef";
+
+async fn asked(node: &Inbox, path: &str, body: &Value) -> Answer {
+    let json = [("Content-Type", "application/json")];
+    let body = body.to_string();
+    http::request(node.ops(), "POST", path, &json, Some(body.as_bytes())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sends_a_notification_as_a_backend_does() {
+    let node = Inbox::start(&[("FOGHORN_SSE_TYPES", "notify,appr")]).await;
+    let overview = http::get(node.ops(), "/api/v1/overview").await.expect(200);
+    assert_eq!(
+        overview.json()["words"],
+        json!({"channel": "inbox", "name": "user", "kind": "user", "types": ["notify"]})
+    );
+    let (mut page, _) = Stream::connect(node.port, "ann", "").await;
+    let event = |kind: &str, channel: &str| json!({"type": kind, "channel": channel, "content": {"text": "hello"}});
+    for (kind, channel) in [("notify", "ann"), ("appr", "user/ann")] {
+        asked(&node, "/api/v1/events", &event(kind, channel))
+            .await
+            .expect(200);
+        let block = page.block().await.expect("a block");
+        assert_eq!((&*block.event, &*block.data), (kind, r#"{"text":"hello"}"#));
+    }
+    for (kind, channel, part) in [
+        ("other", "ann", "FOGHORN_SSE_TYPES"),
+        ("connect", "ann", "FOGHORN_SSE_TYPES"),
+        ("notify", "repo/x", "a user's inbox is user/USER"),
+        ("notify", "a\nb", "control characters"),
+    ] {
+        let refused = asked(&node, "/api/v1/events", &event(kind, channel))
+            .await
+            .expect(422);
+        assert!(refused.body.contains(part), "{}", refused.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_explained_by_the_keys_of_inboxes() {
+    let node = Inbox::start(&[("FOGHORN_SSE_JWT_KEY", KEY)]).await;
+    let explain = async |node: &Inbox, token: &str| {
+        let answer = asked(node, "/api/v1/token", &json!({"token": token})).await;
+        answer.expect(200).json()
+    };
+    let sign =
+        |key: &str, until| token::sign(key, Algorithm::HS256, &json!({"sub": "ann", "exp": until}));
+    let said = explain(&node, &sign(KEY, token::now() + 60)).await;
+    assert_eq!(
+        (&said["valid"], &said["claims"]["sub"], &said["uses"]),
+        (
+            &json!(true),
+            &json!("ann"),
+            &json!({"subscribe": true, "events": false})
+        )
+    );
+    let late = sign(KEY, token::now() - 60);
+    for (token, cause) in [
+        (&*late, "claims"),
+        (
+            &sign("another-key-of-this-test", token::now() + 60),
+            "signature",
+        ),
+        ("nonsense", "malformed"),
+    ] {
+        let said = explain(&node, token).await;
+        assert_eq!(
+            (&said["valid"], &said["cause"]),
+            (&json!(false), &json!(cause))
+        );
+    }
+    let open = Inbox::start(&[]).await;
+    assert_eq!(explain(&open, &late).await["cause"], "no_key");
+    assert!(!node.log().contains(&late[20..]));
+}
