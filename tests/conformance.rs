@@ -7,6 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use common::PATIENCE;
 use common::mariadb::MariaDb;
 use common::namespace::ran_apart;
 use common::node::{Node, Plan};
@@ -88,12 +89,14 @@ fn conversations() -> Vec<PathBuf> {
     files
 }
 
-/// Starts the tool on some conversations. The waits in them suit an idle machine, so they are stretched.
+/// Starts the tool on some conversations. The waits in them suit an idle machine, so they are stretched; what must come is
+/// waited for as long as in any test.
 fn player(port: u16, prefix: &str, files: &[&PathBuf]) -> Child {
     let mut play = command(&need("python3", "python3"));
     play.arg(folder().join("conformance/run.py"))
         .args(["--url", &format!("http://127.0.0.1:{port}")]);
     play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"])
+        .args(["--at-least", &PATIENCE.as_secs().to_string()])
         .args(files);
     play.stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use super::PATIENCE;
 use super::process::{command, need};
 
 /// Those of one server.
@@ -73,7 +74,7 @@ impl Recorded {
     }
 
     /// Replays `names` with a tool, named from their folder, that is told `arguments`; what it says. The waits in them suit
-    /// an idle machine, so they are `patience` times as long.
+    /// an idle machine, so they are `patience` times as long, and what must come is waited for as long as in any test.
     pub async fn replay(
         &self,
         tool: &str,
@@ -87,6 +88,7 @@ impl Recorded {
             play.args(["--config", config]);
         }
         play.args(["--patience", &patience.to_string()])
+            .args(["--at-least", &PATIENCE.as_secs().to_string()])
             .args(names.iter().map(|name| self.folder.join(name)));
         play.stdin(Stdio::null())
             .stdout(Stdio::piped())
