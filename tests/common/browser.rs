@@ -3,12 +3,13 @@
 //! Invariant: it reaches nothing but this machine, and keeps its profile in a folder of its own.
 
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::eventually;
+use super::eventually_within;
 use super::process::{self, Process, need};
 use super::socket::{Handshake, Socket};
 
@@ -21,6 +22,9 @@ pub struct Browser {
     process: Process,
     _folder: TempDir,
 }
+
+/// How long it may take to start, and for a page to answer: several of them on a small machine take turns.
+const SLOW: Duration = Duration::from_secs(180);
 
 const FLAGS: &[&str] = &[
     "--headless",
@@ -55,7 +59,7 @@ impl Browser {
             .env("XDG_CONFIG_HOME", folder.path())
             .env("XDG_CACHE_HOME", folder.path());
         let mut process = Process::start("chromium", command, &folder.path().join("output"));
-        let (port, path) = eventually("Chromium's debugging port", || {
+        let (port, path) = eventually_within(SLOW, "Chromium's debugging port", || {
             process.must_run();
             // Its first line is the port, its second the path.
             let text =
@@ -67,11 +71,12 @@ impl Browser {
         })
         .await;
         let host = format!("127.0.0.1:{port}");
-        let socket = Handshake::new(port)
+        let mut socket = Handshake::new(port)
             .path(&path)
             .header("Host", &host)
             .open()
             .await;
+        socket.patience = SLOW;
         let (session, complaints) = (String::new(), Vec::new());
         let mut browser = Self {
             socket,
@@ -214,7 +219,7 @@ impl Browser {
                     self.complaints
                 );
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

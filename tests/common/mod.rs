@@ -33,7 +33,16 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Polls `probe` until it gives something. `what` says what was awaited, should it never come.
-pub async fn eventually<T, F, Fut>(what: &str, mut probe: F) -> T
+pub async fn eventually<T, F, Fut>(what: &str, probe: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    eventually_within(PATIENCE, what, probe).await
+}
+
+/// The same, for what may take longer than everything else.
+pub async fn eventually_within<T, F, Fut>(patience: Duration, what: &str, mut probe: F) -> T
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -44,8 +53,8 @@ where
             return value;
         }
         assert!(
-            started.elapsed() < PATIENCE,
-            "still waiting for {what} after {PATIENCE:?}"
+            started.elapsed() < patience,
+            "still waiting for {what} after {patience:?}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

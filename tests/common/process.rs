@@ -115,6 +115,11 @@ impl Process {
 
     /// Waits until something listens on `port`.
     pub async fn listening(&mut self, port: u16) {
+        self.listening_within(port, PATIENCE).await;
+    }
+
+    /// The same, for a program that may take longer to start.
+    pub async fn listening_within(&mut self, port: u16, patience: Duration) {
         let started = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port))
             .await
@@ -122,7 +127,7 @@ impl Process {
         {
             self.must_run();
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < patience,
                 "{} does not listen on {port}:\n{}",
                 self.name,
                 self.log()

@@ -20,10 +20,16 @@ pub fn snippet(name: &str) -> &'static str {
 
 /// What the snippets call, and what they have done.
 const AROUND: &str = "window.shown = []; window.resyncs = 0; window.failed = 0; window.statuses = []; \
-    window.show = (what) => shown.push(what); window.loadEverything = () => resyncs++; window.logIn = () => failed++;";
+    window.show = (what) => shown.push(what); window.loadEverything = () => resyncs++; window.logIn = () => failed++; \
+    window.dialled = 0; for (const name of ['WebSocket', 'EventSource']) { const Real = window[name]; \
+    window[name] = class extends Real { constructor(...how) { super(...how); dialled += 1; } }; }";
 
 /// See the module.
-pub struct Page(Browser);
+pub struct Page {
+    browser: Browser,
+    /// How many connections had been begun when it was open.
+    dialled: u64,
+}
 
 impl Page {
     /// Runs the snippet `name` in a page of the site, with `more` behind it.
@@ -36,7 +42,10 @@ impl Page {
             )
             .await;
         browser.open(&format!("{}/foghorn.js", site.origin())).await;
-        let mut page = Self(browser);
+        let mut page = Self {
+            browser,
+            dialled: 0,
+        };
         page.add(&format!("{}\n{more}", site.fill(snippet(name))))
             .await;
         page
@@ -57,11 +66,14 @@ impl Page {
     /// Waits until the connection is open.
     pub async fn is_open(&mut self) {
         self.until("inbox.status === 'OPEN'").await;
+        self.dialled = self.evaluate("dialled").await.as_u64().expect("a number");
     }
 
-    /// Waits until it is not.
+    /// Waits until it is not; it may be again by then, over another connection.
     pub async fn is_not_open(&mut self) {
-        self.until("inbox.status !== 'OPEN'").await;
+        let before = self.dialled;
+        self.until(&format!("inbox.status !== 'OPEN' || dialled > {before}"))
+            .await;
     }
 
     /// Waits until so many things were shown; gives them.
@@ -118,12 +130,12 @@ impl Deref for Page {
     type Target = Browser;
 
     fn deref(&self) -> &Browser {
-        &self.0
+        &self.browser
     }
 }
 
 impl DerefMut for Page {
     fn deref_mut(&mut self) -> &mut Browser {
-        &mut self.0
+        &mut self.browser
     }
 }

@@ -114,7 +114,7 @@ async fn a_library_is_heard_with_its_own_token_by_query_header_or_cookie_until_i
         3.0,
     )
     .await;
-    let soon = token::subscription_until(&library, "ann@x", token::now() + 4);
+    let soon = token::subscription_until(&library, "ann@x", token::now() + 15);
     let (mut page, _) =
         Stream::connect(node.port, &format!("repo/{library}?token={soon}"), "").await;
     assert_eq!(page.block().await, None);

@@ -58,13 +58,13 @@ impl Stream {
         (stream, first)
     }
 
-    /// The next block that is no comment; `None`: the stream has ended properly.
+    /// The next block that is no comment and no heartbeat, which come when they are due; `None`: the stream has ended properly.
     pub async fn block(&mut self) -> Option<Block> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let found = read(block);
                 self.text = rest.to_owned();
-                if found != Block::default() {
+                if found != Block::default() && found.event != "heartbeat" {
                     return Some(found);
                 }
                 continue;

@@ -1,6 +1,7 @@
 //! MQTT brokers from Debian's packages, each on a free port and with nothing in it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -11,6 +12,8 @@ use crate::common::process::{self, Process, need};
 const USER: &str = "guest";
 /// With what password.
 const PASSWORD: &str = "guest";
+/// How long one may take to start: RabbitMQ takes a minute on a machine that is busy with others of its kind.
+const SLOW: Duration = Duration::from_secs(180);
 
 /// A running broker.
 pub struct Broker {
@@ -132,7 +135,7 @@ impl Broker {
         start: fn(&TempDir, u16) -> Process,
     ) -> Self {
         let mut process = start(&folder, port);
-        process.listening(port).await;
+        process.listening_within(port, SLOW).await;
         Self {
             process,
             _beside: beside,
@@ -152,7 +155,7 @@ impl Broker {
         self.process.signal("TERM");
         self.process.end().await;
         self.process = (self.start)(&self.folder, self.port);
-        self.process.listening(self.port).await;
+        self.process.listening_within(self.port, SLOW).await;
     }
 
     /// Kills it, takes away what it kept, and starts it again.
@@ -168,7 +171,7 @@ impl Broker {
             };
         }
         self.process = (self.start)(&self.folder, self.port);
-        self.process.listening(self.port).await;
+        self.process.listening_within(self.port, SLOW).await;
     }
 
     /// What a tool needs to publish there.

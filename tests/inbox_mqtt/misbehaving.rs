@@ -97,11 +97,11 @@ async fn each_fault_of_a_broker_is_named_and_counted() {
                 answer.body.contains(words).then_some(answer)
             })
             .await;
-            assert!(
-                node.log().contains(words),
-                "{words:?} is not in {}",
-                node.log()
-            );
+            // The log is written beside the work.
+            eventually("the words in the log", || async {
+                node.log().contains(words).then_some(())
+            })
+            .await;
             assert!(!ready.body.contains("a-password") && !node.log().contains("a-password"));
             assert_eq!(node.metric("foghorn_inbox_mqtt_connected", "").await, 0.0);
             broker.abort();
@@ -129,14 +129,15 @@ async fn a_broker_that_ends_each_connection_is_left_alone_for_a_minute() {
         stream.write_all(&[0x20, 2, 1, 0]).await.expect("CONNACK");
         assert!(stream.read(&mut taken).await.expect("SUBSCRIBE") > 0);
     }
-    assert_eq!(connections, 3);
-    let ready = http::get(node.ops(), "/readyz").await.expect(200);
-    assert!(
-        ready.body.contains("another client seems to use the id")
-            && ready.body.contains("next try in 60 s"),
-        "{}",
-        ready.body
-    );
+    // One that a slow machine has stretched to five seconds was not short: three others have to follow it.
+    assert!(connections >= 3, "{connections}");
+    eventually("the words at /readyz", || async {
+        let answer = http::get(node.ops(), "/readyz").await.expect(200);
+        (answer.body.contains("another client seems to use the id")
+            && answer.body.contains("next try in 60 s"))
+        .then_some(())
+    })
+    .await;
     node.counted("foghorn_inbox_mqtt_ends_total", "cause=\"ended\"", 3.0)
         .await;
 }

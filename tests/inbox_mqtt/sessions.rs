@@ -1,5 +1,6 @@
 //! Sessions that the backend keeps in its Redis: how they let pages in, and how they end.
 
+use crate::common::eventually;
 use crate::common::redis::Redis;
 use crate::common::socket::{End, Handshake};
 use crate::site::Inbox;
@@ -44,11 +45,13 @@ async fn a_page_ends_with_its_session_and_not_because_redis_is_away() {
         1.0,
     )
     .await;
-    assert!(
-        node.log().contains("FOGHORN_INBOX_SESSION_REDIS_URL"),
-        "{}",
+    // The log is written beside the work.
+    eventually("the setting's name in the log", || async {
         node.log()
-    );
+            .contains("FOGHORN_INBOX_SESSION_REDIS_URL")
+            .then_some(())
+    })
+    .await;
     page.settle().await;
     redis.restart().await;
     // It has come back empty.

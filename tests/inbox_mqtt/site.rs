@@ -98,10 +98,14 @@ impl Stream {
         line.trim_end().to_owned()
     }
 
-    /// The next block: its event and data.
+    /// The next block that is no heartbeat, which come when they are due: its event and data.
     pub async fn block(&mut self) -> String {
-        let (event, data) = (self.line().await, self.line().await);
-        while !self.line().await.is_empty() {}
-        format!("{event}\n{data}")
+        loop {
+            let (event, data) = (self.line().await, self.line().await);
+            while !self.line().await.is_empty() {}
+            if event != "event: heartbeat" {
+                return format!("{event}\n{data}");
+            }
+        }
     }
 }
