@@ -106,7 +106,10 @@ pub async fn node(plan: Plan, secure: bool, settings: &[(&str, &str)]) -> (Node,
             "FOGHORN_INBOX_ADDR",
             &format!("127.0.0.1:{}", ports.sockets),
         )
-        .env("FOGHORN_INBOX_JWT_KEY", KEY);
+        .env("FOGHORN_INBOX_JWT_KEY", KEY)
+        // A browser on a busy machine may take long to come back.
+        .env("FOGHORN_SSE_REPLAY_SECONDS", "120")
+        .env("FOGHORN_REPLAY_SECONDS", "120");
     if secure {
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("a key");

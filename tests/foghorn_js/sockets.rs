@@ -37,7 +37,7 @@ async fn told(page: &mut Page, site: &Site) {
 #[ignore = "needs Chromium and curl"]
 async fn a_page_comes_back_though_the_network_was_cut_and_is_told_of_what_came_meanwhile() {
     for secure in [false, true] {
-        let site = Site::start(secure, &[("FOGHORN_REPLAY_SECONDS", "60")]).await;
+        let site = Site::start(secure, &[]).await;
         let mut page = connected(&site).await;
         site.sockets.cut();
         page.is_not_open().await;
@@ -111,7 +111,7 @@ async fn a_page_whose_node_is_drained_comes_back() {
     for secure in [false, true] {
         let settings = [
             ("FOGHORN_SETTLE_SECONDS", "0"),
-            ("FOGHORN_DRAIN_SECONDS", "1"),
+            ("FOGHORN_DRAIN_SECONDS", "10"),
         ];
         let mut site = Site::start(secure, &settings).await;
         let mut page = connected(&site).await;

@@ -152,7 +152,7 @@ async fn a_page_whose_node_is_drained_has_everything_from_another_one() {
         };
         let drain = [
             ("FOGHORN_SETTLE_SECONDS", "0"),
-            ("FOGHORN_DRAIN_SECONDS", "2"),
+            ("FOGHORN_DRAIN_SECONDS", "10"),
         ];
         let (node_a, ports) = node(cluster.member(Plan::new()), secure, &drain).await;
         let (_node_b, other) = node(cluster.member(Plan::new()), secure, &drain).await;
@@ -182,7 +182,7 @@ async fn a_page_is_told_where_something_may_be_missing() {
         false,
         &[
             ("FOGHORN_SETTLE_SECONDS", "0"),
-            ("FOGHORN_DRAIN_SECONDS", "1"),
+            ("FOGHORN_DRAIN_SECONDS", "10"),
         ],
     )
     .await;

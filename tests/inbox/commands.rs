@@ -202,7 +202,7 @@ async fn what_would_reach_nobody_is_not_sent_unless_it_must() {
 async fn listen_goes_on_where_it_was_when_its_stream_ends() {
     let mut node = Inbox::start(&[
         ("FOGHORN_SETTLE_SECONDS", "0"),
-        ("FOGHORN_DRAIN_SECONDS", "1"),
+        ("FOGHORN_DRAIN_SECONDS", "10"),
     ])
     .await;
     let mut listening = listen(&node, &["--count", "2", "ann"], &[]);

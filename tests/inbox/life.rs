@@ -12,7 +12,7 @@ use crate::stream::{Stream, post};
 async fn a_node_that_ends_tells_its_streams_when_to_come_back_and_ends_them_properly() {
     let mut node = Inbox::start(&[
         ("FOGHORN_SETTLE_SECONDS", "0"),
-        ("FOGHORN_DRAIN_SECONDS", "4"),
+        ("FOGHORN_DRAIN_SECONDS", "20"),
     ])
     .await;
     let (mut stream, _) = Stream::connect(node.port, "ann", "").await;
@@ -26,7 +26,7 @@ async fn a_node_that_ends_tells_its_streams_when_to_come_back_and_ends_them_prop
     );
     assert!(status.success());
     assert!(
-        (1_000..=4_000).contains(&last.retry.parse::<u32>().expect("a number")),
+        (1_000..=20_000).contains(&last.retry.parse::<u32>().expect("a number")),
         "{last:?}"
     );
     assert_eq!(
@@ -75,7 +75,11 @@ async fn deaf(port: u16) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_ended_and_the_others_get_everything() {
-    let node = Inbox::start(&[("FOGHORN_OUTBOX_MESSAGES", "20")]).await;
+    let node = Inbox::start(&[
+        ("FOGHORN_OUTBOX_MESSAGES", "20"),
+        ("FOGHORN_SSE_REPLAY_SECONDS", "120"),
+    ])
+    .await;
     let deaf = deaf(node.port).await;
     let (mut reads, first) = Stream::connect(node.port, "ann", "").await;
     let large = "x".repeat(300_000);

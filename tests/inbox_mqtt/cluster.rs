@@ -61,7 +61,7 @@ async fn nodes(cluster: &Cluster, broker: &Broker, count: usize) -> Vec<Inbox> {
             ("FOGHORN_INBOX_BROKER_URL", &*url),
             ("FOGHORN_INBOX_PAYLOAD", "pass"),
             ("FOGHORN_SETTLE_SECONDS", "0"),
-            ("FOGHORN_DRAIN_SECONDS", "5"),
+            ("FOGHORN_DRAIN_SECONDS", "30"),
             ("FOGHORN_RESYNC_WINDOW", "1"),
             ("FOGHORN_REPLAY_SECONDS", "0"),
         ];

@@ -99,7 +99,7 @@ async fn a_page_that_comes_back_is_told_to_look_though_streams_keep_nothing() {
 async fn a_node_that_ends_tells_its_pages_to_come_back() {
     let mut node = node(&[
         ("FOGHORN_SETTLE_SECONDS", "0"),
-        ("FOGHORN_DRAIN_SECONDS", "1"),
+        ("FOGHORN_DRAIN_SECONDS", "20"),
     ])
     .await;
     let mut socket = page(node.port, 7).await;
