@@ -157,6 +157,7 @@ fn configured() -> Value {
 /// refreshed ends 13 s after it began, and the program looks after 18.
 fn with_lifetime() -> Value {
     let mut config = config("config-lifetime.json");
+    config["connection_lifetime"] = 3.into();
     config["expired_connection_close_delay"] = 10.into();
     config
 }
