@@ -90,6 +90,8 @@ async fn the_cluster_at_a_glance() {
         node.post_update(&library, &n.to_string()).await;
     }
     let overview = eventually("figures that move", || async {
+        // They are of the last seconds, so they move only while something happens.
+        node.post_update(&library, "another").await;
         Some(get(&node, "/api/v1/overview").await).filter(|overview| {
             let rate = |name: &str| {
                 overview["totals"][name]
