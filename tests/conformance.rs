@@ -94,6 +94,7 @@ fn player(port: u16, prefix: &str, files: &[&PathBuf]) -> Child {
     play.arg(folder().join("conformance/run.py"))
         .args(["--url", &format!("http://127.0.0.1:{port}")]);
     play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"])
+        .arg("--settle")
         .args(files);
     play.stdin(Stdio::null())
         .stdout(Stdio::piped())
