@@ -6,7 +6,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -17,6 +18,7 @@ use crate::drain;
 const WITHIN: Duration = Duration::from_secs(2);
 /// Bytes of a file at most: keys, certificates and settings are far shorter.
 const MOST: usize = 4 << 20;
+const UNWRITTEN: &str = "nobody wrote into the pipe and closed it";
 /// How often an empty pipe is looked into.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -27,13 +29,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let (done, answer) = mpsc::sync_channel(1);
     let name: PathBuf = path.to_owned();
+    let is_pipe = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&is_pipe);
     // Opening and reading block where a disk does not answer, and nothing can end that.
     drain::aside("file", move || {
-        drop(done.send(contents(&name, Instant::now() + WITHIN)))
+        drop(done.send(contents(&name, Instant::now() + WITHIN, &seen)))
     })?;
     // A little longer, so that a pipe is told apart from a disk.
     match answer.recv_timeout(WITHIN + Duration::from_secs(1)) {
         Ok(read) => read,
+        // The machine stood still, and the thread has had no time to say so itself.
+        Err(_) if is_pipe.load(Ordering::Acquire) => Err(late(UNWRITTEN)),
         Err(_) => Err(late("the disk it lies on does not answer")),
     }
 }
@@ -43,7 +49,8 @@ pub fn is_readable(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_dir())
 }
 
-fn contents(path: &Path, deadline: Instant) -> io::Result<Vec<u8>> {
+/// What is in the file; `seen` tells, from when it is open on, whether it is a pipe.
+fn contents(path: &Path, deadline: Instant, seen: &AtomicBool) -> io::Result<Vec<u8>> {
     // Without it a pipe would not even open before somebody writes into it.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut file = OpenOptions::new()
@@ -51,6 +58,7 @@ fn contents(path: &Path, deadline: Instant) -> io::Result<Vec<u8>> {
         .custom_flags(flags)
         .open(path)?;
     let is_pipe = file.metadata()?.file_type().is_fifo();
+    seen.store(is_pipe, Ordering::Release);
     let mut bytes = Vec::new();
     loop {
         match read_some(&mut file, &mut bytes) {
@@ -67,7 +75,7 @@ fn contents(path: &Path, deadline: Instant) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
         if Instant::now() >= deadline {
-            return Err(late("nobody wrote into the pipe and closed it"));
+            return Err(late(UNWRITTEN));
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -144,7 +152,9 @@ mod tests {
         });
         assert_eq!(read(&path).expect("read"), b"secret");
         writer.join().expect("it ends").expect("written");
-        let nobody = contents(&path, Instant::now()).expect_err("nobody writes");
+        let seen = AtomicBool::new(false);
+        let nobody = contents(&path, Instant::now(), &seen).expect_err("nobody writes");
         assert_eq!(nobody.kind(), io::ErrorKind::TimedOut, "{nobody}");
+        assert!(seen.load(Ordering::Acquire), "it is told from a disk");
     }
 }

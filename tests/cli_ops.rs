@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 
 use common::node::{Node, Plan, foghorn};
 use common::socket::End;
-use common::{library, token};
+use common::{eventually, library, token};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
@@ -164,7 +164,12 @@ async fn clients_are_found_and_disconnected() {
     let json: Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!((code, &json["total"]), (0, &1.into()));
     let id = json["nodes"][0]["clients"][0]["id"].to_string();
-    let (_, stdout, _) = ask(&node, &["lookup", "--library", &library], &[]).await;
+    // A session that has not said in half a second when a subscription ends is shown without.
+    let stdout = eventually("a look-up that says until when", || async {
+        let (_, stdout, _) = ask(&node, &["lookup", "--library", &library], &[]).await;
+        stdout.contains("  in ").then_some(stdout)
+    })
+    .await;
     let lines: Vec<&str> = stdout.lines().collect();
     assert!(
         lines.len() == 3 && lines[1].contains("a+b@x") && lines[1].contains("  in "),

@@ -97,6 +97,7 @@ fn player(port: u16, prefix: &str, files: &[&PathBuf]) -> Child {
         .args(["--url", &format!("http://127.0.0.1:{port}")]);
     play.args(["--key", token::KEY, "--prefix", prefix, "--patience", "3"])
         .args(["--at-least", &PATIENCE.as_secs().to_string()])
+        .arg("--settle")
         .args(files);
     play.stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -97,7 +97,7 @@ impl MariaDb {
         let began = Instant::now();
         while Conn::new(self.root_options()).await.is_err() {
             assert!(
-                began.elapsed() < Duration::from_secs(60),
+                began.elapsed() < common::PATIENCE,
                 "mariadbd does not come up"
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -212,7 +212,7 @@ async fn wait_for(published: &Mutex<Vec<String>>, count: usize) -> Vec<String> {
     let began = Instant::now();
     while published.lock().len() < count {
         assert!(
-            began.elapsed() < Duration::from_secs(40),
+            began.elapsed() < common::PATIENCE,
             "published so far: {:?}",
             published.lock()
         );
@@ -221,7 +221,8 @@ async fn wait_for(published: &Mutex<Vec<String>>, count: usize) -> Vec<String> {
     published.lock().clone()
 }
 
-const LONG: Duration = Duration::from_secs(30);
+/// Longer than a test waits for anything, a server's start among it.
+const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 #[ignore = "needs mariadb"]
@@ -401,8 +402,16 @@ async fn a_database_down_and_back() {
         wait_for(&published, 3).await[1..],
         ["1 to a@x,b@x", "2 to all"]
     );
-    hasty.accept_for_group(event("3"), 7);
-    assert_eq!(wait_for(&published_hastily, 3).await[2], "3 to a@x,b@x");
+    // Where the machine stands still for its two seconds, it gives up another one before.
+    common::eventually("an event for the group's members", || async {
+        let before = published_hastily.lock().len();
+        hasty.accept_for_group(event("3"), 7);
+        let published = wait_for(&published_hastily, before + 1).await;
+        let last = published[before].as_str();
+        assert!(["3 to a@x,b@x", "a loss to all"].contains(&last), "{last}");
+        (last == "3 to a@x,b@x").then_some(())
+    })
+    .await;
     tasks.stop();
-    assert!(tasks.finish(LONG).await);
+    assert!(tasks.finish(common::PATIENCE).await);
 }

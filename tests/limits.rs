@@ -342,7 +342,15 @@ async fn a_socket_may_be_required_to_subscribe() {
             .await,
         library(),
     );
-    let mut good = node.subscriber(&library, "ann@example.com").await;
+    // In one packet with the handshake, so that no pause of this test's comes between.
+    let token = token::subscription(&library, "ann@example.com");
+    let entry = json!({"id": library, "jwt_token": token});
+    let message = json!({"type": "subscribe", "content": {"repos": [entry]}}).to_string();
+    let mut good = Handshake::new(node.port())
+        .early(frame(TEXT, true, message.as_bytes()))
+        .open()
+        .await;
+    good.settle().await;
     let mut idle = node.connect().await;
     let mut bad = node.connect().await;
     bad.send_subscribe(&[(&library, "bad")]).await;

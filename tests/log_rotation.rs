@@ -70,5 +70,5 @@ async fn sigusr1_reopens_the_log_file() {
     );
 
     tasks.stop();
-    assert!(tasks.finish(Duration::from_secs(10)).await);
+    assert!(tasks.finish(Duration::from_secs(60)).await);
 }

@@ -31,7 +31,9 @@ fn the_page_of_metrics_is_made_from_the_table() {
 
 /// A node on which one of everything has happened that can happen to a node that stands alone.
 async fn busy_node() -> (Node, [Socket; 2]) {
-    let node = Plan::new().start().await;
+    // Long enough that the late one below finds what was posted, however slow the machine is.
+    let plan = Plan::new().env("FOGHORN_REPLAY_SECONDS", "120");
+    let node = plan.start().await;
     let library = library();
     let mut web = Handshake::new(node.port()).browser().open().await;
     let mut desktop = Handshake::new(node.port()).desktop().open().await;

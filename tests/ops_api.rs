@@ -90,6 +90,8 @@ async fn the_cluster_at_a_glance() {
         node.post_update(&library, &n.to_string()).await;
     }
     let overview = eventually("figures that move", || async {
+        // They are of the last seconds, so they move only while something happens.
+        node.post_update(&library, "another").await;
         Some(get(&node, "/api/v1/overview").await).filter(|overview| {
             let rate = |name: &str| {
                 overview["totals"][name]
@@ -179,7 +181,16 @@ async fn who_holds_a_library_or_is_a_user_until_when() {
     desktop.settle().await;
     let _web = node.subscriber(&first, "b@x").await;
 
-    let found = get(&node, &format!("/api/v1/lookup?channel={first}")).await;
+    // A session that has not said in half a second when a subscription ends is shown without.
+    let found = eventually("who holds it, and until when", || async {
+        let found = get(&node, &format!("/api/v1/lookup?channel={first}")).await;
+        let clients = found["nodes"][0]["clients"].as_array()?;
+        let said = clients
+            .iter()
+            .all(|client| client["expires_ms"].is_number());
+        said.then_some(found)
+    })
+    .await;
     assert_eq!(
         (&found["total"], &found["truncated"]),
         (&json!(2), &json!(false))

@@ -4,7 +4,7 @@ mod common;
 
 use common::library;
 use common::node::{Node, Plan};
-use common::socket::End;
+use common::socket::{End, Handshake};
 use serde_json::json;
 
 /// Posts big events until the counter says that an outbox overflowed; gives the number of events.
@@ -73,7 +73,9 @@ async fn a_client_that_does_not_read_is_closed_and_the_others_get_everything() {
 async fn who_reads_slowly_but_reads_is_told_why_it_is_closed() {
     let plan = Plan::new().no_replay().env("FOGHORN_OUTBOX_MESSAGES", "20");
     let (node, library) = (plan.start().await, library());
-    let mut slow = node.subscriber(&library, "ann@example.com").await;
+    // It has three seconds to read what the systems hold for it and to answer the goodbye behind that: so not too much.
+    let mut slow = Handshake::new(node.port()).buffer(128 << 10).open().await;
+    slow.subscribe(&library, "ann@example.com").await;
     post_until_overflow(&node, &library, 100_000).await;
     match slow.ended().await {
         End::Closed(code, reason) => assert_eq!(code, 1013, "{reason}"),

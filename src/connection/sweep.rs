@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ::metrics::counter;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::mail::Mailroom;
 use super::tracked::{Tracked, clock};
@@ -162,14 +163,23 @@ impl Registry {
     pub fn sweep(self: &Arc<Self>, tasks: &Tasks) {
         let (register, stop) = (Arc::clone(self), tasks.clone());
         tasks.spawn("sweep", async move {
-            let steps = (SLOTS / SLOTS_A_STEP) as u32;
-            let mut step = tokio::time::interval(register.round / steps);
+            let pause = register.round / (SLOTS / SLOTS_A_STEP) as u32;
+            let mut step = tokio::time::interval(pause);
             step.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut last = Instant::now();
             for slots in register.slots.chunks(SLOTS_A_STEP).cycle() {
                 tokio::select! {
                     _ = step.tick() => {}
                     () = stop.stopped() => return,
                 }
+                if last.elapsed() > register.round {
+                    // This process stood still: what clients sent meanwhile is read before one of them is called silent.
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = stop.stopped() => return,
+                    }
+                }
+                last = Instant::now();
                 for slot in slots {
                     slot.visit();
                     tokio::task::yield_now().await;

@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 
+use super::eventually;
 use super::ports::free_port;
 use super::process::{self, Process, need};
 
@@ -52,7 +54,7 @@ impl MariaDb {
             folder,
             port,
         };
-        server.process.listening(port).await;
+        server.up().await;
         server.sql(GROUP_SEVEN);
         server
     }
@@ -131,6 +133,19 @@ impl MariaDb {
     pub async fn restart(&mut self) {
         self.process.kill();
         self.process = Self::spawn(&self.folder, self.port);
+        self.up().await;
+    }
+
+    /// Waits until it can be reached both ways. It opens its port first, and then its Unix socket.
+    async fn up(&mut self) {
         self.process.listening(self.port).await;
+        let socket = self.socket();
+        let process = &mut self.process;
+        eventually("the database's socket", || {
+            process.must_run();
+            let connecting = UnixStream::connect(socket.clone());
+            async move { connecting.await.ok().map(drop) }
+        })
+        .await;
     }
 }

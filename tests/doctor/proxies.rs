@@ -158,11 +158,7 @@ async fn the_manuals_nginx_is_healthy() {
     let config = config.replace("127.0.0.1:8781", &format!("127.0.0.1:{port}"));
     let _proxy = Proxy::nginx(&config, port).await;
     let report = examine(Some(port), Some(node.port())).await;
-    assert!(
-        report.healthy() && report.0["warned"] == 0,
-        "{:#}",
-        report.0
-    );
+    assert!(report.flawless(), "{:#}", report.0);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ pub struct Handshake {
     path: String,
     headers: BTreeMap<String, String>,
     early: Vec<u8>,
+    buffer: Option<u32>,
 }
 
 impl Handshake {
@@ -43,6 +44,7 @@ impl Handshake {
             path: "/".to_owned(),
             headers,
             early: Vec::new(),
+            buffer: None,
         }
     }
 
@@ -76,6 +78,12 @@ impl Handshake {
         self
     }
 
+    /// The system takes only about so many bytes that nobody has read yet.
+    pub fn buffer(mut self, bytes: u32) -> Self {
+        self.buffer = Some(bytes);
+        self
+    }
+
     /// As the desktop client does it.
     pub fn desktop(self) -> Self {
         self.header("User-Agent", "Seafile/9.0.8 (Linux)")
@@ -103,6 +111,9 @@ impl Handshake {
         let socket = TcpSocket::new_v4()?;
         if self.from != Ipv4Addr::LOCALHOST {
             socket.bind((self.from, 0).into())?;
+        }
+        if let Some(bytes) = self.buffer {
+            socket.set_recv_buffer_size(bytes)?;
         }
         let stream = socket
             .connect((Ipv4Addr::LOCALHOST, self.port).into())
