@@ -8,6 +8,7 @@ mod carrier;
 #[allow(dead_code)]
 mod node;
 #[path = "../common/ports.rs"]
+#[allow(dead_code)]
 mod ports;
 #[path = "../broker_redis/servers.rs"]
 #[allow(dead_code)]
