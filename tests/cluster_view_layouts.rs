@@ -95,7 +95,7 @@ async fn all_is_shown(nodes: [&Node; 2], url: &str) {
     }
     let [public, inner] = nodes.map(|node| format!("http://127.0.0.1:{}", node.port()));
     let settings = [("FOGHORN_REDIS_URLS", url), ("JWT_PRIVATE_KEY", token::KEY)];
-    let doctor = ["doctor", "--json", "--url", &public, "--inner", &inner];
+    let doctor: [&str; 6] = ["doctor", "--json", "--url", &public, "--inner", &inner];
     // What is slow is no more well than what is away, and a machine that stands still is slow.
     eventually("a doctor who finds all well", || async {
         let (is_well, report) = ran(&doctor, &settings).await;
