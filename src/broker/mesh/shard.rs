@@ -213,3 +213,31 @@ impl Batch {
         self.sent.push(sent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(shard: &mut Shard, topic: Topic) {
+        let mut batch = Batch::default();
+        batch.push(topic, Bytes::new(), None);
+        shard.started(&batch);
+    }
+
+    #[test]
+    fn only_what_was_said_to_all_since_it_is_subscribed_says_how_many_there_are() {
+        let mut shard = Shard::new(0);
+        says(&mut shard, Topic::All);
+        shard.subscribed(5);
+        shard.heard_by(1);
+        assert_eq!(shard.hearers, None, "it was none of them");
+        says(&mut shard, Topic::Node(7));
+        shard.heard_by(1);
+        assert_eq!(shard.hearers, None, "it was for one");
+        says(&mut shard, Topic::All);
+        shard.heard_by(2);
+        assert_eq!(shard.hearers, Some(2));
+        shard.subscribed(9);
+        assert_eq!(shard.hearers, None);
+    }
+}

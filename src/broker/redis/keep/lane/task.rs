@@ -343,3 +343,19 @@ fn failure(server: &Server, error: &Error) -> KeepError {
         _ => KeepError::Away(format!("{}: {}", server.name(), words::text(server, error))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wakes_up_too_late_has_not_waited() {
+        let now = Instant::now();
+        let ago = |seconds| now - Duration::from_secs(seconds);
+        let mut excused = ago(9);
+        assert!(!is_late(ago(5), ago(3), &mut excused));
+        assert!(excused >= now + PATIENCE);
+        // What was due before anybody began to wait for it is late.
+        assert!(is_late(Instant::now(), ago(3), &mut excused));
+    }
+}
