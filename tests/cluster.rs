@@ -31,10 +31,8 @@ async fn an_event_posted_to_any_node_reaches_the_clients_of_all() {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs Redis"]
-async fn order_is_the_same_everywhere_when_all_nodes_are_posted_to_at_once() {
-    let cluster = Cluster::start(3, 2, || Plan::new().no_replay()).await;
+/// What each node's clients hear of a library while a hundred events are posted to every node at once.
+async fn heard_of_all(cluster: &Cluster) -> Vec<Vec<String>> {
     let library = library();
     let mut sockets = Vec::new();
     for node in &cluster.nodes {
@@ -65,17 +63,49 @@ async fn order_is_the_same_everywhere_when_all_nodes_are_posted_to_at_once() {
         assert!(socket.pending().await.is_empty());
         heard.push(commits);
     }
-    assert_eq!(heard[0], heard[1]);
-    assert_eq!(heard[0], heard[2]);
-    // What one backend posted to one node one after the other stays in that order.
-    for name in 0..3 {
-        let own = heard[0]
-            .iter()
-            .filter(|commit| commit.starts_with(&format!("{name}/")))
-            .collect::<Vec<_>>();
-        assert_eq!(own.len(), 100);
-        assert!(own.is_sorted(), "{own:?}");
+    heard
+}
+
+/// How many deliveries of each node came late, and of what it warned: whoever does not hear its own events within a second
+/// gives them to its own clients, ahead of those of other nodes.
+async fn held_up(cluster: &Cluster) -> Vec<(f64, usize)> {
+    let mut all = Vec::new();
+    for node in &cluster.nodes {
+        let late = node.metric("foghorn_delivery_seconds_count", "").await
+            - node
+                .metric("foghorn_delivery_seconds_bucket", "le=\"0.5\"")
+                .await;
+        let warnings = node.log_so_far().await.matches(" WARN ").count();
+        all.push((late, warnings));
     }
+    all
+}
+
+#[tokio::test]
+#[ignore = "needs Redis"]
+async fn order_is_the_same_everywhere_when_all_nodes_are_posted_to_at_once() {
+    let cluster = Cluster::start(3, 2, || Plan::new().no_replay()).await;
+    for _ in 0..20 {
+        let before = held_up(&cluster).await;
+        let heard = heard_of_all(&cluster).await;
+        // What one backend posted to one node one after the other stays in that order, whatever happens.
+        for commits in &heard {
+            for name in 0..3 {
+                let own = commits
+                    .iter()
+                    .filter(|commit| commit.starts_with(&format!("{name}/")))
+                    .collect::<Vec<_>>();
+                assert_eq!(own.len(), 100);
+                assert!(own.is_sorted(), "{own:?}");
+            }
+        }
+        if held_up(&cluster).await == before {
+            assert_eq!(heard[0], heard[1]);
+            assert_eq!(heard[0], heard[2]);
+            return;
+        }
+    }
+    panic!("no event came in time");
 }
 
 #[tokio::test]
@@ -218,11 +248,12 @@ async fn a_clean_end_warns_of_nothing() {
         .lines()
         .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
         .collect();
-    // The tests' nodes have no database, which is said at the start.
+    // The tests' nodes have no database, which is said at the start; and whether this machine stands still is not up to them.
+    let other = ["no database is configured", "this process did not run for"];
     assert!(
         warnings
             .iter()
-            .all(|line| line.contains("no database is configured")),
+            .all(|line| other.iter().any(|known| line.contains(known))),
         "{warnings:#?}"
     );
 }

@@ -93,11 +93,15 @@ async fn every_node_shows_and_asks_all_of_them() {
         clients.push(node.subscriber(&library, "a@x").await);
     }
     for node in &cluster.nodes {
-        let found = http::get(node.ops(), &format!("/api/v1/lookup?channel={library}"))
-            .await
-            .expect(200)
-            .json();
-        assert_eq!(found["total"], 3, "{found}");
+        // A node that takes too long to answer is left out.
+        let found = eventually("a client on each node", || async {
+            let found = http::get(node.ops(), &format!("/api/v1/lookup?channel={library}"))
+                .await
+                .expect(200)
+                .json();
+            (found["total"] == 3).then_some(found)
+        })
+        .await;
         let who: Vec<_> = found["nodes"]
             .as_array()
             .expect("nodes")
@@ -107,20 +111,34 @@ async fn every_node_shows_and_asks_all_of_them() {
         assert_eq!(who, ["a", "b", "c"]);
         assert!(found["nodes"][2]["clients"][0]["expires_ms"].is_number());
     }
-    let gone = post(
-        &cluster.nodes[1],
-        "/api/v1/disconnect",
-        json!({"user": "a@x"}),
-    )
-    .await
-    .expect(200)
-    .json();
-    assert_eq!(gone, json!({"disconnected": 3}));
-    for client in &mut clients {
-        assert_eq!(
-            client.ended().await,
-            End::Closed(1008, "disconnected by an administrator".into())
+    for round in 0.. {
+        let gone = post(
+            &cluster.nodes[1],
+            "/api/v1/disconnect",
+            json!({"user": "a@x"}),
+        )
+        .await
+        .expect(200)
+        .json();
+        for client in &mut clients {
+            assert_eq!(
+                client.ended().await,
+                End::Closed(1008, "disconnected by an administrator".into())
+            );
+        }
+        if gone == json!({"disconnected": 3}) {
+            break;
+        }
+        // One that took too long to answer has done it and was not counted: once more.
+        let counted = gone["disconnected"].as_u64();
+        assert!(
+            round < 10 && counted.is_some_and(|counted| counted < 3),
+            "{gone}"
         );
+        clients.clear();
+        for node in &cluster.nodes {
+            clients.push(node.subscriber(&library, "a@x").await);
+        }
     }
 
     // Whoever ends says so; whoever is killed is gone when it was silent for a while.
@@ -208,7 +226,10 @@ async fn a_node_that_dies_is_remembered_and_one_that_leaves_is_not() {
     };
     let view = seen(&one, "three nodes", well).await;
     assert_eq!(view["lost"], json!([]));
-    assert_eq!(said(&one, &["status"]).await.0, 0);
+    eventually("a cluster that is called well", || async {
+        (said(&one, &["status"]).await.0 == 0).then_some(())
+    })
+    .await;
     // Its settle time is longer than it takes to tell the others that it is about to end.
     leaves.stop().await;
     let _client = dies.subscriber(&library(), "a@x").await;
@@ -287,9 +308,8 @@ async fn a_node_without_redis_is_not_called_well_and_says_what_is_left() {
                 tokio::task::spawn_blocking(move || command.output().expect("foghorn starts"))
                     .await
                     .expect("an end");
-            assert_eq!(output.status.code(), Some(3));
             let text = String::from_utf8(output.stdout).expect("text");
-            text.contains(what).then_some(text)
+            (output.status.code() == Some(3) && text.contains(what)).then_some(text)
         })
         .await;
         assert!(
@@ -348,40 +368,36 @@ async fn clocks_apart_versions_mixed_and_a_node_that_hears_nothing_are_warned_of
         })
         .write(7)
     };
+    // Of what was long on its way the clock seems to be less ahead: the quickest of many says how far.
+    let ahead = |view: &Value| {
+        let text = view["warnings"].to_string();
+        text.contains("clock of other is 5.") || text.contains("clock of other is 4.9")
+    };
     let view = eventually("three warnings", || async {
         cluster.redis[0]
             .publish("foghorn:all", &announcement())
             .await;
-        Some(view(&one).await).filter(|view| codes(view).len() == 3)
+        Some(view(&one).await).filter(|view| codes(view).len() == 3 && ahead(view))
     })
     .await;
     assert_eq!(codes(&view), ["clocks", "versions", "deaf"], "{view}");
     let text = view["warnings"].to_string();
-    assert!(
-        (text.contains("clock of other is 5.") || text.contains("clock of other is 4.9"))
-            && text.contains("0.0.9 (other)"),
-        "{text}"
-    );
+    assert!(text.contains("0.0.9 (other)"), "{text}");
     assert!(
         text.contains("other does not hear from Redis at 127.0.0.1:"),
         "{text}"
     );
     one.counted("foghorn_cluster_warnings", "code=\"clocks\"", 1.0)
         .await;
-    let status = tokio::task::spawn_blocking({
-        let ops = format!("127.0.0.1:{}", one.ops());
-        move || {
-            foghorn(&["status"])
-                .env("FOGHORN_OPS_ADDR", ops)
-                .output()
-                .expect("foghorn starts")
-        }
-    });
-    let said = String::from_utf8(status.await.expect("it ends").stdout).expect("text");
-    assert!(
-        said.contains("other") && said.contains("clock of other"),
-        "{said}"
-    );
+    eventually("the clock in what the command says", || async {
+        // It must not be silent for so long meanwhile that it is gone.
+        cluster.redis[0]
+            .publish("foghorn:all", &announcement())
+            .await;
+        let (_, text) = said(&one, &["status"]).await;
+        text.contains("clock of other").then_some(())
+    })
+    .await;
 }
 
 async fn ready(node: &Node) -> u16 {
@@ -400,11 +416,11 @@ async fn a_node_that_alone_has_lost_its_shard_is_not_ready_and_one_of_many_stays
 
     // Cut off from its one Redis, it has nobody left to hear from but the other node itself.
     wire.blackhole();
-    eventually("a node that is not ready", || async {
-        (ready(&cut).await == 503).then_some(())
+    let checks = eventually("a node that is not ready", || async {
+        let answer = http::get(cut.ops(), "/readyz").await;
+        (answer.status == 503).then(|| answer.json())
     })
     .await;
-    let checks = http::get(cut.ops(), "/readyz").await.expect(503).json();
     let failed: Vec<_> = checks["checks"]
         .as_object()
         .expect("checks")

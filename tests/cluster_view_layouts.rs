@@ -14,13 +14,6 @@ use common::{eventually, http, library, ports, token};
 use layouts::{Cluster, Sentinels};
 use serde_json::Value;
 
-/// What `foghorn` prints; its exit code is 0.
-async fn said(args: &[&str], env: &[(&str, &str)]) -> String {
-    let (is_well, text) = ran(args, env).await;
-    assert!(is_well, "{args:?}: {text}");
-    text
-}
-
 /// Whether `foghorn` finds all well, and what it prints.
 async fn ran(args: &[&str], env: &[(&str, &str)]) -> (bool, String) {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
@@ -76,11 +69,15 @@ async fn all_is_shown(nodes: [&Node; 2], url: &str) {
         client.expect_update(&library, "c0ffee").await;
     }
     for node in nodes {
-        let found = http::get(node.ops(), &format!("/api/v1/lookup?channel={library}"))
-            .await
-            .expect(200)
-            .json();
-        assert_eq!(found["total"], 2, "{found}");
+        // A node that takes too long to answer is left out.
+        eventually("a client on each node", || async {
+            let found = http::get(node.ops(), &format!("/api/v1/lookup?channel={library}"))
+                .await
+                .expect(200)
+                .json();
+            (found["total"] == 2).then_some(())
+        })
+        .await;
         let ops = format!("127.0.0.1:{}", node.ops());
         // A node that has just lost a master says so until it hears the next one.
         eventually("both nodes well in the table", || async {
@@ -98,27 +95,37 @@ async fn all_is_shown(nodes: [&Node; 2], url: &str) {
     }
     let [public, inner] = nodes.map(|node| format!("http://127.0.0.1:{}", node.port()));
     let settings = [("FOGHORN_REDIS_URLS", url), ("JWT_PRIVATE_KEY", token::KEY)];
-    let report = said(
-        &["doctor", "--json", "--url", &public, "--inner", &inner],
-        &settings,
-    )
+    let doctor: [&str; 6] = ["doctor", "--json", "--url", &public, "--inner", &inner];
+    // What is slow is no more well than what is away, and a machine that stands still is slow.
+    eventually("a doctor who finds all well", || async {
+        let (is_well, report) = ran(&doctor, &settings).await;
+        let is_well = is_well && all_ok(&report);
+        if !is_well {
+            println!("{report}");
+        }
+        is_well.then_some(())
+    })
     .await;
-    let report: Value = serde_json::from_str(&report).expect("JSON");
-    for (place, check) in [
+}
+
+/// Whether the doctor tried what needs Redis, and all of it is well.
+fn all_ok(report: &str) -> bool {
+    let report: Value = serde_json::from_str(report).expect("JSON");
+    let checks = report["checks"].as_array().expect("checks");
+    [
         ("redis", "connect"),
         ("redis", "rights"),
         ("redis", "events"),
         ("public", "event"),
-    ] {
-        let checks = report["checks"].as_array().expect("checks").iter();
-        let found: Vec<_> = checks
-            .filter(|c| c["place"] == place && c["check"] == check)
-            .collect();
-        assert!(
-            !found.is_empty() && found.iter().all(|c| c["outcome"] == "ok"),
-            "{check}: {report:#}"
-        );
-    }
+    ]
+    .iter()
+    .all(|(place, check)| {
+        let mut found = checks
+            .iter()
+            .filter(|c| c["place"] == *place && c["check"] == *check)
+            .peekable();
+        found.peek().is_some() && found.all(|c| c["outcome"] == "ok")
+    })
 }
 
 async fn two_nodes(url: &str) -> [Node; 2] {

@@ -3,7 +3,7 @@
 mod common;
 
 use common::library;
-use common::node::{Node, Plan};
+use common::node::Plan;
 use serde_json::json;
 
 /// A replay long enough for the slowest machine to be within it.
@@ -105,7 +105,7 @@ async fn what_is_older_than_the_window_is_gone() {
 
 #[tokio::test]
 async fn another_connection_starts_anew() {
-    let (node, library) = (Node::start().await, library());
+    let (node, library) = (long().start().await, library());
     let mut first = node.subscriber(&library, "ann@example.com").await;
     node.post_update(&library, "1").await;
     first.expect_update(&library, "1").await;

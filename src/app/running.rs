@@ -24,6 +24,9 @@ use crate::session::Why;
 /// Of the drain time, what is kept for clients to answer their close frames and for the broker to hand over.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// What clients are given for that even where the drain time is over, because the process stood still: all of them are told.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Of the drain time, what is kept for the broker to hand over.
 const HANDOVER: Duration = Duration::from_secs(2);
 
@@ -117,7 +120,8 @@ impl Running {
         pace::end_all(self.register.outboxes(), &Why::Draining, window).await;
         self.front.stop();
         // A client that does not answer its close frame is cut off by the end of the process; nothing is lost by it.
-        let silent = !self.front.finish(left().min(FAREWELL).mul_f64(0.75)).await;
+        let farewell = left().clamp(GOODBYE, FAREWELL).mul_f64(0.75);
+        let silent = !self.front.finish(farewell).await;
         if silent {
             tracing::debug!(
                 connections = self.register.len(),

@@ -22,7 +22,15 @@ pub struct Blackhole {
     pub port: u16,
     pipes: Arc<Mutex<Vec<Arc<Pipe>>>>,
     subscriptions: Arc<AtomicUsize>,
+    /// Whether whoever subscribes from now on hears nothing.
+    deafens: Arc<AtomicBool>,
     delay_ms: Arc<AtomicUsize>,
+}
+
+/// What is done with what comes from the near side.
+struct Near {
+    subscriptions: Arc<AtomicUsize>,
+    deafens: Arc<AtomicBool>,
 }
 
 impl Blackhole {
@@ -34,9 +42,11 @@ impl Blackhole {
             Arc::<AtomicUsize>::default(),
         );
         let delay_ms = Arc::<AtomicUsize>::default();
-        let (list, count, delay) = (
+        let deafens = Arc::<AtomicBool>::default();
+        let (list, count, deaf, delay) = (
             Arc::clone(&pipes),
             Arc::clone(&subscriptions),
+            Arc::clone(&deafens),
             Arc::clone(&delay_ms),
         );
         tokio::spawn(async move {
@@ -48,12 +58,15 @@ impl Blackhole {
                 list.lock().push(Arc::clone(&pipe));
                 let ((near_in, near_out), (far_in, far_out)) =
                     (near.into_split(), far.into_split());
-                let counted = Some(Arc::clone(&count));
+                let noted = Some(Near {
+                    subscriptions: Arc::clone(&count),
+                    deafens: Arc::clone(&deaf),
+                });
                 tokio::spawn(carry(
                     near_in,
                     far_out,
                     Arc::clone(&pipe),
-                    counted,
+                    noted,
                     Arc::clone(&delay),
                 ));
                 tokio::spawn(carry(far_in, near_out, pipe, None, Arc::clone(&delay)));
@@ -63,6 +76,7 @@ impl Blackhole {
             port,
             pipes,
             subscriptions,
+            deafens,
             delay_ms,
         }
     }
@@ -88,6 +102,11 @@ impl Blackhole {
         subscribed.for_each(|pipe| pipe.deaf.store(true, Ordering::SeqCst));
     }
 
+    /// Whether those that subscribe from now on hear nothing: not even that they are subscribed.
+    pub fn swallow_subscriptions_to_come(&self, swallow: bool) {
+        self.deafens.store(swallow, Ordering::SeqCst);
+    }
+
     /// How many connections have subscribed so far.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.load(Ordering::SeqCst)
@@ -98,7 +117,7 @@ async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     pipe: Arc<Pipe>,
-    count: Option<Arc<AtomicUsize>>,
+    noted: Option<Near>,
     delay_ms: Arc<AtomicUsize>,
 ) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
@@ -112,13 +131,15 @@ async fn carry(
     });
     let mut buffer = vec![0; 16_384];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if let Some(count) = &count
+        if let Some(near) = &noted
             && buffer[..read]
                 .windows(9)
                 .any(|window| window.eq_ignore_ascii_case(b"subscribe"))
             && !pipe.subscribed.swap(true, Ordering::SeqCst)
         {
-            count.fetch_add(1, Ordering::SeqCst);
+            near.subscriptions.fetch_add(1, Ordering::SeqCst);
+            pipe.deaf
+                .fetch_or(near.deafens.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         let due = Instant::now() + Duration::from_millis(delay_ms.load(Ordering::SeqCst) as u64);
         if !pipe.deaf.load(Ordering::SeqCst) && sender.send((due, buffer[..read].to_vec())).is_err()

@@ -69,7 +69,7 @@ async fn a_master_of_a_cluster_dies() {
         node.wait_up().await;
         assert_eq!(node.count(), 4_800, "nothing came twice");
     }
-    assert_eq!(one.broker.health().waiting, 0);
+    one.nothing_waits().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 //! Starts a Redis Cluster, and a master and a replica under Sentinels.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use super::servers::{Redis, free_port, program, wait_until};
+use crate::ports::free_pair;
 
 /// Three masters and a replica for each.
 pub struct Cluster {
@@ -68,14 +68,12 @@ impl Cluster {
     }
 }
 
+/// Nobody takes its place before it was silent for five seconds: this machine may stand still for some.
 fn start_server() -> Redis {
     // The cluster bus listens 10,000 above.
-    let fits =
-        |port: &u16| *port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok();
-    let port = std::iter::repeat_with(free_port).find(fits).unwrap();
     Redis::start_on(
-        port,
-        &["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"],
+        free_pair(10_000),
+        &["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"],
     )
 }
 
@@ -109,6 +107,10 @@ impl Sentinels {
         wait_until("the Sentinels know each other", || {
             sentinels.iter().all(Sentinel::is_ready)
         });
+        // After a machine stood still for two seconds Sentinels do nothing for thirty, as a rule: longer than tests wait.
+        for sentinel in &sentinels {
+            sentinel.ask(&["SENTINEL", "DEBUG", "tilt-period", "3000"]);
+        }
         Self {
             master,
             replica,
@@ -139,7 +141,7 @@ impl Sentinel {
         let lines = [
             format!("port {port}\nbind 127.0.0.1\ndir {}", dir.path().display()),
             format!("sentinel monitor main 127.0.0.1 {master} 2"),
-            "sentinel down-after-milliseconds main 1000".to_owned(),
+            "sentinel down-after-milliseconds main 3000".to_owned(),
             "sentinel failover-timeout main 4000\n".to_owned(),
         ];
         std::fs::write(&file, lines.join("\n")).unwrap();

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
 /// How long to wait for anything before the test fails.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Ledger {
@@ -46,12 +46,13 @@ pub struct Node {
     pub tasks: Tasks,
 }
 
+/// A replay long enough for the slowest machine to be within it.
 pub fn config(urls: &str, partitions: u32) -> Config {
     Config {
         shards: parse_urls(urls).unwrap(),
         prefix: "foghorn".to_owned(),
         partitions,
-        replay: Duration::from_secs(10),
+        replay: Duration::from_secs(60),
         waiting: Bounds::default(),
     }
 }
@@ -147,10 +148,15 @@ impl Node {
         }
     }
 
-    /// Waits until it stays out of the cluster, and says why.
-    pub async fn misfit(&self) -> String {
-        until("it stays out", || self.broker.health().misfit.is_some()).await;
-        self.broker.health().misfit.unwrap()
+    /// Waits until it stays out of the cluster and says why, in these words among others. It may have heard of the oldest node
+    /// after another one, and names that one for a moment.
+    pub async fn misfit(&self, words: &[&str]) {
+        let said = || self.broker.health().misfit.unwrap_or_default();
+        until(&format!("it stays out because of {words:?}"), || {
+            let said = said();
+            words.iter().all(|word| said.contains(word))
+        })
+        .await;
     }
 
     /// Waits until the numbers from `from` to the one before `to` came for each of `channels`, in order, and no later one.
@@ -175,9 +181,14 @@ impl Node {
         }
     }
 
+    /// Waits until Redis has taken all: others may have an event before its publisher is told that it was taken.
+    pub async fn nothing_waits(&self) {
+        until("nothing waits", || self.broker.health().waiting == 0).await;
+    }
+
     /// Ends as a node does that is asked to: it says so.
     pub async fn leave(self) {
-        until("nothing waits", || self.broker.health().waiting == 0).await;
+        self.nothing_waits().await;
         self.broker.leave().await;
         self.stop().await;
     }

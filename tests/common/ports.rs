@@ -32,6 +32,23 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
+/// The first of two such ports that are `apart` from each other.
+pub fn free_pair(apart: u16) -> u16 {
+    let room = COUNT - u32::from(apart);
+    let start = std::process::id().wrapping_mul(97) % room;
+    for step in 0..room {
+        let first = (FIRST + (start + step) % room) as u16;
+        if let (Some(one), Some(other)) = (claim(first), claim(first + apart)) {
+            std::mem::forget((one, other));
+            return first;
+        }
+    }
+    panic!(
+        "no two free ports, {apart} apart, between {FIRST} and {}",
+        FIRST + COUNT
+    );
+}
+
 fn claim(port: u16) -> Option<UdpSocket> {
     let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
     (!is_used(port)).then_some(claim)

@@ -11,8 +11,8 @@ use crate::site::{self, BRISK, haproxy, plan};
 #[ignore = "one of the drills"]
 async fn closes_are_spread_and_web_pages_go_last() {
     let plan = plan()
-        .env("FOGHORN_SETTLE_SECONDS", "2")
-        .env("FOGHORN_DRAIN_SECONDS", "12");
+        .env("FOGHORN_SETTLE_SECONDS", "10")
+        .env("FOGHORN_DRAIN_SECONDS", "30");
     let (mut node, mut ledger) = (plan.start().await, Ledger::open("a node ends (SIGTERM)"));
     let (port, ops, library) = (node.port(), node.ops(), library());
     for n in 0..24 {
@@ -45,6 +45,7 @@ async fn closes_are_spread_and_web_pages_go_last() {
         "{gone} desktop clients and {pages} pages are gone: not spread"
     );
     ledger.closed(&[port], Kind::Desktop, 1001, 20).await;
+    ledger.closed(&[port], Kind::Web, 1001, 5).await;
     let status = node.process().end().await;
     assert!(status.success(), "{status}\n{}", node.log());
     let ends = ledger.ends();

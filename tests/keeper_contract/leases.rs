@@ -20,12 +20,14 @@ async fn have(node: &Node, name: &str) -> Lease {
 }
 
 pub async fn one_at_a_time_and_each_with_a_greater_fence(nodes: &[Node], at: &str) {
-    let name = format!("{at}-alone");
-    let first = have(&nodes[0], &name).await;
+    let (name, beside) = (format!("{at}-alone"), format!("{at}-other"));
+    // Redis gives nobody a lease before it has known the name for some seconds: it has to wait for both at once.
+    let (first, before) = tokio::join!(have(&nodes[0], &name), have(&nodes[1], &beside));
+    drop(before);
     let (keeper, wanted) = (nodes[1].keeper.clone(), name.clone());
     let second = tokio::spawn(async move { keeper.only_one(&wanted).await });
     // Another name is another matter, also where nobody gives the first up.
-    let other = have(&nodes[1], &format!("{at}-other")).await;
+    let other = have(&nodes[1], &beside).await;
     assert!(first.is_held() && other.is_held() && !second.is_finished());
     let fence = first.fence();
     drop(first);

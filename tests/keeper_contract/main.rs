@@ -230,7 +230,7 @@ async fn presence_is_seen_everywhere_and_ends_with_its_guard(nodes: &[Node], at:
     let enter = |node: usize, id: &str, info: &str| {
         nodes[node]
             .keeper
-            .enter(&channel(&name), id, who(info), Duration::from_secs(60))
+            .enter(&channel(&name), id, who(info), Duration::from_secs(30))
     };
     let (first, second) = (
         enter(0, "a", "{\"x\":1}"),

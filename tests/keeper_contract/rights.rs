@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use foghorn::event::{Event, Kept};
 
+use super::node::until;
 use super::servers::Redis;
 use super::site::{KEEP, Node, PATIENCE, channel, event, who};
 
@@ -101,10 +102,15 @@ async fn each_right_for_keeping_is_needed_and_no_other() {
     // A turn that is given up is the next one's at once, not when it has run out.
     redis.cli(&["RPUSH", "list", "2"]);
     drop(queue);
+    until("the line is enough to give a turn up", || {
+        let turn = ["--raw", "HGET", "foghorn:{list}:turn:list", "until"];
+        redis.cli(&turn).trim() == "0"
+    })
+    .await;
     let next = async { node.keeper.queues("list").remove(0).next().await };
-    tokio::time::timeout(Duration::from_secs(5), next)
+    tokio::time::timeout(PATIENCE, next)
         .await
-        .expect("the line is enough to give a turn up");
+        .expect("the line is enough for the next one");
     for right in &all {
         let others: Vec<&str> = all.iter().copied().filter(|other| other != right).collect();
         allow(&redis, "~foghorn*", &others);

@@ -15,7 +15,7 @@ use foghorn::event::{Channel, Event, Kept, Place};
 use super::node::{self, Ledger, until};
 
 pub const PARTITIONS: u32 = 8;
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const KEEP: Keep = Keep {
     events: 1_000,
     lifetime: Duration::from_secs(300),

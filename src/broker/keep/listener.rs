@@ -13,13 +13,15 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::heard::Heard;
-use super::order::Order;
+use super::order::{HOLD_MS, Order};
 use crate::broker::{Lost, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::{Event, Kept};
 
 /// How often it is looked at what has waited for long enough.
 const TICK: Duration = Duration::from_millis(50);
+/// Without a look for so much longer the process did not run; then what is waited for has as long again as it has as a rule.
+const STOOD: Duration = Duration::from_millis(250);
 /// Locks that the channels are spread over.
 const SHARES: u32 = 16;
 
@@ -43,12 +45,19 @@ impl Listener {
         });
         let (ticking, stop) = (Arc::clone(&listener), tasks.clone());
         tasks.spawn("keeper-order", async move {
+            let mut excused = Instant::now();
             loop {
+                let slept = Instant::now();
                 tokio::select! {
                     () = tokio::time::sleep(TICK) => {}
                     () = stop.stopped() => return,
                 }
-                ticking.tick().await;
+                if slept.elapsed() > TICK + STOOD {
+                    excused = Instant::now() + Duration::from_millis(HOLD_MS);
+                }
+                if Instant::now() >= excused {
+                    ticking.tick().await;
+                }
             }
         });
         listener

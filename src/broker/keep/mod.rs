@@ -3,7 +3,7 @@
 //!
 //! Invariants: an event is in its channel's past before it is delivered, and carries its place there; what cannot be kept is
 //! delivered all the same, carries [`Kept::Missed`](crate::event::Kept::Missed), and the past gets a new epoch before it is read again. Nothing waits
-//! longer than [`PATIENCE`]. Nothing is written anywhere until a dialect keeps something.
+//! longer than [`PATIENCE`], where the process itself runs. Nothing is written anywhere until a dialect keeps something.
 
 pub mod heard;
 pub mod listener;

@@ -31,7 +31,7 @@ impl Mesh {
         if batch.messages.is_empty() {
             return None;
         }
-        self.shards[on].started(batch.sent.clone());
+        self.shards[on].started(&batch);
         Some(batch)
     }
 
@@ -42,7 +42,7 @@ impl Mesh {
         }
         let mut batch = Batch::default();
         batch.push(Topic::All, self.announcement(on), None);
-        self.shards[on].started(batch.sent.clone());
+        self.shards[on].started(&batch);
         Some(batch)
     }
 
@@ -110,7 +110,7 @@ impl Mesh {
             if let (1, Some(Ok(hearers))) = (outcome.len(), outcome.first())
                 && shard.channels.is_empty()
             {
-                shard.hearers = Some(*hearers);
+                shard.heard_by(*hearers);
             }
         } else {
             shard.refused();

@@ -42,7 +42,7 @@ pub struct Shard {
     pub lost_ms: u64,
     /// Whether this node was heard since it last was not answered: only then do events go out.
     pub proven: bool,
-    /// How many heard the last announcement; `None` where the carrier cannot say.
+    /// How many, this node among them, heard what it last said to all; `None` where that is not known.
     pub hearers: Option<u64>,
     /// When the next announcement is due.
     pub announce_ms: u64,
@@ -52,6 +52,8 @@ pub struct Shard {
     fills: VecDeque<((u64, u64), Topic, Bytes)>,
     /// The batch that is under way.
     in_flight: Option<Vec<Sent>>,
+    /// The subscription that there was when it began, where it says one thing to all.
+    told_all: Option<u64>,
     unheard: usize,
     /// For each partition when its channel was heard and when its canary was said, where channels are proven one by one.
     pub channels: Vec<(u64, u64)>,
@@ -133,8 +135,20 @@ impl Shard {
     }
 
     /// The batch is under way.
-    pub fn started(&mut self, sent: Vec<Sent>) {
-        self.in_flight = Some(sent);
+    pub fn started(&mut self, batch: &Batch) {
+        self.in_flight = Some(batch.sent.clone());
+        self.told_all = match batch.messages.as_slice() {
+            [(Topic::All, _)] => self.subscribed_ms,
+            _ => None,
+        };
+    }
+
+    /// So many heard the one thing that the last batch said. Where it was said before this node was subscribed here, or to one
+    /// node, that says nothing of how many there are.
+    pub fn heard_by(&mut self, hearers: u64) {
+        if self.told_all.is_some() && self.told_all == self.subscribed_ms {
+            self.hearers = Some(hearers);
+        }
     }
 
     /// It is not any more. Returns what it carried.
@@ -152,6 +166,7 @@ impl Shard {
     /// A new subscription: nothing is proven.
     pub fn subscribed(&mut self, now_ms: u64) {
         (self.subscribed_ms, self.echo_ms, self.unheard) = (Some(now_ms), None, 0);
+        self.hearers = None;
         self.channels
             .iter_mut()
             .for_each(|channel| *channel = (0, 0));
@@ -196,5 +211,33 @@ impl Batch {
         self.bytes += bytes.len();
         self.messages.push((topic, bytes));
         self.sent.push(sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(shard: &mut Shard, topic: Topic) {
+        let mut batch = Batch::default();
+        batch.push(topic, Bytes::new(), None);
+        shard.started(&batch);
+    }
+
+    #[test]
+    fn only_what_was_said_to_all_since_it_is_subscribed_says_how_many_there_are() {
+        let mut shard = Shard::new(0);
+        says(&mut shard, Topic::All);
+        shard.subscribed(5);
+        shard.heard_by(1);
+        assert_eq!(shard.hearers, None, "it was none of them");
+        says(&mut shard, Topic::Node(7));
+        shard.heard_by(1);
+        assert_eq!(shard.hearers, None, "it was for one");
+        says(&mut shard, Topic::All);
+        shard.heard_by(2);
+        assert_eq!(shard.hearers, Some(2));
+        shard.subscribed(9);
+        assert_eq!(shard.hearers, None);
     }
 }

@@ -121,9 +121,11 @@ impl Lane {
             // Whoever asked may have gone.
             let _ = sender.send(result);
         });
-        match tokio::time::timeout(2 * PATIENCE, answer).await {
-            Ok(answer) => answer.unwrap_or(Err(KeepError::Ending)),
-            Err(_) => Err(KeepError::Late),
+        let mut asked = Instant::now();
+        let by = asked + 2 * PATIENCE;
+        match task::in_time(answer, by, &mut asked).await {
+            Some(answer) => answer.unwrap_or(Err(KeepError::Ending)),
+            None => Err(KeepError::Late),
         }
     }
 

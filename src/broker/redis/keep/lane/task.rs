@@ -1,7 +1,7 @@
 //! The task of a lane: connects, sends what waits in pipelines, and decides what becomes of what fails.
 //!
-//! Invariant: nothing is done twice that must not be: a call whose answer was lost is made again only if it is repeatable,
-//! or if Redis said that it did not do it.
+//! Invariants: nothing is done twice that must not be: a call whose answer was lost is made again only if it is repeatable,
+//! or if Redis said that it did not do it. That this process stood still makes no call late.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::{Job, Load};
 use crate::backoff::Backoff;
-use crate::broker::keep::KeepError;
+use crate::broker::keep::{KeepError, PATIENCE};
 use crate::broker::redis::client::{self, Connected};
 use crate::broker::redis::{Server, words};
 use crate::drain::Tasks;
@@ -33,6 +33,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// For how long a lane goes on when the node ends, for what is given up last.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// Whoever wakes up so much later than it is due did not run meanwhile: the process was stopped, or had no CPU.
+const STOOD: Duration = Duration::from_millis(250);
 
 enum Link {
     /// Nothing was asked yet.
@@ -51,6 +53,8 @@ struct Task {
     /// Why it is known to be away.
     away: Option<KeepError>,
     backoff: Backoff,
+    /// Before this nothing is late, whenever it was asked.
+    excused: Instant,
 }
 
 /// Runs until the node ends.
@@ -68,6 +72,7 @@ pub(super) async fn run(
         link,
         away: None,
         backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
+        excused: Instant::now(),
     };
     let stop = async {
         tasks.stopped().await;
@@ -75,7 +80,8 @@ pub(super) async fn run(
     };
     tokio::pin!(stop);
     loop {
-        let by = task.queue.front().map(|job| job.by);
+        let looked = Instant::now();
+        let by = task.queue.front().map(|job| job.by.max(task.excused));
         let unused = matches!(task.link, Link::None) && task.queue.is_empty();
         tokio::select! {
             biased;
@@ -86,7 +92,7 @@ pub(super) async fn run(
                 Some(job) => task.queue.push_back(job),
                 None => break,
             },
-            () = overdue(by) => task.give_up_overdue(),
+            () = overdue(by) => task.give_up_overdue(looked),
         }
         while let Ok(job) = jobs.try_recv() {
             task.queue.push_back(job);
@@ -105,6 +111,34 @@ async fn overdue(by: Option<Instant>) {
         Some(by) => tokio::time::sleep_until(by).await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits for `answer` until `by`, or `excused`, and longer where this process stood still meanwhile. `None`: it is late.
+pub(super) async fn in_time<T>(
+    answer: impl Future<Output = T>,
+    by: Instant,
+    excused: &mut Instant,
+) -> Option<T> {
+    tokio::pin!(answer);
+    loop {
+        let (began, due) = (Instant::now(), by.max(*excused));
+        match tokio::time::timeout_at(due, &mut answer).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if is_late(began, due, excused) => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether what was waited for, since it `began`, until it was `due`, is late. Where it is found out too late itself, there
+/// is as much time again.
+fn is_late(began: Instant, due: Instant, excused: &mut Instant) -> bool {
+    let now = Instant::now();
+    let stood = now.saturating_duration_since(due.max(began)) > STOOD;
+    if stood {
+        *excused = now + PATIENCE;
+    }
+    !stood
 }
 
 impl Task {
@@ -177,7 +211,11 @@ impl Task {
         }
     }
 
-    fn give_up_overdue(&mut self) {
+    fn give_up_overdue(&mut self, looked: Instant) {
+        let first = self.queue.front().map(|job| job.by.max(self.excused));
+        if first.is_none_or(|due| !is_late(looked, due, &mut self.excused)) {
+            return;
+        }
         let now = Instant::now();
         while self.queue.front().is_some_and(|job| job.by <= now)
             && let Some(job) = self.queue.pop_front()
@@ -200,7 +238,7 @@ impl Task {
         let (started, shard) = (Instant::now(), self.server.name());
         let waiting = self.load.calls.load(Ordering::Relaxed);
         ::metrics::gauge!(metrics::KEEPER_WAITING, "shard" => shard.clone()).set(waiting as f64);
-        let Ok(answers) = tokio::time::timeout_at(by, send(connected, &jobs)).await else {
+        let Some(answers) = in_time(send(connected, &jobs), by, &mut self.excused).await else {
             jobs.into_iter()
                 .for_each(|job| job.end(&self.load, Err(KeepError::Late)));
             return self.down(KeepError::Late);
@@ -228,7 +266,7 @@ impl Task {
             good &= fate == Fate::Refused;
             job.tries += 1;
             let may = fate == Fate::NotDone || fate == Fate::Unknown && job.call.repeatable;
-            if may && job.tries < TRIES && job.by > Instant::now() {
+            if may && job.tries < TRIES && job.by.max(self.excused) > Instant::now() {
                 again.push_back(job);
             } else {
                 job.end(&self.load, Err(failure(&self.server, &error)));
@@ -303,5 +341,21 @@ fn failure(server: &Server, error: &Error) -> KeepError {
         ErrorKind::Timeout => KeepError::Late,
         _ if Fate::of(error) == Fate::Refused => KeepError::Refused(words::text(server, error)),
         _ => KeepError::Away(format!("{}: {}", server.name(), words::text(server, error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wakes_up_too_late_has_not_waited() {
+        let now = Instant::now();
+        let ago = |seconds| now - Duration::from_secs(seconds);
+        let mut excused = ago(9);
+        assert!(!is_late(ago(5), ago(3), &mut excused));
+        assert!(excused >= now + PATIENCE);
+        // What was due before anybody began to wait for it is late.
+        assert!(is_late(Instant::now(), ago(3), &mut excused));
     }
 }
