@@ -2,7 +2,7 @@
 //!
 //! Invariants: one request fetches at a time. What waits for the client is bounded by its outbox, and what it has said and nobody
 //! has looked at by [`Manner::said_bytes`]. A connection that nobody fetches from ends after [`Manner::patience`], and for as long
-//! every request that fetches is told how it ended.
+//! every request that fetches is told how it ended. Time for which the node stood still does not count against a client.
 
 mod had;
 
@@ -31,6 +31,8 @@ use crate::session::{Close, Session};
 
 /// Messages of one client that are looked at before others get their turn.
 const MESSAGES_A_TURN: usize = 8;
+/// How late a node may notice that nobody fetches any more. If it is later, it stood still, and requests may have come meanwhile.
+const LATE: Duration = Duration::from_millis(250);
 
 /// How such connections are kept.
 #[derive(Clone, Copy, Debug)]
@@ -277,7 +279,12 @@ impl Desk {
         if state.fetching.is_some() {
             *alone = None;
         } else {
-            let until = state.since + self.manner.patience;
+            let mut until = state.since + self.manner.patience;
+            let now = Instant::now();
+            if now > until + LATE {
+                state.since = now;
+                until = state.since + self.manner.patience;
+            }
             let alone = alone.get_or_insert_with(|| Box::pin(sleep_until(until)));
             if alone.deadline() != until {
                 alone.as_mut().reset(until);

@@ -88,7 +88,7 @@ impl Published {
                 self.0.1.notified().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), enough)
+        tokio::time::timeout(Duration::from_secs(60), enough)
             .await
             .expect("events to be published");
         self.now()
@@ -319,7 +319,7 @@ async fn when_the_node_ends_nothing_is_left_behind_a_group_event() {
     order.accept_for_group(event("a", "1"), 7);
     order.accept(event("a", "2"));
     tasks.stop();
-    assert!(tasks.finish(Duration::from_secs(20)).await);
+    assert!(tasks.finish(Duration::from_secs(60)).await);
     assert_eq!(
         (seen.now(), order.waiting()),
         (pairs(&[("a:lost", "all"), ("a:2", "all")]), 0)
