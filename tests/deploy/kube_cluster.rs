@@ -171,6 +171,8 @@ fn start_etcd(at: &Path) -> (Process, String) {
     for (name, url) in [("client", &client), ("peer", &peer)] {
         etcd.args([format!("--listen-{name}-urls"), url.clone()]);
     }
+    // It gives a request up after 5 s and two of these: 7 s by default, and a busy machine may stand still as long.
+    etcd.arg("--election-timeout=5000");
     etcd.args([
         "--advertise-client-urls",
         &client,
