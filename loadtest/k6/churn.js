@@ -5,7 +5,7 @@
 import { check } from 'k6';
 import { Counter, Trend } from 'k6/metrics';
 import { setTimeout } from 'k6/timers';
-import { connect, P99_MS, post, repo, setting, subscribe, unsubscribe } from './foghorn.js';
+import { connect, eventually, P99_MS, PATIENCE, post, repo, setting, subscribe, unsubscribe } from './foghorn.js';
 
 const DURATION = setting('DURATION', 60);
 const VUS = setting('VUS', 4);
@@ -20,7 +20,7 @@ const ended = new Counter('sockets_ended_early');
 
 export const options = {
   scenarios: {
-    churn: { executor: 'per-vu-iterations', exec: 'churn', vus: VUS, iterations: 1, maxDuration: `${DURATION + 30}s` },
+    churn: { executor: 'per-vu-iterations', exec: 'churn', vus: VUS, iterations: 1, maxDuration: `${DURATION + 3 * PATIENCE}s` },
   },
   thresholds: {
     checks: ['rate==1'],
@@ -43,7 +43,7 @@ export function churn({ run }) {
   for (let s = 0; s < SOCKETS; s++) {
     // Numbers no other socket of this run has.
     const base = (__VU * 1000 + s) * 1e6;
-    const one = { kept: repo(run, base), next: base, refused: new Set(), asked: 0, got: [] };
+    const one = { kept: repo(run, base), next: base, refused: new Set(), asked: 0, waits: false, got: [] };
     one.user = `vu${__VU}-${s}@k6`;
     one.ws = connect([one.kept], {
       user: one.user,
@@ -56,22 +56,29 @@ export function churn({ run }) {
     });
     one.ws.addEventListener('pong', () => {
       if (one.asked > 0) pong.add(Date.now() - one.asked);
+      one.waits = false;
       if (Date.now() < until) batch(one, run);
     });
     sockets.push(one);
   }
-  setTimeout(() => sockets.forEach((one) => {
-    check(post(one.kept, 1), { 'event of the kept library accepted': (ok) => ok });
-    check(post(repo(run, one.next), 1), { 'event of a library given up accepted': (ok) => ok });
+  let posted = false;
+  // What was last given up is given up once the ping behind it is answered.
+  setTimeout(() => eventually(() => sockets.every((one) => one.asked > 0 && !one.waits), () => {
+    sockets.forEach((one) => {
+      check(post(one.kept, 1), { 'event of the kept library accepted': (ok) => ok });
+      check(post(repo(run, one.next), 1), { 'event of a library given up accepted': (ok) => ok });
+    });
+    posted = true;
   }), DURATION * 1000 - 2500);
-  setTimeout(() => {
+  const done = () => posted && sockets.every((one) => one.got.length > 0 && one.refused.size === 0);
+  setTimeout(() => eventually(done, () => {
     over = true;
     check(sockets, {
       'each got the one event of the library it kept': (all) => all.every((o) => o.got.length === 1 && o.got[0].repo_id === o.kept),
       'each wrong token was answered': (all) => all.every((o) => o.refused.size === 0),
     });
     sockets.forEach((one) => one.ws.close());
-  }, DURATION * 1000);
+  }, Date.now() + 2 * PATIENCE * 1000), DURATION * 1000);
 }
 
 /** Some pairs, one wrong token, and a ping whose pong says that all of it was read. */
@@ -87,5 +94,6 @@ function batch(one, run) {
   one.ws.send(subscribe([never], one.user, true));
   pairs.add(BATCH);
   one.asked = Date.now();
+  one.waits = true;
   one.ws.ping();
 }

@@ -4,7 +4,7 @@
 import { check, sleep } from 'k6';
 import { Counter, Trend } from 'k6/metrics';
 import { setTimeout } from 'k6/timers';
-import { connect, P99_MS, post, repo, setting } from './foghorn.js';
+import { connect, eventually, P99_MS, PATIENCE, post, repo, setting } from './foghorn.js';
 
 const DURATION = setting('DURATION', 60);
 const VUS = setting('VUS', 4);
@@ -20,8 +20,8 @@ const ended = new Counter('sockets_ended_early');
 
 export const options = {
   scenarios: {
-    listen: { executor: 'per-vu-iterations', exec: 'listen', vus: VUS, iterations: 1, maxDuration: `${DURATION + 30}s` },
-    post: { executor: 'per-vu-iterations', exec: 'send', vus: 1, iterations: 1, startTime: `${DURATION / 4}s`, maxDuration: `${DURATION + 30}s` },
+    listen: { executor: 'per-vu-iterations', exec: 'listen', vus: VUS, iterations: 1, maxDuration: `${DURATION + 2 * PATIENCE}s` },
+    post: { executor: 'per-vu-iterations', exec: 'send', vus: 1, iterations: 1, startTime: `${DURATION / 4}s`, maxDuration: `${DURATION + 2 * PATIENCE}s` },
   },
   thresholds: {
     checks: ['rate==1'],
@@ -55,14 +55,14 @@ export function listen({ run }) {
     });
     sockets.push(one);
   }
-  setTimeout(() => {
+  setTimeout(() => eventually(() => sockets.every((one) => one.ready && one.got >= EVENTS), () => {
     over = true;
     check(sockets, { 'all are subscribed': (all) => all.every((one) => one.ready) });
     sockets.forEach((one) => {
       missing.add(EVENTS - one.got);
       one.ws.close();
     });
-  }, DURATION * 1000);
+  }), DURATION * 1000);
 }
 
 export function send({ run }) {

@@ -233,21 +233,21 @@ impl Workers {
         Ok(sum)
     }
 
-    /// Waits until `owed` events have come, or none has for two seconds, or time is up.
+    /// Waits until `owed` events have come, or none has for two seconds of looking, or time is up.
     ///
     /// # Errors
     /// When a worker does not answer.
     pub fn drain(&mut self, owed: u64, within: Duration) -> Result<Sum, Failed> {
         let until = Instant::now() + within;
-        let mut quiet = Instant::now();
-        let mut before = 0;
+        // Looks are counted, not seconds: while the machine stands still nothing can come.
+        let (mut before, mut quiet) = (0, 0);
         loop {
             let sum = self.report()?;
+            quiet += 1;
             if sum.tally.received != before {
-                (before, quiet) = (sum.tally.received, Instant::now());
+                (before, quiet) = (sum.tally.received, 0);
             }
-            if before >= owed || quiet.elapsed() > Duration::from_secs(2) || Instant::now() > until
-            {
+            if before >= owed || quiet > 20 || Instant::now() > until {
                 return Ok(sum);
             }
             std::thread::sleep(Duration::from_millis(100));

@@ -3,14 +3,15 @@
 //! `foghorn` is looked for beside `foghorn-load`, as `cargo build --workspace` leaves them; `FOGHORN` names another one. With
 //! `NCHAN_MODULE`, nginx's module, nchan takes its turns too.
 
+#[path = "../../tests/common/ports.rs"]
+#[allow(dead_code, reason = "only single ports are wanted here")]
+mod ports;
 mod report;
 
 use report::{LOAD, count, load_at, value};
-use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A node that ends with the test.
@@ -48,14 +49,7 @@ impl Drop for Node {
 
 /// An address that nobody listens at, and that was not given before.
 fn free() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
-    loop {
-        let any = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let at = any.local_addr().expect("its address");
-        if GIVEN.lock().expect("no panic").insert(at) {
-            return at;
-        }
-    }
+    (Ipv4Addr::LOCALHOST, ports::free_port()).into()
 }
 
 /// Runs fanout, rate and idle of this protocol at `url`.

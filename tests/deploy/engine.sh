@@ -91,7 +91,7 @@ done
 until_true sh -c "grep -l connected $work/tail1 && grep -l connected $work/tail2 && grep -l connected $work/tail3"
 sleep 1
 for event in $(seq 10); do publish "$event" || fail "event $event was refused"; done
-for pid in "${tails[@]}"; do timeout 30 tail --pid="$pid" -f /dev/null || fail "events are missing: $(cat "$work"/tail*)"; done
+for pid in "${tails[@]}"; do timeout 60 tail --pid="$pid" -f /dev/null || fail "events are missing: $(cat "$work"/tail*)"; done
 for client in 1 2 3; do
     [ "$(grep -o '"commit_id":"[0-9]*"' "$work/tail$client" | grep -o '[0-9]*' | tr '\n' ' ')" = "1 2 3 4 5 6 7 8 9 10 " ] || fail "$(cat "$work/tail$client")"
 done

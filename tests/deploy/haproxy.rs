@@ -1,6 +1,7 @@
 //! `haproxy/haproxy.cfg` as shipped: each request goes where the page says, nodes come and go by DNS and readiness.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -193,9 +194,19 @@ fn a_client_cannot_pick_its_own_address() {
 #[ignore = "needs haproxy"]
 fn an_address_that_knocks_too_often_waits() {
     let site = Site::shipped(&[("HANDSHAKES_PER_10S", "5")]);
-    let answers: Vec<_> = (0..8)
-        .map(|_| site.get(STRANGER, &upgrade("/notification")))
-        .collect();
+    // The limit is one of 10 s: knocks that took longer, where the machine stood still, say nothing of it, and another
+    // stranger knocks.
+    let knocks = |number: u8| {
+        let stranger = format!("127.0.0.{number}");
+        let started = Instant::now();
+        let answers: Vec<_> = (0..8)
+            .map(|_| site.get(&stranger, &upgrade("/notification")))
+            .collect();
+        (started.elapsed() < Duration::from_secs(10)).then_some((stranger, answers))
+    };
+    let (stranger, answers) = (100..200)
+        .find_map(knocks)
+        .expect("eight knocks within 10 s");
     assert!(answers[..5].iter().all(|answer| answer.status == 101));
     assert!(
         answers[5..]
@@ -208,12 +219,12 @@ fn an_address_that_knocks_too_often_waits() {
         "others are not touched"
     );
     assert_eq!(
-        site.get(STRANGER, "GET /notification/ping").status,
+        site.get(&stranger, "GET /notification/ping").status,
         200,
         "the ping is not counted"
     );
     assert_eq!(
-        site.get(STRANGER, "GET /").status,
+        site.get(&stranger, "GET /").status,
         200,
         "Seafile is not counted"
     );
@@ -392,7 +403,7 @@ fn tls_is_terminated_and_plain_requests_are_sent_to_it() {
     );
     for version in ["--http1.1", "--http2"] {
         let (good, text) = run(Command::new("curl")
-            .args(["-sS", version, "--max-time", "5", "--cacert"])
+            .args(["-sS", version, "--max-time", "60", "--cacert"])
             .arg(&pem)
             .args([
                 "--resolve",

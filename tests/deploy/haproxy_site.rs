@@ -175,8 +175,15 @@ impl Site {
             .unwrap_or_else(|| panic!("no {name}: {text}"))
     }
 
-    /// One figure of HAProxy's own for a whole backend.
-    pub fn stats(&self, backend: &str, column: &str) -> u64 {
+    /// One figure of HAProxy's own for that server of a backend that has this address.
+    pub fn stats(&self, backend: &str, address: &str, column: &str) -> u64 {
+        let (_, shown) = self.foghorn_node(&["show"]);
+        let server = shown.lines().find_map(|line| {
+            let (at, server) = line.split_once(' ')?;
+            let (_, server) = server.split_once(&format!(" {backend}/"))?;
+            (at == address).then_some(server)
+        });
+        let server = server.unwrap_or_else(|| panic!("{address} is not there: {shown}"));
         let script = format!(
             "echo 'show stat' | socat stdio unix-connect:{}",
             self.socket
@@ -195,8 +202,8 @@ impl Site {
             .expect("the column");
         let row = text
             .lines()
-            .find(|line| line.starts_with(&format!("{backend},BACKEND,")))
-            .expect("the backend");
+            .find(|line| line.starts_with(&format!("{backend},{server},")))
+            .expect("the server");
         row.split(',').nth(index).unwrap().parse().unwrap_or(0)
     }
 }

@@ -48,7 +48,7 @@ fn restricted(shell: &Shell, namespace: &str) {
     };
     eventually(
         "ordinary pods are refused, and what would make them is warned of",
-        60,
+        180,
         || {
             let (good, text) = ordinary("run");
             !good
@@ -82,7 +82,9 @@ fn amount(value: &Value) -> Option<u64> {
 
 /// Everything in a namespace but what Kubernetes itself puts into each.
 fn contents(shell: &Shell, namespace: &str) -> Vec<String> {
-    let kinds = shell.must("kubectl api-resources --namespaced --verbs=list,delete --output name");
+    let kinds = shell.must(
+        "kubectl api-resources --namespaced --verbs=list,delete --output name 2>/dev/null",
+    );
     let kinds = kinds
         .split_whitespace()
         .filter(|kind| !kind.starts_with("events"))
@@ -91,7 +93,9 @@ fn contents(shell: &Shell, namespace: &str) -> Vec<String> {
     let found = shell.run(&format!(
         "kubectl get {kinds} --namespace {namespace} --output name 2>/dev/null"
     ));
-    assert!(found.0, "{}", found.1);
+    if !found.0 {
+        return vec![format!("what could not be asked for: {}", found.1)];
+    }
     let left: Vec<_> = found
         .1
         .lines()
@@ -156,7 +160,7 @@ fn every_case_is_taken_as_it_is_written_and_leaves_nothing_behind() {
         let deployments = format!("deployments --namespace {release}");
         eventually(
             &format!("{release} has {nodes} nodes, and all pods are let in"),
-            60,
+            180,
             || {
                 let all = shell.list(&deployments);
                 let node = all.iter().find(|one| {
@@ -169,13 +173,13 @@ fn every_case_is_taken_as_it_is_written_and_leaves_nothing_behind() {
             },
         );
         let addresses = format!("endpointslices --namespace {release}");
-        eventually("the Services select them", 60, || {
+        eventually("the Services select them", 180, || {
             !shell.list(&addresses).is_empty()
         });
         shell.must(&format!(
             "helm uninstall {release} --namespace {release} --wait"
         ));
-        eventually(&format!("nothing is left of {release}"), 60, || {
+        eventually(&format!("nothing is left of {release}"), 180, || {
             contents(shell, release).is_empty()
         });
     }
@@ -225,7 +229,7 @@ fn what_the_server_refuses_harms_nothing() {
         let (good, text) = shell.run(&format!("{install} {wrong}"));
         assert!(!good && text.contains(reason), "{wrong}: {text}");
         shell.must("helm uninstall seafile --namespace files --wait");
-        eventually("nothing is left", 60, || {
+        eventually("nothing is left", 180, || {
             contents(shell, "files").is_empty()
         });
     }
@@ -258,6 +262,9 @@ fn what_the_server_refuses_harms_nothing() {
         "{text}"
     );
     assert_eq!(held(), before);
-    let nodes = shell.get("deployment seafile-foghorn --namespace files");
-    assert_eq!(nodes["status"]["readyReplicas"], 3, "{nodes}");
+    // The surplus one of the release that was taken back may not be gone yet.
+    eventually("three nodes are ready", 180, || {
+        let nodes = shell.get("deployment seafile-foghorn --namespace files");
+        nodes["status"]["readyReplicas"] == 3
+    });
 }

@@ -4,7 +4,7 @@
 //! Invariant: everything listens on 127.0.0.1 only, writes below one temporary folder, and ends with its [`Cluster`].
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Cluster {
         });
         std::fs::write(at.join("kubeconfig"), config.to_string()).unwrap();
         let mut processes = vec![server, etcd];
-        eventually("the API server is ready", 120, || {
+        eventually("the API server is ready", 300, || {
             processes
                 .iter_mut()
                 .for_each(|process| assert!(!process.ended(), "{}", process.output()));
@@ -72,7 +72,7 @@ impl Cluster {
         processes.insert(0, start_controllers(&tools, at));
         let crds = fetched("get-crds.sh", &[]);
         shell.must(&format!("kubectl create -f {}", crds.display()));
-        shell.must("kubectl wait --for=condition=established crd --all --timeout=60s");
+        shell.must("kubectl wait --for=condition=established crd --all --timeout=180s");
         Self {
             shell,
             _processes: processes,
@@ -118,10 +118,26 @@ impl Shell {
         text
     }
 
-    /// What the server has, as `kubectl get` names it.
+    /// What the server has, as `kubectl get` names it. It is asked again where it does not answer, as after a standstill;
+    /// what `kubectl` logs beside the answer is none of it.
     pub fn get(&self, what: &str) -> Value {
-        let text = self.must(&format!("kubectl get -o json {what}"));
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{what}: {error}\n{text}"))
+        let mut held = Value::Null;
+        eventually(&format!("the server shows {what}"), 120, || {
+            let done = self
+                .command(&format!("kubectl get -o json {what}"))
+                .stdin(Stdio::null())
+                .output()
+                .expect("a shell");
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(!warned(&said), "{what}: {said}");
+            if !done.status.success() {
+                eprintln!("{what}: {said}");
+                return false;
+            }
+            held = serde_json::from_slice(&done.stdout).expect("JSON");
+            true
+        });
+        held
     }
 
     /// The same where there are many.
@@ -155,6 +171,8 @@ fn start_etcd(at: &Path) -> (Process, String) {
     for (name, url) in [("client", &client), ("peer", &peer)] {
         etcd.args([format!("--listen-{name}-urls"), url.clone()]);
     }
+    // It gives a request up after 5 s and two of these: 7 s by default, and a busy machine may stand still as long.
+    etcd.arg("--election-timeout=5000");
     etcd.args([
         "--advertise-client-urls",
         &client,

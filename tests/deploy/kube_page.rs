@@ -10,7 +10,7 @@ use crate::common::node::Node;
 use crate::common::token;
 use crate::kube_cluster::{Cluster, Shell, warned};
 use crate::kube_kubelet::Kubelet;
-use crate::support::{read, root, run};
+use crate::support::{eventually, read, root, run};
 
 /// One section of the page: its heading, and its blocks of commands in their order, each with what it needs that is not here.
 struct Section {
@@ -239,7 +239,10 @@ fn follow_the_page(reader: &Reader, kubelet: &Kubelet) {
         match section.heading.as_str() {
             "The image" => assert_eq!(printed, ""),
             "Three nodes" => {
-                assert_eq!(reader.deployment()["status"]["readyReplicas"], 3);
+                // `helm --wait` looks at what the Deployment's own figures follow.
+                eventually("three nodes are ready", 180, || {
+                    reader.deployment()["status"]["readyReplicas"] == 3
+                });
                 assert_eq!(image(), "registry.example.com/foghorn:0.0.9");
                 held = vec![identity(&reader.deployment()), identity(&service())];
                 put_chart(&reader.folder, false);

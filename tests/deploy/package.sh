@@ -8,8 +8,9 @@ rm -f /usr/sbin/policy-rc.d
 rm -f /bin/kill
 export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-until_true() { for _ in $(seq 100); do if "$@"; then return; fi; sleep 0.1; done; echo "never true: $*"; exit 1; }
-read_again() { journalctl -u foghorn | grep 'configuration read again' > /dev/null; }
+until_true() { for _ in $(seq 600); do if "$@"; then return; fi; sleep 0.1; done; echo "never true: $*"; exit 1; }
+# What is printed reaches the journal, or the file, beside the work.
+journal_has() { journalctl -u foghorn | grep "$1" > /dev/null; }
 answers() { curl -sf "http://127.0.0.1:$1" > /dev/null; }
 
 # --- install: nothing starts by itself, the unit is sound
@@ -37,9 +38,9 @@ if [ -n "$systemd" ]; then
     test "$(systemctl show -P LimitNOFILE foghorn)" = 1048576
     test "$(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")" -gt 4096
     foghorn status
-    journalctl -u foghorn | grep serving > /dev/null
+    until_true journal_has serving
     systemctl reload foghorn
-    until_true read_again
+    until_true journal_has 'configuration read again'
     if journalctl -u foghorn | grep a-key-of; then echo 'the key is in the log'; exit 1; fi
 
     # --- the key as one of systemd's credentials: not in the process' environment
@@ -68,7 +69,7 @@ if [ -n "$systemd" ]; then
     systemctl daemon-reload
     systemctl restart foghorn
     until_true answers 8084/readyz
-    grep -q serving /var/log/foghorn/foghorn.log
+    until_true grep -q serving /var/log/foghorn/foghorn.log
     if command -v logrotate; then
         logrotate -f /etc/logrotate.d/foghorn
         until_true grep -q reopened /var/log/foghorn/foghorn.log

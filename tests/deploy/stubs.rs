@@ -6,8 +6,10 @@ use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::common::PATIENCE;
 use crate::support::{free_port, read_head};
 
 /// A server that answers everything with its name in `x-node` and the request it saw as the body. Upgrades get 101.
@@ -17,6 +19,7 @@ pub struct Stub {
     stop: Arc<AtomicBool>,
     requests: Arc<AtomicUsize>,
     silent: Arc<Silent>,
+    listening: Option<JoinHandle<()>>,
 }
 
 /// Requests that were taken and not answered, as they were seen.
@@ -32,16 +35,17 @@ impl Stub {
         let listener =
             TcpListener::bind(addr).unwrap_or_else(|error| panic!("stub {addr}: {error}"));
         let ready = Arc::new(AtomicBool::new(true));
-        let stub = Stub {
+        let mut stub = Stub {
             addr,
             ready,
             stop: Arc::default(),
             requests: Arc::default(),
             silent: Arc::default(),
+            listening: None,
         };
         let (ready, stop, name) = (stub.ready.clone(), stub.stop.clone(), name.to_owned());
         let (requests, silent) = (stub.requests.clone(), stub.silent.clone());
-        std::thread::spawn(move || {
+        stub.listening = Some(std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if stop.load(Ordering::Acquire) {
                     return;
@@ -56,7 +60,7 @@ impl Stub {
                     let _ = serve_stub(stream, &name, &ready, &requests, &silent);
                 });
             }
-        });
+        }));
         stub
     }
 
@@ -81,10 +85,13 @@ impl Stub {
     }
 }
 
+/// Nobody listens any more when it is gone: a connection that was still taken, and then cut, would be no refused one.
 impl Drop for Stub {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        let _ = TcpStream::connect(self.addr);
+        if TcpStream::connect(self.addr).is_ok() {
+            let _ = self.listening.take().map(JoinHandle::join);
+        }
     }
 }
 
@@ -95,7 +102,7 @@ fn serve_stub(
     requests: &AtomicUsize,
     silent: &Silent,
 ) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream);
     loop {
         let (line, headers) = read_head(&mut reader)?;

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::common::PATIENCE;
 pub use crate::common::ports::free_port;
 pub use crate::common::process::need;
 
@@ -24,11 +25,12 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Waits until `condition` holds, `seconds` at most.
+/// Waits until `condition` holds: as long as all tests have patience, or `seconds` where that is more.
 pub fn eventually(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let patience = Duration::from_secs(seconds).max(PATIENCE);
+    let end = Instant::now() + patience;
     while !condition() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        assert!(Instant::now() < end, "not within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -157,13 +159,12 @@ fn connect_from(from: &str, to: SocketAddr) -> std::io::Result<TcpStream> {
         .enable_io()
         .enable_time()
         .build()?;
-    let wait = Duration::from_secs(5);
     let stream = runtime
-        .block_on(async { tokio::time::timeout(wait, socket.connect(to)).await })
+        .block_on(async { tokio::time::timeout(PATIENCE, socket.connect(to)).await })
         .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??
         .into_std()?;
     stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(wait))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 

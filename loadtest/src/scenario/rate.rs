@@ -4,7 +4,7 @@
 //! subscriber of its library and looked for until two quiet seconds have passed.
 
 use super::{Failed, in_turns, note_faults};
-use crate::poster::{Watch, at_rate};
+use crate::poster::{Posted, Watch, at_rate};
 use crate::procfs::{self, Machine};
 use crate::report::Report;
 use crate::stage::{Common, Shape, Stage, System};
@@ -65,13 +65,23 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
     let (mut workers, _) = stage.raise(system, &plan)?;
     let mut source = stage.source(system, &plan);
     source.connections = o.posters;
-    // A second at half the rate warms up; its events have lower numbers.
-    at_rate(
+    let owed = |posted: &Posted| -> u64 {
+        (0u32..)
+            .zip(&posted.accepted)
+            .map(|(c, times)| {
+                subscribers(clients, per_client, o.channels, c)
+                    * times.iter().filter(|t| **t > 0).count() as u64
+            })
+            .sum()
+    };
+    // A second at half the rate warms up; its events have lower numbers, and are there before any is counted.
+    let warm = at_rate(
         &source,
         f64::from(rate) / 2.0,
         Duration::from_secs(1),
         &Watch::default(),
     );
+    workers.drain(owed(&warm), stage.timeout())?;
     source.after_seq = 1 << 30;
     sleep(Duration::from_millis(500));
     let generator = workers.report()?.tally.cpu_s;
@@ -89,13 +99,7 @@ fn leg(stage: &Stage, o: &Rate, r: &mut Report, system: &System, rate: u32) -> R
         Duration::from_secs(o.seconds.into()),
         &Watch::default(),
     );
-    let owed: u64 = (0u32..)
-        .zip(&posted.accepted)
-        .map(|(c, times)| {
-            subscribers(clients, per_client, o.channels, c)
-                * times.iter().filter(|t| **t > 0).count() as u64
-        })
-        .sum();
+    let owed = owed(&posted);
     let sum = workers.drain(owed, stage.timeout())?;
     // A server that falls behind is given the time it takes, and judged by it.
     let (used, took) = (

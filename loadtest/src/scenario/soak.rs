@@ -42,6 +42,9 @@ pub struct Soak {
     /// Connections that post
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub posters: u32,
+    /// Seconds a post waits for its answer before the next server is tried
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub answer_within: u64,
     /// Milliseconds until a client whose connection ended comes back
     #[arg(long, default_value_t = 2000)]
     pub back_after: u64,
@@ -97,7 +100,7 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
     let (mut workers, _) = stage.raise(system, &plan)?;
     workers.mark(0)?;
     let mut source = stage.source(system, &plan);
-    (source.connections, source.timeout) = (o.posters, Duration::from_secs(2));
+    (source.connections, source.timeout) = (o.posters, Duration::from_secs(o.answer_within));
     let before = procfs::usage(&system.pids);
     let (posted, faults) = post_and_hurt(o, &source)?;
     progress::step("posting is over; letting things settle");

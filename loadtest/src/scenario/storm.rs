@@ -54,7 +54,7 @@ fn leg(stage: &Stage, o: &Storm, r: &mut Report, system: &System, n: u32) -> Res
     let (workers, good) = storm(stage, o, r, system, n)?;
     let (name, size) = (&system.name, u64::from(n));
     if let Some(workers) = &mut bystanders {
-        let sum = pongs(workers, o.bystanders)?;
+        let sum = pongs(workers, o.bystanders, stage.timeout())?;
         r.add(
             "worst pong of bystanders, ms",
             size,
@@ -90,8 +90,8 @@ fn gather(stage: &Stage, o: &Storm, system: &System) -> Result<Option<Workers>, 
 }
 
 /// What bystanders noticed. Each pings once a second: a short storm is over before all have.
-fn pongs(workers: &mut Workers, bystanders: u32) -> Result<Sum, Failed> {
-    let until = Instant::now() + Duration::from_secs(10);
+fn pongs(workers: &mut Workers, bystanders: u32, within: Duration) -> Result<Sum, Failed> {
+    let until = Instant::now() + within;
     loop {
         let sum = workers.report()?;
         if sum.pong.count() >= u64::from(bystanders) || Instant::now() > until {

@@ -136,13 +136,14 @@ fn half(stage: &Stage, o: &Stuck, system: &System, n: u32, stuck: u32) -> Result
     ));
     let (mut workers, _) = stage.raise(system, &plan)?;
     let mut source = stage.source(system, &plan);
-    // A second at half the rate warms up; its events have lower numbers.
-    at_rate(
+    // A second at half the rate warms up; its events have lower numbers, and are there before any is counted.
+    let warm = at_rate(
         &source,
         f64::from(o.events) / 2.0,
         Duration::from_secs(1),
         &Watch::default(),
     );
+    workers.drain(warm.good * u64::from(n - stuck), stage.timeout())?;
     source.after_seq = 1 << 30;
     sleep(Duration::from_millis(500));
     workers.mark(0)?;

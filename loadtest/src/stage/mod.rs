@@ -207,7 +207,7 @@ impl Stage {
             channels: plan.channels,
             pad: self.common.payload as usize,
             connections: 8,
-            timeout: Duration::from_secs(10),
+            timeout: self.timeout(),
             after_seq: 0,
         }
     }
