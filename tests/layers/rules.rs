@@ -104,6 +104,7 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
             "throttle",
             // Who answers with a stream may have to cut its connection off.
             "listen::Cut",
+            "listen::Lasts",
             // An access log is written as the log is.
             "logging",
             // Bodies that are posted.

@@ -66,7 +66,7 @@ fn load_echo(pairs: &[(&str, &str)]) -> Report {
     load(&sources)
 }
 
-const ON: (&str, &str) = ("FOGHORN_DIALECTS", "seafile,echo");
+const ON: (&str, &str) = ("FOGHORN_DIALECTS", "echo");
 
 #[test]
 fn what_a_dialect_is_told_is_read_where_it_is_switched_on() {
@@ -202,15 +202,4 @@ fn ports_that_meet_and_half_a_certificate_are_faults() {
         faults(&[("FOGHORN_ECHO_TLS_CERT", "/etc/hostname")]),
         ["FOGHORN_ECHO_TLS_KEY"]
     );
-}
-
-#[test]
-fn what_seafile_needs_is_asked_for_only_where_seafile_is_spoken() {
-    let load = |dialects: &str| load_env(&[("FOGHORN_DIALECTS", dialects)]);
-    assert_eq!(names(&load("inbox")), [""; 0]);
-    assert_eq!(names(&load("inbox,seafile")), ["JWT_PRIVATE_KEY"]);
-    let open = load("inbox").notices().join("\n");
-    for name in ["FOGHORN_SSE_COOKIE_SECRET", "FOGHORN_SSE_SECRET"] {
-        assert!(open.contains(name), "{open}");
-    }
 }

@@ -197,3 +197,6 @@ pub fn secrets(sources: &Sources) -> Result<Secrets, ConfigError> {
         .collect();
     crate::config::only(sources, &keys, check_keys).map(|values| Secrets::of(&values))
 }
+
+#[cfg(test)]
+mod tests;

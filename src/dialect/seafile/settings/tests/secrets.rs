@@ -1,7 +1,6 @@
 //! Secrets: where they may come from, and that none is shown.
 
 use super::*;
-use crate::dialect::seafile::settings::{Secrets, groups};
 
 #[test]
 fn an_empty_file_is_no_password() {
