@@ -11,15 +11,18 @@ mod answer;
 mod exchange;
 mod http2;
 pub mod idle;
+mod lasting;
 mod proxied;
 mod room;
 pub mod tls;
 pub mod whole;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ::metrics::counter;
@@ -31,7 +34,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::admission::Admission;
 use crate::drain::Tasks;
@@ -41,11 +44,14 @@ use crate::headroom::descriptors::Share;
 use crate::metrics;
 use crate::throttle::{Throttle, and_more};
 use crate::unfinished::Unfinished;
+use crate::unfinished::lent::lend;
 use crate::unfinished::metered::Metered;
 use answer::{HEAD, answer};
 pub use exchange::Cut;
 use exchange::Exchange;
 use idle::Idle;
+use lasting::Lasting;
+pub use lasting::Lasts;
 use proxied::Beginning;
 use tls::Tls;
 
@@ -244,18 +250,78 @@ impl Server {
         http.timer(TokioTimer::new())
             .header_read_timeout(self.times.idle)
             .max_buf_size(HEAD);
-        let stream = TokioIo::new(Metered::new(stream, exchange.meter()));
-        let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
-        if !has_begun(connection.as_mut(), &exchange, deadline, tasks).await {
-            return;
+        let (lender, lent) = lend(Metered::new(stream, exchange.meter()));
+        let lasting = {
+            let connection = http.serve_connection(TokioIo::new(lent), service);
+            until_one_lasts(
+                pin!(connection.with_upgrades()),
+                |connection| connection.graceful_shutdown(),
+                || lender.is_flushed(),
+                &exchange,
+                tasks,
+                deadline,
+                self.times.handshake,
+            )
+            .await
+        };
+        if let Some(answer) = lasting
+            && let Some(stream) = lender.take()
+        {
+            let (inner, patience) = (tasks.clone(), self.times.handshake);
+            // A task of its own: this one has had room for all of HTTP.
+            tasks.spawn_connection(async move {
+                answer.serve(stream, &exchange, &inner, patience).await;
+            });
         }
+    }
+}
+
+/// Serves an HTTP connection until it ends, or an answer takes it over, which comes after all that was answered before.
+/// `ends` has it end when it has answered. A first request has to come by `deadline`; what is under way when the node ends
+/// has `patience` to end too.
+async fn until_one_lasts<C: Future>(
+    mut connection: Pin<&mut C>,
+    ends: impl Fn(Pin<&mut C>),
+    is_flushed: impl Fn() -> bool,
+    exchange: &Exchange,
+    tasks: &Tasks,
+    deadline: Instant,
+    patience: Duration,
+) -> Option<Box<Lasting>> {
+    let mut until = Some(deadline);
+    let mut stops = false;
+    let answer = loop {
         tokio::select! {
             // How an HTTP connection ends is the peer's business; requests have been answered and counted.
-            _ = connection.as_mut() => return,
-            () = exchange.must_end() => return,
-            () = tasks.stopped() => connection.as_mut().graceful_shutdown(),
+            _ = connection.as_mut() => return None,
+            () = exchange.must_end() => return None,
+            answer = exchange.lasting() => break answer,
+            () = at(until) => match stops || exchange.is_new() {
+                true => return None,
+                false => until = None,
+            },
+            () = tasks.stopped(), if !stops => {
+                stops = true;
+                until = Some(Instant::now() + patience);
+                ends(connection.as_mut());
+            }
         }
-        let _ = timeout(self.times.handshake, connection).await;
+    };
+    let flushed = poll_fn(|cx| match is_flushed() {
+        true => Poll::Ready(true),
+        false => connection.as_mut().poll(cx).map(|_| false),
+    });
+    tokio::select! {
+        flushed = flushed => flushed.then_some(answer),
+        () = exchange.must_end() => None,
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariants: over the bound those end who have held most for longest, until there is room again; nobody waits here.
 //! What is dropped holds nothing.
 
+pub mod lent;
 pub mod metered;
 
 use std::collections::HashMap;

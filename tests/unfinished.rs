@@ -57,8 +57,7 @@ async fn messages_together_have_a_bound_and_the_largest_end() {
         assert!(started.elapsed() < PATIENCE, "{ended} of 10 ended");
         ended = 0;
         for socket in &mut large {
-            if let Ok(end) =
-                tokio::time::timeout(Duration::from_millis(500), socket.ended()).await
+            if let Ok(end) = tokio::time::timeout(Duration::from_millis(500), socket.ended()).await
             {
                 assert!(matches!(end, End::Closed(1013, _)), "{end:?}");
                 ended += 1;

@@ -22,6 +22,7 @@ use super::websocket::io::Io;
 use super::{ClientInfo, Shared, handshake, websocket};
 use crate::outbox::Kind;
 use crate::session::Session;
+use crate::unfinished::lent::Lent;
 use crate::unfinished::metered::Metered;
 
 /// Answers a handshake; where it is a good one, the connection is served from now on by what `session` makes.
@@ -93,22 +94,18 @@ async fn run<S: Session>(shared: Arc<Shared>, upgrade: OnUpgrade, visit: Visit, 
 
 /// The connection itself, and what came in one packet with the handshake.
 fn apart(upgraded: Upgraded) -> Option<(Io, Bytes)> {
-    let upgraded = match upgraded.downcast::<TokioIo<Metered<TcpStream>>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<Lent<Metered<TcpStream>>>>() {
         Ok(parts) => {
-            return Some((
-                Io::Plain(parts.io.into_inner().into_inner()),
-                parts.read_buf,
-            ));
+            let stream = parts.io.into_inner().into_inner()?;
+            return Some((Io::Plain(stream.into_inner()), parts.read_buf));
         }
         Err(upgraded) => upgraded,
     };
     let parts = upgraded
-        .downcast::<TokioIo<Metered<TlsStream<TcpStream>>>>()
+        .downcast::<TokioIo<Lent<Metered<TlsStream<TcpStream>>>>>()
         .ok()?;
-    Some((
-        Io::Tls(Box::new(parts.io.into_inner().into_inner())),
-        parts.read_buf,
-    ))
+    let stream = parts.io.into_inner().into_inner()?;
+    Some((Io::Tls(Box::new(stream.into_inner())), parts.read_buf))
 }
 
 fn switching(accept: &str) -> Response<String> {

@@ -18,12 +18,14 @@ use hyper::body::{Frame, SizeHint};
 use tower::ServiceExt;
 
 use super::exchange::Exchange;
+use super::lasting::{Lasting, Lasts};
 use crate::admission::Remote;
 
 /// Bytes of a request's head at most.
 pub(super) const HEAD: usize = 32 * 1024;
 
-/// Has `router` answer. The exchange rests when the answer has gone.
+/// Has `router` answer. The exchange rests when the answer has gone. One that lasts takes the connection over where it may:
+/// then nothing comes of this.
 pub(super) async fn answer<B>(
     router: Router,
     mut request: Request<B>,
@@ -51,12 +53,22 @@ where
     }
     request.extensions_mut().insert(Remote(exchange.remote()));
     request.extensions_mut().insert(exchange.cut());
+    let version = request.version();
     let response = match router.oneshot(request.map(Body::new)).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response;
+    }
+    if version < Version::HTTP_2 && response.extensions().get::<Lasts>().is_some() {
+        let (head, body) = response.into_parts();
+        let body = Answer {
+            body,
+            exchange: Arc::clone(&exchange),
+        };
+        exchange.give(Lasting::new(version, &head, body));
+        return std::future::pending().await;
     }
     response.map(|body| Body::new(Answer { body, exchange }))
 }
@@ -101,7 +113,7 @@ fn clean(uri: &Uri) -> Option<Uri> {
 }
 
 /// An answer's body. It is dropped when all of it was handed over.
-struct Answer {
+pub(super) struct Answer {
     body: Body,
     exchange: Arc<Exchange>,
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::Server;
 use super::idle::{Idle, Waiting};
+use super::lasting::Lasting;
 use crate::admission::Pending;
 use crate::unfinished::metered::Meter;
 
@@ -24,6 +25,9 @@ pub(super) struct Exchange {
     requests: Mutex<Requests>,
     evicted: Arc<Notify>,
     cut: Arc<Notify>,
+    /// An answer that takes the connection over.
+    lasting: Mutex<Option<Box<Lasting>>>,
+    given: Notify,
 }
 
 /// What is under way.
@@ -64,6 +68,8 @@ impl Exchange {
             }),
             evicted,
             cut: Arc::default(),
+            lasting: Mutex::default(),
+            given: Notify::new(),
         })
     }
 
@@ -97,6 +103,22 @@ impl Exchange {
         if requests.busy == 0 {
             requests.since = Instant::now();
             requests.waiting = Some(self.idle.wait(self.remote.ip(), &self.evicted));
+        }
+    }
+
+    /// Gives the connection to `answer`, which is written by whoever waits for it ([`Exchange::lasting`]).
+    pub(super) fn give(&self, answer: Lasting) {
+        *self.lasting.lock() = Some(Box::new(answer));
+        self.given.notify_one();
+    }
+
+    /// Waits for an answer that takes the connection over.
+    pub(super) async fn lasting(&self) -> Box<Lasting> {
+        loop {
+            self.given.notified().await;
+            if let Some(answer) = self.lasting.lock().take() {
+                return answer;
+            }
         }
     }
 

@@ -82,9 +82,8 @@ fn amount(value: &Value) -> Option<u64> {
 
 /// Everything in a namespace but what Kubernetes itself puts into each.
 fn contents(shell: &Shell, namespace: &str) -> Vec<String> {
-    let kinds = shell.must(
-        "kubectl api-resources --namespaced --verbs=list,delete --output name 2>/dev/null",
-    );
+    let kinds = shell
+        .must("kubectl api-resources --namespaced --verbs=list,delete --output name 2>/dev/null");
     let kinds = kinds
         .split_whitespace()
         .filter(|kind| !kind.starts_with("events"))

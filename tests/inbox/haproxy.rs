@@ -121,9 +121,8 @@ async fn haproxy_passes_streams_sockets_and_posts_on_and_answers_for_what_is_awa
     ] {
         assert!(said.contains(header), "{said}");
     }
-    let posted = answer(
-        &[&["--data", "id=notify_7&data=hello"], &status[..]].concat(),
-        "/webNotification",
-    );
+    // As backends post. By HTTP/2 HAProxy 2.6 may cancel a request that it refuses before all of its body is here.
+    let post = ["--http1.1", "--data", "id=notify_7&data=hello"];
+    let posted = answer(&[&post, &status[..]].concat(), "/webNotification");
     assert_eq!(posted, "503");
 }

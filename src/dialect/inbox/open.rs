@@ -23,7 +23,7 @@ use super::{Inbox, figures};
 use crate::broker::keep::{KeepError, Past};
 use crate::connection::{ClientInfo, stream};
 use crate::event::{Channel, now_ms};
-use crate::listen::Cut;
+use crate::listen::{Cut, Lasts};
 
 /// Answers a request for the stream of `path`'s user, or of whom the cookies name.
 pub async fn open(inbox: &Inbox, rules: &Rules, parts: &Parts, path: Option<&str>) -> Response {
@@ -72,7 +72,11 @@ pub async fn answer(inbox: &Inbox, rules: &Rules, parts: &Parts, wanted: Wanted)
         return event_stream(Body::empty());
     }
     match begin(inbox, rules, parts, wanted).await {
-        Ok(stream) => event_stream(Body::new(stream)),
+        Ok(stream) => {
+            let mut answer = event_stream(Body::new(stream));
+            answer.extensions_mut().insert(Lasts);
+            answer
+        }
         Err(Refusal::Later(reason)) => {
             counter!(figures::STREAMS_REFUSED, "reason" => reason).increment(1);
             again()

@@ -19,7 +19,7 @@ use super::{Counted, text};
 use crate::connection::Refused;
 use crate::connection::detached::{self, Desk};
 use crate::connection::upgrade::retry_after;
-use crate::listen::Cut;
+use crate::listen::{Cut, Lasts};
 
 /// What asks a proxy (nginx) not to gather an answer before it passes it on.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -49,14 +49,12 @@ pub async fn receive(
             };
             (answer(&transport, Body::from(written)), label, "ok")
         }
-        Ok(source) => (
-            answer(
-                &transport,
-                Body::new(Frames::new(source, transport.clone())),
-            ),
-            label,
-            "ok",
-        ),
+        Ok(source) => {
+            let body = Body::new(Frames::new(source, transport.clone()));
+            let mut answer = answer(&transport, body);
+            answer.extensions_mut().insert(Lasts);
+            (answer, label, "ok")
+        }
         Err(Turned::Taken) => {
             let whole = transport.prelude() + &transport.write(&frames::taken());
             (answer(&transport, Body::from(whole)), label, "taken")
