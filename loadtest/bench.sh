@@ -8,7 +8,7 @@
 # http://127.0.0.1:PORT adds a running upstream server with the same key. For each row FOLDER gets a table (.txt), the values (.json) and plots (.svg).
 set -uo pipefail
 
-ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts v1-fanout v1-memory v1-deliveries)
+ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts mqtt v1-fanout v1-memory v1-deliveries)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 node=${FOGHORN:-$here/target/release/foghorn}
 load=${LOAD:-$here/target/release/foghorn-load}
@@ -169,6 +169,7 @@ run_row() {
         stream-memory) start_inbox; rounds=1 row stream-memory idle --url "$url" --protocol inbox -n 15000 --seconds 10 "${nchan[@]}" ;;
         # 1,000 users with one tab each: a delivery is a post.
         stream-posts) start_inbox; row stream-posts rate --url "$url" --protocol inbox -r 5000 --channels 1000 --subscribers 1 "${nchan[@]}" ;;
+        mqtt) mqtt ;;
         v1-fanout) start_v1; row v1-fanout fanout --url "$url" --protocol centrifugo1 -n 1000,10000 "${nchan[@]}" $(peers) ;;
         v1-memory) start_v1; rounds=1 row v1-memory idle --url "$url" --protocol centrifugo1 -n 15000 --seconds 10 "${nchan[@]}" $(peers) ;;
         v1-deliveries) start_v1
@@ -195,6 +196,23 @@ cluster() {
     done
     row cluster rate "${nodes[@]}" --redis-pid "$redis_pid" $(peers) --no-floor -r 2000,10000
 }
+
+# A node and a Mosquitto, from which it takes what backends publish.
+mqtt() {
+    local broker streams
+    command -v mosquitto_pub mosquitto_sub mosquitto >/dev/null || { echo "bench: no Mosquitto here" >&2; failed+=(mqtt); return; }
+    broker=$(free_port) streams=127.0.0.1:$(free_port)
+    printf 'listener %s 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n' "$broker" >"$out/mosquitto.conf"
+    mosquitto -c "$out/mosquitto.conf" >"$out/mosquitto.log" 2>&1 &
+    pids+=($!)
+    start_dialect inbox FOGHORN_SSE_ADDR="$streams" FOGHORN_INBOX_BROKER_URL="mqtt://127.0.0.1:$broker"
+    wait_for subscribed
+    echo "== mqtt: loadtest/mqtt.py"
+    "$here/loadtest/mqtt.py" "$broker" "$ops" "$streams" "${pids[-1]}" "$out/mqtt.json" "$rounds" | tee "$out/mqtt.txt"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || failed+=(mqtt)
+}
+
+subscribed() { curl -fsS "http://$ops/metrics" | grep -q '^foghorn_inbox_mqtt_connected 1'; }
 
 while getopts 'o:r:h' option; do
     case $option in

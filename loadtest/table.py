@@ -38,6 +38,8 @@ ROWS = [
     ("stream-posts", 5_000, "deliveries/s", "5,000 notifications/s to 1,000 users with one event stream each: delivered a second", None, 0, ""),
     ("stream-posts", 5_000, "CPU per delivery, µs", "the same: CPU per notification, µs", None, 0, ""),
     ("stream-posts", 5_000, "post answered p99, ms", "the same: post answered p99, ms", None, 0, ""),
+    ("mqtt", 20_000, "messages/s", "MQTT messages at QoS 1, taken and acknowledged a second; the floor is mosquitto_sub", None, 0, ""),
+    ("mqtt", 20_000, "CPU per message, µs", "the same: CPU per message, µs", None, 0, ""),
     ("v1-fanout", 10_000, "time to the last, ms", "Centrifugo v1's protocol, one message, 10,000 subscribers: ms to the last", FLOOR, 1.25, ""),
     ("v1-fanout", 1_000, "time to the last, ms", "the same, 1,000 subscribers: ms", FLOOR, 1.5, ""),
     ("v1-memory", 15_000, "RSS per connection, KiB", "the same protocol, memory per idle connection, 15,000: KiB", VALUE, 5, ""),

@@ -47,7 +47,7 @@ use crate::node::Node;
 /// How often the cluster is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long other nodes have to answer.
-const ANSWER: Duration = Duration::from_millis(1_500);
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What stays the same about a node as long as it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

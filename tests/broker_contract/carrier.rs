@@ -14,11 +14,17 @@ pub struct Network {
     faults: Arc<Faults>,
 }
 
-/// What happens to messages as they are heard: to one in so many; 0: to none.
+/// What happens to messages as they are heard.
 #[derive(Default)]
 struct Faults {
-    lose_every: AtomicUsize,
-    repeat_every: AtomicUsize,
+    lost: Every,
+    repeated: Every,
+}
+
+/// One in so many; 0: none.
+#[derive(Default)]
+struct Every {
+    many: AtomicUsize,
     count: AtomicUsize,
 }
 
@@ -39,11 +45,11 @@ impl Network {
     }
 
     pub fn lose_every(&self, messages: usize) {
-        self.faults.lose_every.store(messages, Ordering::SeqCst);
+        self.faults.lost.many.store(messages, Ordering::SeqCst);
     }
 
     pub fn repeat_every(&self, messages: usize) {
-        self.faults.repeat_every.store(messages, Ordering::SeqCst);
+        self.faults.repeated.many.store(messages, Ordering::SeqCst);
     }
 
     pub fn cut(&self) {
@@ -55,18 +61,20 @@ impl Network {
     }
 }
 
-impl Faults {
-    fn is_turn(&self, every: &AtomicUsize) -> bool {
-        let every = every.load(Ordering::SeqCst);
+impl Every {
+    fn is_turn(&self) -> bool {
+        let many = self.many.load(Ordering::SeqCst);
         let count = self.count.fetch_add(1, Ordering::SeqCst);
-        every > 0 && count.is_multiple_of(every)
+        many > 0 && count.is_multiple_of(many)
     }
+}
 
+impl Faults {
     /// How often a message is heard.
     fn times(&self) -> usize {
         match () {
-            () if self.is_turn(&self.lose_every) => 0,
-            () if self.is_turn(&self.repeat_every) => 2,
+            () if self.lost.is_turn() => 0,
+            () if self.repeated.is_turn() => 2,
             () => 1,
         }
     }
