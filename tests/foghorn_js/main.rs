@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod origins;
 mod package;
 mod page;
 mod relay;
