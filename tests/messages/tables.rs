@@ -68,7 +68,7 @@ pub const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "config/mod.rs ConfigError",
-        &["src/config/tests::all_faults_are_told_at_once_and_secrets_are_not"],
+        &["src/dialect/seafile/settings/tests::all_faults_are_told_at_once_and_secrets_are_not"],
     ),
     (
         "connection/entry.rs Refused",
