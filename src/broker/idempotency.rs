@@ -19,7 +19,7 @@ const KEEP: usize = 16_384;
 
 /// The keys of one partition's events of late.
 #[derive(Default)]
-pub struct Repeats {
+pub(super) struct Repeats {
     keys: HashSet<u64, RandomState>,
     order: VecDeque<(u64, u64)>,
 }

@@ -132,7 +132,7 @@ A flag wins over its variable (CENTRIFUGO_PORT), and that over the file; Foghorn
 /// Take Centrifugo v1's command line: see foghorn centrifugo --help
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true, after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Flags and commands of Centrifugo v1
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,

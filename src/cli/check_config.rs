@@ -21,7 +21,7 @@ Exit code: 0 where everything is right, 1 otherwise; notes do not count, unless 
 /// Show every setting, where it came from, and everything that is wrong
 #[derive(Debug, Default, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Print the documentation of all settings instead
     #[arg(long, conflicts_with_all = ["strict", "changed"])]
     reference: bool,

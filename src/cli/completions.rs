@@ -24,7 +24,7 @@ const PACKAGED: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 /// Print the file that lets a shell complete this program's command line
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The shell
     #[arg(value_name = "SHELL", required_unless_present = "dir")]
     shell: Option<Shell>,

@@ -20,7 +20,7 @@ Exit code: 0 where somebody was disconnected, 1 otherwise.";
 /// End one client's connection, or all of a user's
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     which: NodeChoice,
     /// Every connection that has a subscription of this user

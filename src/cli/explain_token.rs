@@ -28,7 +28,7 @@ const MOST: u64 = 64 * 1024;
 /// Explain a token, read from standard input
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// As the API gives it
     #[arg(long)]
     json: bool,

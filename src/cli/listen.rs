@@ -35,7 +35,7 @@ Exit code: 0 where it was told to end or --count was reached, 1 otherwise.";
 /// Listen to a user's inbox and print what comes
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Where inboxes are, as pages know it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
     url: String,

@@ -25,7 +25,7 @@ The password is FOGHORN_OPS_PASSWORD or FOGHORN_OPS_TOKEN of the environment, wh
 /// Show which clients hold a library or another channel, or what a user is subscribed to
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     which: NodeChoice,
     #[command(flatten)]

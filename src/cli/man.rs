@@ -21,7 +21,7 @@ The packages install these pages: man foghorn, man foghorn-doctor.";
 /// Print the manual page of this program
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Write it and one page for each subcommand into this folder instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,

@@ -6,7 +6,7 @@ use crate::dialect::seafile::settings::secrets;
 use crate::event::now_ms;
 
 /// The key, ready to sign.
-pub struct Mint(Keys);
+pub(super) struct Mint(Keys);
 
 impl Mint {
     /// The key of the environment or of `seafile.conf`; nothing else of the configuration is looked at.

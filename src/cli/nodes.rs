@@ -25,7 +25,7 @@ Exit code: 0 where nothing is warned of and no node is lost, 1 otherwise.";
 /// List all nodes of the cluster, and what is wrong with it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     which: NodeChoice,
     /// As the API gives it
@@ -110,7 +110,7 @@ fn lost(node: &NodeView) -> [String; 13] {
 }
 
 /// Seconds as people say them.
-pub fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m", seconds / 60),
@@ -120,7 +120,7 @@ pub fn duration(seconds: u64) -> String {
 }
 
 /// Columns two blanks apart.
-pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())

@@ -33,7 +33,7 @@ Exit code: 0 where the server accepted it, 1 otherwise."#;
 /// Send one notification to users' inboxes
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Where inboxes are, as backends know it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
     url: String,

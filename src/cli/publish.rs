@@ -42,7 +42,7 @@ const TTL: u32 = 300;
 /// Send one event to a notification server
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Where the server is, as INNER_NOTIFICATION_SERVER_URL has it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8083")]
     url: String,

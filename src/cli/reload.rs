@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 const LOGINS: [&str; 2] = ["FOGHORN_REDIS_URLS", "FOGHORN_REDIS_URLS_FILE"];
 
 /// What was read so far.
-pub struct Reload<'a> {
+pub(super) struct Reload<'a> {
     sources: &'a Sources,
     /// As the node was started.
     started: Vec<Entry>,

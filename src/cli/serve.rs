@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Run a node (this is what happens without a subcommand)
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {}
+pub(super) struct Arguments {}
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub fn run(sources: &Sources) -> ExitCode {

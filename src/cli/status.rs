@@ -34,7 +34,7 @@ const DEGRADED: u8 = 3;
 /// Show how a node is, and the cluster as it sees it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     which: NodeChoice,
     /// Ask only whether this machine's node lives, not whether it is ready for clients: for health checks

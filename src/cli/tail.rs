@@ -42,7 +42,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// Subscribe to libraries and print what comes
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Where the server is, as clients know it
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8083")]
     url: String,

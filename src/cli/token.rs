@@ -19,7 +19,7 @@ The key is JWT_PRIVATE_KEY of the environment, else jwt_private_key of the seafi
 /// Mint a token: for subscribing to a library, or for posting events
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Library the token is for
     #[arg(long, value_name = "ID", required_unless_present = "events")]
     repo: Option<String>,

@@ -20,7 +20,9 @@ use super::ClientError;
 ///
 /// # Errors
 /// [`ClientError::Tls`], where TLS cannot be set up.
-pub fn tls_config(certificate: &CertificateDer<'static>) -> Result<ClientConfig, ClientError> {
+pub(super) fn tls_config(
+    certificate: &CertificateDer<'static>,
+) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Pinned {
         certificate: certificate.clone(),

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(15);
 
 /// See the module's description.
 #[derive(Default)]
-pub struct Lately(Mutex<Inner>);
+pub(super) struct Lately(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::view::NodeView;
 
 /// A lost node is remembered for this long, in milliseconds.
-pub const FORGOTTEN_MS: u64 = 60 * 60 * 1_000;
+pub(super) const FORGOTTEN_MS: u64 = 60 * 60 * 1_000;
 /// So many are remembered.
 const MOST: usize = 100;
 /// A node whose last word is younger than this when it disappears has said goodbye: one that died is taken out of the list

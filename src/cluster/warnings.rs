@@ -13,7 +13,7 @@ const CLOCKS_APART_MS: i64 = 1_000;
 const FRESH_MS: u64 = 5_000;
 
 /// Every code there is.
-pub const CODES: [&str; 7] = [
+pub(super) const CODES: [&str; 7] = [
     "partitions",
     "keys",
     "clocks",

@@ -6,7 +6,7 @@
 const KEY_LENGTH: usize = 32;
 
 /// What may be wrong with a secret. `signs`: it is a key that tokens are signed with.
-pub fn doubts(name: &str, secret: &str, signs: bool) -> Vec<String> {
+pub(super) fn doubts(name: &str, secret: &str, signs: bool) -> Vec<String> {
     let mut found = Vec::new();
     if secret.is_empty() {
         return found;

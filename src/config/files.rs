@@ -163,7 +163,7 @@ pub fn text(path: &Path, setting: &str, faults: &mut Vec<Fault>) -> Option<Strin
 ///
 /// # Errors
 /// The system's, or it did not come in time, is too large, or no text.
-pub fn small_text(path: &Path) -> io::Result<String> {
+pub(super) fn small_text(path: &Path) -> io::Result<String> {
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let bytes = files::read(path)?;
     if bytes.len() > LARGEST {

@@ -208,7 +208,7 @@ pub fn networks(text: &str) -> Result<Vec<IpNet>, Wrong> {
 }
 
 /// The same, or the word `none`: for lists whose being empty is not the default.
-pub fn networks_or_none(text: &str) -> Result<Vec<IpNet>, Wrong> {
+pub(super) fn networks_or_none(text: &str) -> Result<Vec<IpNet>, Wrong> {
     if text.trim() == "none" {
         Ok(Vec::new())
     } else {
@@ -281,7 +281,7 @@ pub fn prefix(text: &str) -> Result<String, Wrong> {
 }
 
 /// The URL of an HTTP server. A collector's needs no password, and this one would be shown.
-pub fn http_url(text: &str) -> Result<Url, Wrong> {
+pub(super) fn http_url(text: &str) -> Result<Url, Wrong> {
     let url = Url::parse(text.trim()).map_err(|_| Wrong::default())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Wrong::because(

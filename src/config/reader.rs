@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The text in the file that a setting that was read names, likewise.
-    pub fn text_in(&mut self, row: &Row, path: &Path) -> Option<String> {
+    pub(super) fn text_in(&mut self, row: &Row, path: &Path) -> Option<String> {
         match small_text(path) {
             Ok(text) => {
                 // The file keeps its name when what is in it changes.

@@ -69,7 +69,7 @@ impl Sources {
     }
 
     /// The programs whose places dialects take, each with its dialect.
-    pub fn predecessors(
+    pub(super) fn predecessors(
         &self,
     ) -> impl Iterator<Item = (&'static Descriptor, &'static Predecessor)> + use<> {
         let dialects = self.dialects.clone().into_iter();

@@ -13,16 +13,16 @@ const ENVELOPE: usize = 64 << 10;
 
 /// After so long the shipped proxy files cut a connection on which nothing is said (`timeout tunnel`, `proxy_read_timeout`
 /// and the like); a test compares it with them.
-pub const PROXY_TIMEOUT: Duration = Duration::from_secs(90);
+pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The shipped systemd units kill a node that takes longer to end (`TimeoutStopSec`); a test compares it with them.
-pub const STOP_TIMEOUT: Duration = Duration::from_secs(90);
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What a ping takes at most to come through, and its pong back.
 const ON_THE_WAY: Duration = Duration::from_secs(5);
 
 /// Looks at all of them.
-pub fn cross_check(r: &mut Reader, config: &Config) {
+pub(super) fn cross_check(r: &mut Reader, config: &Config) {
     sizes(r, config);
     let limits = &config.limits;
     if limits.connections != 0 && limits.connections_per_address > limits.connections {

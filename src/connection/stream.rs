@@ -21,7 +21,7 @@ use crate::outbox::{Kind, Outbox};
 use crate::session::Session;
 
 /// Cuts the client's connection off.
-pub type HangUp = Box<dyn Fn() + Send + Sync>;
+pub(super) type HangUp = Box<dyn Fn() + Send + Sync>;
 
 /// A client that reads an event stream: it says nothing more, so its session begins with [`Session::on_start`].
 pub struct EventStream<S: Session> {

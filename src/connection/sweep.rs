@@ -318,7 +318,7 @@ impl Registration {
     }
 
     /// Asks for a tick at `at` (Unix milliseconds); `None`: for none.
-    pub fn tick_at(&self, at: Option<u64>) {
+    pub(super) fn tick_at(&self, at: Option<u64>) {
         self.peer.tick_at(at.unwrap_or(0));
         let next = &self.register.slots[self.slot].next_tick;
         if let Some(at) = at

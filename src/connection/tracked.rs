@@ -74,12 +74,12 @@ impl Tracked {
     }
 
     /// The client has shown that it pings every second.
-    pub fn mark_pinger(&self) {
+    pub(super) fn mark_pinger(&self) {
         self.pinger.store(true, Ordering::Relaxed);
     }
 
     /// The client has subscribed to something. Returns whether that is the first time.
-    pub fn mark_subscribed(&self) -> bool {
+    pub(super) fn mark_subscribed(&self) -> bool {
         !self.subscribed.load(Ordering::Relaxed) && !self.subscribed.swap(true, Ordering::Relaxed)
     }
 
@@ -151,7 +151,7 @@ impl Tracked {
     }
 
     /// Whether the tick asked for is due; says so once.
-    pub fn take_tick(&self) -> bool {
+    pub(super) fn take_tick(&self) -> bool {
         self.tick.load(Ordering::Relaxed) && self.tick.swap(false, Ordering::Acquire)
     }
 }

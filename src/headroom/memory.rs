@@ -47,7 +47,7 @@ impl Cgroup {
     }
 
     /// How much of its limit the fullest of the groups uses, in percent; `None`: there is no limit.
-    pub fn used_percent(&self) -> Option<f64> {
+    fn used_percent(&self) -> Option<f64> {
         self.folders
             .iter()
             .filter_map(|folder| percent(folder))

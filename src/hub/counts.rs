@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use crate::metrics::SECONDS_BUCKETS;
 
 /// Buckets of latency, the last one for whatever is above all bounds.
-pub const BUCKETS: usize = SECONDS_BUCKETS.len() + 1;
+const BUCKETS: usize = SECONDS_BUCKETS.len() + 1;
 
 /// Events by the time they took.
 pub type Latency = [u64; BUCKETS];

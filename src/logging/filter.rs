@@ -107,7 +107,7 @@ impl Volume {
     }
 
     /// Logs how many lines were held back, one line for each place, and starts a new window.
-    pub fn sum_up(&self) {
+    pub(super) fn sum_up(&self) {
         let places = std::mem::take(&mut *self.places.lock());
         for place in places.into_values().filter(|place| place.seen > MOST) {
             let (more, line, seconds) = (place.seen - MOST, place.sample, WINDOW.as_secs());

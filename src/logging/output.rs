@@ -60,7 +60,7 @@ impl Output {
     ///
     /// # Errors
     /// It can be neither opened nor made; the old one stays in use.
-    pub fn reopen(&mut self) -> Result<(), LogError> {
+    pub(super) fn reopen(&mut self) -> Result<(), LogError> {
         if let Some(named) = &self.named {
             self.file = append_to(named)?;
             self.cut = false;

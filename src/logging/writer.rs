@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Has the file opened anew by its name once the lines taken so far are written. The log says what came of it.
-    pub fn reopen(&self) {
+    pub(super) fn reopen(&self) {
         let mut state = self.0.state.lock();
         state.reopen = true;
         state.idle = false;

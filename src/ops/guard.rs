@@ -168,7 +168,11 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
 }
 
 /// Lets the console's page through where it can ask for credentials itself.
-pub async fn check_page(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub(super) async fn check_page(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let asks = guard.credentials.read().any();
     if asks {
         next.run(request).await

@@ -12,7 +12,7 @@ use crate::event::now_ms;
 const STANDSTILL_MS: u64 = 1_000;
 
 /// See the module.
-pub struct Steady {
+pub(super) struct Steady {
     start: Instant,
     looked_ms: u64,
     stood_ms: u64,

@@ -32,7 +32,7 @@ pub use crate::event::{Keep, Past};
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// For how long the place that a past has reached is known after its last event has run out.
-pub const MEMORY_OF_PLACES: Duration = Duration::from_secs(3_600);
+pub(super) const MEMORY_OF_PLACES: Duration = Duration::from_secs(3_600);
 
 /// Why something kept cannot be told or changed now. Whatever it is, it may work the next time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
@@ -94,7 +94,7 @@ pub struct Lease {
 
 impl Lease {
     /// How long before another node may begin the holder is told to stop.
-    pub const MARGIN: Duration = Duration::from_secs(2);
+    pub(super) const MARGIN: Duration = Duration::from_secs(2);
 
     /// One that holds until it is said to have `ended`, and for no longer than `until` says.
     pub(super) fn new(

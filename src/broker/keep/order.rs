@@ -11,7 +11,7 @@ use ahash::RandomState;
 use crate::event::{Channel, Event, Kept, Place};
 
 /// For how long an event waits for those before it, in milliseconds: healing a hole takes less, as a rule.
-pub const HOLD_MS: u64 = 500;
+pub(super) const HOLD_MS: u64 = 500;
 /// Events that may wait, of all channels.
 const HELD: usize = 4_096;
 /// Channels whose last place is known.

@@ -50,7 +50,7 @@ impl Row {
 
 /// See the module.
 #[derive(Default)]
-pub struct Shelf {
+pub(super) struct Shelf {
     bounds: Bounds,
     rows: HashMap<Channel, Row, RandomState>,
     /// Every event there is, the one kept first in front; some are gone already.

@@ -40,7 +40,7 @@ pub struct Asked {
 
 /// A hole, and what was done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hole {
+pub(in crate::broker) struct Hole {
     /// Since when it is known, on the mesh's clock.
     pub since_ms: u64,
     /// The question that is out.
@@ -58,7 +58,7 @@ pub struct Hole {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Inbound {
+pub(super) struct Inbound {
     /// What comes next; 0: not known yet, and everything is held.
     next: u64,
     /// The first number that is not known to exist.
@@ -95,7 +95,7 @@ impl Inbound {
     }
 
     /// The first number that is held.
-    pub fn first_held(&self) -> Option<u64> {
+    pub(super) fn first_held(&self) -> Option<u64> {
         self.held.keys().next().copied()
     }
 

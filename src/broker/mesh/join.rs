@@ -45,7 +45,7 @@ struct Asking {
 
 /// See the module.
 #[derive(Default)]
-pub struct Join {
+pub(super) struct Join {
     joined: bool,
     /// When that was, in Unix milliseconds.
     joined_ms: u64,
@@ -71,28 +71,28 @@ pub struct Join {
 
 impl Join {
     /// Whether this node knows what it must know.
-    pub fn is_joined(&self) -> bool {
+    pub(super) fn is_joined(&self) -> bool {
         self.joined
     }
 
     /// When that was, in Unix milliseconds.
-    pub fn joined_ms(&self) -> u64 {
+    pub(super) fn joined_ms(&self) -> u64 {
         self.joined_ms
     }
 
     /// This node heard itself.
-    pub fn heard_oneself(&mut self, now_ms: u64) {
+    pub(super) fn heard_oneself(&mut self, now_ms: u64) {
         self.echo_ms.get_or_insert(now_ms);
     }
 
     /// A node said up to where it has published.
-    pub fn is_sure(&mut self, origin: u64) {
+    pub(super) fn is_sure(&mut self, origin: u64) {
         self.unsure.retain(|other| *other != origin);
         self.hearsay.retain(|other| *other != origin);
     }
 
     /// What these published this node cannot tell others for certain.
-    pub fn vague(&mut self, origins: impl Iterator<Item = u64>) {
+    pub(super) fn vague(&mut self, origins: impl Iterator<Item = u64>) {
         self.hearsay.extend(origins);
         self.hearsay.sort_unstable();
         self.hearsay.dedup();
@@ -104,7 +104,7 @@ impl Join {
     }
 
     /// An origin was heard that is not known.
-    pub fn is_heard(&mut self, origin: u64, now_ms: u64) {
+    pub(super) fn is_heard(&mut self, origin: u64, now_ms: u64) {
         self.unknown.entry(origin).or_insert(now_ms);
     }
 

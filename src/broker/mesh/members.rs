@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::broker::control::{About, Announcement};
 
 /// A node that was not heard for this long is gone, in milliseconds.
-pub const SILENT_MS: u64 = 10_000;
+pub(in crate::broker) const SILENT_MS: u64 = 10_000;
 /// Nodes that started within this time of one another are taken for equally old, and their numbers decide, in milliseconds.
 const TOGETHER_MS: u64 = 100;
 /// For how long both have a shard before it is strange that one does not hear the other there, in milliseconds: longer than
@@ -22,7 +22,7 @@ const REACHED_MS: u64 = 5_000;
 
 /// Another node.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub(in crate::broker) struct Member {
     /// What it last said.
     pub about: About,
     /// What it shows operators.
@@ -99,7 +99,7 @@ impl Misfit {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Members {
+pub(super) struct Members {
     members: HashMap<u64, Member>,
 }
 
@@ -144,7 +144,7 @@ impl Members {
     }
 
     /// Nothing was heard of anybody for a while, for a reason that says nothing about them.
-    pub fn excuse(&mut self, now_ms: u64) {
+    pub(super) fn excuse(&mut self, now_ms: u64) {
         for member in self.members.values_mut() {
             member.heard_ms = now_ms;
             member
@@ -208,7 +208,7 @@ impl Member {
     }
 
     /// Whether it was heard lately on this node's shard `on`.
-    pub fn is_heard_on(&self, on: usize, now_ms: u64) -> bool {
+    pub(super) fn is_heard_on(&self, on: usize, now_ms: u64) -> bool {
         self.heard_on
             .get(on)
             .is_some_and(|heard_ms| *heard_ms > 0 && now_ms.saturating_sub(*heard_ms) <= REACHED_MS)

@@ -32,7 +32,7 @@ impl Item {
 }
 
 /// See the module.
-pub struct Outgoing {
+pub(super) struct Outgoing {
     origin: u64,
     partition: u32,
     last: u64,
@@ -78,7 +78,7 @@ impl Outgoing {
     }
 
     /// Gives an event its number that is not kept: only that it is lost goes out.
-    pub fn drop_new(&mut self, draft: Draft, now_ms: u64) -> Packet {
+    pub(super) fn drop_new(&mut self, draft: Draft, now_ms: u64) -> Packet {
         let packet = draft.stamp(self.stamp());
         if let Content::Event(event) = &packet.content {
             let packet = packet::lost(packet.stamp, 1, vec![event.channel.clone()]);
@@ -143,7 +143,7 @@ impl Outgoing {
     }
 
     /// When the oldest event that is not confirmed was accepted.
-    pub fn oldest_ms(&self) -> Option<u64> {
+    pub(in crate::broker) fn oldest_ms(&self) -> Option<u64> {
         self.pending
             .iter()
             .find(|item| item.is_event())

@@ -12,7 +12,7 @@ const BATCH_BYTES: usize = 256 << 10;
 
 impl Mesh {
     /// Whether there may be something to say on a shard.
-    pub fn has_work(&self, on: usize) -> bool {
+    pub(in crate::broker) fn has_work(&self, on: usize) -> bool {
         self.shards[on].has_work() && (self.join.is_joined() || !self.shards[on].only_events())
     }
 

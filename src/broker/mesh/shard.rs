@@ -15,7 +15,7 @@ const WINDOW: usize = 1 << 20;
 /// Control messages that may wait; older ones go first, all of them are repeated by who needs them.
 const CONTROLS: usize = 4_096;
 /// Bytes of answers to other nodes' asks that one batch takes.
-pub const FILLS: usize = 256 << 10;
+const FILLS: usize = 256 << 10;
 /// Without hearing anything for this long, a node is deaf there: it hears itself once a second.
 const DEAF_MS: u64 = 4_000;
 /// Without hearing itself for this long it is deaf although it hears others: what it says goes elsewhere. So long its own
@@ -88,7 +88,7 @@ impl Shard {
     }
 
     /// Whether there may be something to say now.
-    pub fn has_work(&self) -> bool {
+    pub(in crate::broker) fn has_work(&self) -> bool {
         !self.is_busy()
             && self.answers
             && (!self.controls.is_empty()
@@ -97,7 +97,7 @@ impl Shard {
     }
 
     /// Whether nothing but events waits.
-    pub fn only_events(&self) -> bool {
+    pub(super) fn only_events(&self) -> bool {
         self.controls.is_empty() && self.fills.is_empty()
     }
 
@@ -107,14 +107,14 @@ impl Shard {
     }
 
     /// What to say next besides events, and how many bytes it is.
-    pub fn take_controls(&mut self, batch: &mut Batch) {
+    pub(super) fn take_controls(&mut self, batch: &mut Batch) {
         while let Some((topic, bytes)) = self.controls.pop_front() {
             batch.push(topic, bytes, None);
         }
     }
 
     /// What others asked for.
-    pub fn take_fills(&mut self, batch: &mut Batch) {
+    pub(super) fn take_fills(&mut self, batch: &mut Batch) {
         let mut bytes = 0;
         while bytes < FILLS
             && let Some((_, topic, fill)) = self.fills.pop_front()
@@ -130,7 +130,7 @@ impl Shard {
     }
 
     /// This node heard an event of its own.
-    pub fn heard_own(&mut self, bytes: usize) {
+    pub(super) fn heard_own(&mut self, bytes: usize) {
         self.unheard = self.unheard.saturating_sub(bytes);
     }
 
@@ -145,7 +145,7 @@ impl Shard {
 
     /// So many heard the one thing that the last batch said. Where it was said before this node was subscribed here, or to one
     /// node, that says nothing of how many there are.
-    pub fn heard_by(&mut self, hearers: u64) {
+    pub(super) fn heard_by(&mut self, hearers: u64) {
         if self.told_all.is_some() && self.told_all == self.subscribed_ms {
             self.hearers = Some(hearers);
         }
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     /// Whether this node said something that it should have heard by now.
-    pub fn is_deaf(&self, now_ms: u64) -> bool {
+    pub(super) fn is_deaf(&self, now_ms: u64) -> bool {
         let Some(since) = self.subscribed_ms.filter(|_| self.answers) else {
             return false;
         };

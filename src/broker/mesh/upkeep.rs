@@ -112,7 +112,7 @@ impl Mesh {
     }
 
     /// Whether an announcement is due, for which the node says anew what it is.
-    pub fn is_to_announce(&self) -> bool {
+    pub(in crate::broker) fn is_to_announce(&self) -> bool {
         self.shards
             .iter()
             .any(|shard| self.time.ms >= shard.announce_ms && shard.answers)

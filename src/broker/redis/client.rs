@@ -43,7 +43,7 @@ impl Connected {
 
 impl Connected {
     /// Whether the connection has ended.
-    pub fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         self.task.is_finished()
     }
 }
@@ -72,7 +72,7 @@ pub async fn connect(server: &Server, subscription: bool) -> Result<Connected, E
 ///
 /// # Errors
 /// What fred met.
-pub async fn connect_for_keys(server: &Server) -> Result<Connected, Error> {
+pub(super) async fn connect_for_keys(server: &Server) -> Result<Connected, Error> {
     let database = (server.database != 0).then_some(server.database);
     open(
         server,

@@ -117,7 +117,7 @@ impl Names {
 }
 
 /// One Redis deployment.
-pub struct RedisCarrier {
+struct RedisCarrier {
     server: Server,
     names: Names,
     commands: Mutex<Option<Connected>>,

@@ -84,7 +84,7 @@ impl Certificates {
     ///
     /// # Errors
     /// [`CertificateError`].
-    pub fn client_config(&self) -> Result<ClientConfig, CertificateError> {
+    pub(super) fn client_config(&self) -> Result<ClientConfig, CertificateError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let builder =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -27,7 +27,7 @@ const MOST: usize = 16 << 20;
 
 /// Which node to ask.
 #[derive(Debug, Args)]
-pub struct NodeChoice {
+pub(in crate::cli) struct NodeChoice {
     /// Ops address of another node, as https://10.0.0.11:8084; without it, the node of this machine (FOGHORN_OPS_ADDR)
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -41,7 +41,7 @@ impl NodeChoice {
 }
 
 /// The ops address of one node, and what opens it.
-pub struct OpsAddress {
+pub(in crate::cli) struct OpsAddress {
     server: Server,
     authorization: Option<String>,
 }
@@ -124,7 +124,7 @@ impl OpsAddress {
     ///
     /// # Errors
     /// As [`OpsAddress::json`].
-    pub async fn fetch_json<T: DeserializeOwned>(
+    pub(in crate::cli) async fn fetch_json<T: DeserializeOwned>(
         &self,
         path: &str,
         body: Option<&Value>,

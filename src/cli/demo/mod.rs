@@ -47,7 +47,7 @@ const LIBRARY: &str = "5a6bcd0e-7a3c-4c1e-9c4b-1f2d3e4a5b6c";
 /// Try it: three nodes in one process, and a page that shows events crossing them while parts are stopped
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Port of the page; the nodes take the ones after it. Without it: any free ones
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_529))]
     port: Option<u16>,

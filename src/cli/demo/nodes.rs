@@ -148,7 +148,7 @@ impl Nodes {
     }
 
     /// Stops what is between the nodes, or lets it go on.
-    pub async fn set_broker(&self, running: bool) {
+    pub(super) async fn set_broker(&self, running: bool) {
         let _turn = self.switch.lock().await;
         self.network.set_running(running);
     }
@@ -157,7 +157,7 @@ impl Nodes {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn start_one(&self, index: usize) -> Result<(), DemoError> {
+    pub(super) async fn start_one(&self, index: usize) -> Result<(), DemoError> {
         let _turn = self.switch.lock().await;
         let place = &self.places[index];
         let mut running = place.running.lock().await;
@@ -173,7 +173,7 @@ impl Nodes {
     ///
     /// # Errors
     /// [`DemoError`]
-    pub async fn stop_one(&self, index: usize) -> Result<(), DemoError> {
+    pub(super) async fn stop_one(&self, index: usize) -> Result<(), DemoError> {
         let _turn = self.switch.lock().await;
         let mut others = self.running().await.into_iter().enumerate();
         if others.all(|(other, runs)| other == index || !runs) {

@@ -60,7 +60,7 @@ impl Proxy {
 
 /// What is missing in the proxy's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub(super) enum Expected {
     /// `Connection` and `Upgrade` have to be passed on.
     Upgrade,
     /// Requests have to go out as HTTP/1.1, and with those two headers.

@@ -62,7 +62,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Check an installation from outside, and say what mends it
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The public address, as clients know it; /notification is added where no path is given
     #[arg(long, value_name = "URL")]
     url: Option<String>,

@@ -18,7 +18,7 @@ use crate::config::{self, Sources};
 const PUBLIC_PATH: &str = "/notification";
 
 /// One of the two addresses.
-pub struct Side {
+pub(super) struct Side {
     /// `public` or `inner`.
     pub place: &'static str,
     /// Where it is.

@@ -10,7 +10,7 @@ use crate::dialect::seafile::message::CHANNEL_KIND;
 use crate::ops::api::Found;
 
 /// The subscriptions of a library that an event was for.
-pub struct Reached {
+pub(super) struct Reached {
     library: String,
     audience: Audience,
     found: Result<Found, String>,

@@ -7,7 +7,7 @@ const DEPTH: usize = 16;
 
 /// The text with its variables filled in: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:+other}`,
 /// `${NAME+other}`, `${NAME:?why}`, `${NAME?why}`; `$$` is a dollar sign. Names that are not set are added to `undefined`.
-pub fn expanded(
+pub(super) fn expanded(
     text: &str,
     look: &dyn Fn(&str) -> Option<String>,
     undefined: &mut Vec<String>,
@@ -112,7 +112,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// The text with what backslashes mean between double quotes. A dollar sign stays escaped, as `$$`.
-pub fn escapes(text: &str) -> String {
+pub(super) fn escapes(text: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);

@@ -18,7 +18,7 @@ use crate::connection::ClientInfo;
 use crate::outbox::{Bounds, Outbox};
 
 /// A connection, as the handshake left it.
-pub enum Io {
+pub(in crate::connection) enum Io {
     /// In clear text.
     Plain(TcpStream),
     /// Encrypted.

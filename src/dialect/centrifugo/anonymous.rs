@@ -13,7 +13,7 @@ use super::rules::Rules;
 use crate::session::Close;
 
 /// See the module.
-pub struct Anonymous {
+pub(super) struct Anonymous {
     /// When it has to have said it, Unix milliseconds; `None`: whenever it likes.
     pub until_ms: Option<u64>,
 }

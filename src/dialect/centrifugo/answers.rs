@@ -62,7 +62,7 @@ pub fn answer(command: &Command, refusal: Option<Refusal>, body: Option<&str>) -
 }
 
 /// A backend's answer; there is `advice` where it is given.
-pub fn api_answer(
+pub(super) fn api_answer(
     uid: Option<&str>,
     method: &str,
     refusal: Option<Refusal>,
@@ -108,12 +108,12 @@ pub fn unsubscribed(channel: &str) -> String {
 }
 
 /// A message cannot be read, or says what may not be said then.
-pub const INVALID_MESSAGE: Close = end(
+pub(super) const INVALID_MESSAGE: Close = end(
     r#"{"reason":"invalid message","reconnect":false}"#,
     "invalid_message",
 );
 /// A wrong token.
-pub const INVALID_TOKEN: Close = end(
+pub(super) const INVALID_TOKEN: Close = end(
     r#"{"reason":"invalid token","reconnect":false}"#,
     "invalid_token",
 );
@@ -123,25 +123,26 @@ pub const UNAUTHORIZED: Close = end(
     "unauthorized",
 );
 /// A command that there is not.
-pub const METHOD_NOT_FOUND: Close = end(
+pub(super) const METHOD_NOT_FOUND: Close = end(
     r#"{"reason":"method not found","reconnect":false}"#,
     "method_not_found",
 );
 /// The user has as many connections as it may.
-pub const LIMIT_EXCEEDED: Close = end(
+pub(super) const LIMIT_EXCEEDED: Close = end(
     r#"{"reason":"limit exceeded","reconnect":false}"#,
     "limit_exceeded",
 );
 /// No good `connect` came in time.
-pub const STALE: Close = end(r#"{"reason":"stale","reconnect":false}"#, "stale");
+pub(super) const STALE: Close = end(r#"{"reason":"stale","reconnect":false}"#, "stale");
 /// The connection was not refreshed in time.
 pub const EXPIRED: Close = end(r#"{"reason":"expired","reconnect":true}"#, "expired");
 /// A backend, or an administrator, wants it.
-pub const DISCONNECT: Close = end(r#"{"reason":"disconnect","reconnect":false}"#, "admin");
+pub(super) const DISCONNECT: Close = end(r#"{"reason":"disconnect","reconnect":false}"#, "admin");
 /// The client does not read what it is sent.
 pub const SLOW: Close = end(r#"{"reason":"slow","reconnect":false}"#, "overflow");
 /// The node ends.
-pub const SHUTTING_DOWN: Close = end(r#"{"reason":"shutting down","reconnect":true}"#, "drain");
+pub(super) const SHUTTING_DOWN: Close =
+    end(r#"{"reason":"shutting down","reconnect":true}"#, "drain");
 /// Messages may be missing: whoever comes back recovers them, or is told that it cannot.
 pub const MISSED: Close = end(
     r#"{"reason":"internal server error","reconnect":true}"#,

@@ -109,7 +109,7 @@ impl Proven {
 pub struct Expired;
 
 /// The answer's body to `connect` and `refresh`.
-pub fn welcome(rules: &Rules, client: &str, expired: bool) -> String {
+pub(super) fn welcome(rules: &Rules, client: &str, expired: bool) -> String {
     let (version, ttl) = (env!("CARGO_PKG_VERSION"), rules.ttl());
     let expires = ttl > 0;
     format!(

@@ -70,7 +70,7 @@ pub fn read(message: &[u8]) -> Result<VecDeque<Command>, Invalid> {
 ///
 /// # Errors
 /// It is something else.
-pub fn text_of(value: Option<&str>) -> Result<Cow<'_, str>, Invalid> {
+pub(super) fn text_of(value: Option<&str>) -> Result<Cow<'_, str>, Invalid> {
     match value {
         Some(value) if !json::is_null(value) => json::text(value).ok_or(Invalid),
         _ => Ok(Cow::Borrowed("")),
@@ -81,7 +81,7 @@ pub fn text_of(value: Option<&str>) -> Result<Cow<'_, str>, Invalid> {
 ///
 /// # Errors
 /// It is something else.
-pub fn switch_of(value: Option<&str>) -> Result<bool, Invalid> {
+pub(super) fn switch_of(value: Option<&str>) -> Result<bool, Invalid> {
     match value.map(str::trim) {
         None | Some("null" | "false") => Ok(false),
         Some("true") => Ok(true),
@@ -93,7 +93,7 @@ pub fn switch_of(value: Option<&str>) -> Result<bool, Invalid> {
 ///
 /// # Errors
 /// It is no JSON.
-pub fn info_of(text: &str) -> Result<Option<Box<str>>, Invalid> {
+pub(super) fn info_of(text: &str) -> Result<Option<Box<str>>, Invalid> {
     match text {
         "" => Ok(None),
         text => json::valid(text)

@@ -23,7 +23,7 @@ use crate::event::Keep;
 use crate::session::{Action, Close, Entrance, Query, Ticket, Turn};
 
 /// The ticket of questions whose answers change nothing.
-pub const NO_MATTER: Ticket = 0;
+pub(super) const NO_MATTER: Ticket = 0;
 
 /// One subscription.
 pub struct Membership {
@@ -247,7 +247,7 @@ impl Connected {
     }
 
     /// A backend wants it out of a channel; an empty name: out of all.
-    pub fn put_out(&mut self, at: &mut At<'_, '_>, channel: &str) {
+    pub(super) fn put_out(&mut self, at: &mut At<'_, '_>, channel: &str) {
         let all = || self.channels.keys().cloned().collect();
         let channels: Vec<Arc<str>> = if channel.is_empty() {
             all()

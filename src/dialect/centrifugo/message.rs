@@ -14,9 +14,9 @@ pub const CHANNEL_KIND: &str = "c";
 const USE_KIND: &str = "c-use";
 
 /// Something was published.
-pub const MESSAGE: &str = "message";
+const MESSAGE: &str = "message";
 /// Somebody came.
-pub const JOIN: &str = "join";
+pub(super) const JOIN: &str = "join";
 /// Somebody left.
 pub const LEAVE: &str = "leave";
 
@@ -27,7 +27,7 @@ pub fn channel(name: &str) -> Channel {
 
 /// The channel that says whether the one of this name is in use: its subscribers are present in it, and that they left is in
 /// its past.
-pub fn in_use(name: &str) -> Channel {
+pub(super) fn in_use(name: &str) -> Channel {
     Channel::new(USE_KIND, name)
 }
 
@@ -42,7 +42,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A new id for a message: 22 letters and digits.
-pub fn new_uid() -> String {
+pub(super) fn new_uid() -> String {
     rand::rng()
         .sample_iter(Alphanumeric)
         .take(22)
@@ -82,7 +82,7 @@ pub fn moved(name: &str, what: &str, info: &str) -> Event {
 }
 
 /// Whether that is a message of a channel of this dialect.
-pub fn is_message(event: &Event) -> bool {
+pub(super) fn is_message(event: &Event) -> bool {
     let kind = event.channel.as_str().split_once('/').map(|(kind, _)| kind);
     kind == Some(CHANNEL_KIND) && *event.name == *MESSAGE
 }
@@ -111,7 +111,7 @@ pub fn body(event: &Event) -> String {
 }
 
 /// Messages, the newest first, as an array.
-pub fn newest_first(events: &[Event]) -> String {
+pub(super) fn newest_first(events: &[Event]) -> String {
     let messages: Vec<String> = events.iter().rev().map(body).collect();
     format!("[{}]", messages.join(","))
 }

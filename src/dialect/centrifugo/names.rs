@@ -33,7 +33,7 @@ impl Default for Separators {
 
 impl Separators {
     /// Whether a sign is needed to subscribe.
-    pub fn is_private(&self, channel: &str) -> bool {
+    pub(super) fn is_private(&self, channel: &str) -> bool {
         channel.starts_with(&self.private)
     }
 

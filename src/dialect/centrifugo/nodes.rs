@@ -51,7 +51,7 @@ const NAMES: [(&str, Count); 12] = [
 
 /// What `stats` shows: what happened in the last whole interval.
 #[derive(Default)]
-pub struct Snapshot(RwLock<Reading>);
+pub(super) struct Snapshot(RwLock<Reading>);
 
 impl Reading {
     fn since(self, before: Self) -> Self {

@@ -38,7 +38,7 @@ struct Work {
 }
 
 /// See the module.
-pub struct ClientSession {
+pub(super) struct ClientSession {
     site: Arc<Site>,
     stage: Stage,
     work: Option<Box<Work>>,

@@ -21,7 +21,7 @@ impl SigningKey {
     }
 
     /// Whether `sign` is that of `message`.
-    pub fn signed_bytes(&self, message: &[u8], sign: &str) -> bool {
+    pub(super) fn signed_bytes(&self, message: &[u8], sign: &str) -> bool {
         let Some(signature) = unhex(sign) else {
             return false;
         };

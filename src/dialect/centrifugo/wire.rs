@@ -49,7 +49,7 @@ pub(super) fn heartbeat() -> &'static [u8] {
 }
 
 /// What a client reads of an event, whatever its transport.
-pub fn text_of(event: &Event) -> String {
+pub(super) fn text_of(event: &Event) -> String {
     format!(
         r#"{{"method":"{}","body":{}}}"#,
         event.name,

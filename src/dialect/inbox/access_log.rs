@@ -37,7 +37,7 @@ const HUNG_UP: u16 = 499;
 
 /// See the module. Clones share it.
 #[derive(Clone)]
-pub struct AccessLog(Arc<File>);
+pub(super) struct AccessLog(Arc<File>);
 
 /// Its file; dropped, it is written to the end.
 struct File(Writer);

@@ -45,7 +45,7 @@ fn addressee<'a>(part: &'a str, types: &[String]) -> Option<Addressee<'a>> {
 }
 
 /// Whether a notification may be of this type, where only `types` may be posted, or any where that is empty.
-pub fn is_kind(kind: &str, types: &[String]) -> bool {
+pub(super) fn is_kind(kind: &str, types: &[String]) -> bool {
     let letters = kind
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
@@ -54,7 +54,7 @@ pub fn is_kind(kind: &str, types: &[String]) -> bool {
 }
 
 /// Whether a user may be called so.
-pub fn is_user(name: &str) -> bool {
+pub(super) fn is_user(name: &str) -> bool {
     (1..=USER).contains(&name.len()) && !name.bytes().any(|byte| byte.is_ascii_control())
 }
 

@@ -24,7 +24,7 @@ pub fn plain(status: StatusCode, line: impl Into<String>) -> Response {
 }
 
 /// The path is there, and not for this method.
-pub fn not_allowed(methods: &'static str) -> Response {
+pub(super) fn not_allowed(methods: &'static str) -> Response {
     let mut answer = plain(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("This path takes {methods}."),
@@ -36,7 +36,7 @@ pub fn not_allowed(methods: &'static str) -> Response {
 }
 
 /// An event stream with this body.
-pub fn event_stream(body: Body) -> Response {
+pub(super) fn event_stream(body: Body) -> Response {
     let head = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-cache, no-transform"),

@@ -23,7 +23,7 @@ fn is_listed(origins: &[String], page: &HeaderValue) -> bool {
 }
 
 /// Whether the request may be served at all.
-pub fn may_come(origins: &[String], request: &HeaderMap) -> bool {
+pub(super) fn may_come(origins: &[String], request: &HeaderMap) -> bool {
     origins.is_empty()
         || request
             .get_all(ORIGIN)
@@ -55,7 +55,7 @@ pub fn add(origins: &[String], request: &HeaderMap, open: bool, answer: &mut Hea
 }
 
 /// Adds what a preflight asks for.
-pub fn add_preflight(origins: &[String], request: &HeaderMap, answer: &mut HeaderMap) {
+pub(super) fn add_preflight(origins: &[String], request: &HeaderMap, answer: &mut HeaderMap) {
     answer.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, POST"),

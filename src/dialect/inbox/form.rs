@@ -37,12 +37,12 @@ pub fn decode(piece: &[u8]) -> String {
 }
 
 /// Text with `%XX` for bytes, and nothing else that is special.
-pub fn percent_decoded(text: &[u8]) -> Vec<u8> {
+pub(super) fn percent_decoded(text: &[u8]) -> Vec<u8> {
     percent_decode(text).collect()
 }
 
 /// Whether each `%` begins an escape.
-pub fn escapes_are_whole(text: &[u8]) -> bool {
+pub(super) fn escapes_are_whole(text: &[u8]) -> bool {
     let marks = text.iter().enumerate().filter(|(_, byte)| **byte == b'%');
     marks.map(|(at, _)| at).all(|at| {
         let digits = text.get(at + 1..at + 3);

@@ -85,7 +85,7 @@ fn mark(name: &str) -> Mark {
 }
 
 /// An event's id.
-pub fn of_event(event: &Event) -> String {
+pub(super) fn of_event(event: &Event) -> String {
     match event.kept {
         Kept::At(place) => of(event.accepted_ms, Mark::At(place)),
         Kept::No | Kept::Missed => {

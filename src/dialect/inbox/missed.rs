@@ -22,7 +22,7 @@ const TOLD: usize = 16;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Has all nodes tell their clients.
-pub fn tell_everybody(inbox: Arc<Inbox>) {
+pub(super) fn tell_everybody(inbox: Arc<Inbox>) {
     let tasks = inbox.context.tasks.clone();
     tasks.clone().spawn("inbox-missed", async move {
         let question = format!("{QUESTION} {:016x}", rand::random::<u64>());

@@ -23,7 +23,7 @@ struct Open {
 
 /// See the module.
 #[derive(Clone, Default)]
-pub struct Roster(Arc<Mutex<Open>>);
+pub(super) struct Roster(Arc<Mutex<Open>>);
 
 impl Roster {
     /// One more stream of `user`, who may have `most`.

@@ -60,7 +60,7 @@ impl Rules {
     }
 
     /// Whether everybody is whom they say they are.
-    pub fn believes_anybody(&self) -> bool {
+    pub(super) fn believes_anybody(&self) -> bool {
         self.cookies.is_none() && self.tokens.is_none()
     }
 }

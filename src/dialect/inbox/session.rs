@@ -38,7 +38,7 @@ impl Progress {
 }
 
 /// See the module.
-pub struct InboxSession {
+pub(super) struct InboxSession {
     channel: Channel,
     user: Arc<str>,
     progress: Arc<Progress>,

@@ -31,7 +31,7 @@ const COMMENTS: Duration = Duration::from_secs(55);
 /// The port of event streams and posts.
 pub const STREAMS: &str = "streams";
 /// The port of WebSockets.
-pub const SOCKETS: &str = "sockets";
+pub(super) const SOCKETS: &str = "sockets";
 
 /// Users' inboxes.
 pub static DESCRIPTOR: Descriptor = Descriptor {

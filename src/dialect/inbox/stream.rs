@@ -32,7 +32,7 @@ pub struct Manner {
 }
 
 /// What a stream begins with.
-pub struct Opening {
+pub(super) struct Opening {
     /// What is told of the past.
     pub recovery: Recovery,
     /// Where the client is before it has read that.
@@ -44,7 +44,7 @@ pub struct Opening {
 }
 
 /// See the module.
-pub struct InboxStream {
+pub(super) struct InboxStream {
     inner: EventStream<InboxSession>,
     here: Here,
     progress: Arc<Progress>,

@@ -14,13 +14,13 @@ use crate::session::{Close, Why};
 pub const DIALECT: &str = "inbox";
 
 /// A note: nothing was said for long.
-pub const BEAT: &[u8] = b":beat\n\n";
+pub(super) const BEAT: &[u8] = b":beat\n\n";
 /// A note: the node ends.
 pub const DRAIN: &[u8] = b":drain\n\n";
 /// A note: events may be missing.
-pub const RESYNC: &[u8] = b":resync\n\n";
+pub(super) const RESYNC: &[u8] = b":resync\n\n";
 /// A note without a meaning: whether it is taken shows whether the client still reads.
-pub const PROBE: &[u8] = b":\n\n";
+const PROBE: &[u8] = b":\n\n";
 
 /// A page, or a program, that reads an event stream.
 pub static STREAM: Kind = Kind {

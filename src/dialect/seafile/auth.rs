@@ -141,7 +141,7 @@ impl Keys {
     ///
     /// # Errors
     /// What is wrong with a token that is known to be good.
-    pub fn self_test(&self) -> Result<(), Refusal> {
+    pub(super) fn self_test(&self) -> Result<(), Refusal> {
         let known = Self::new("self-test", None).verify(KNOWN_TOKEN, 0)?;
         let own = self.verify(&self.sign(&known), 0)?;
         if own == known && own.repo_id() == "self-test" {

@@ -35,7 +35,7 @@ pub static DESKTOP: Kind = Kind {
 };
 
 /// A web page: comes back five times in its life, then never.
-pub static WEB: Kind = Kind {
+static WEB: Kind = Kind {
     dialect: DIALECT,
     label: "web",
     wire: &WebSocket,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A group's members, sorted, each once.
-pub type MemberList = Arc<[Arc<str>]>;
+pub(super) type MemberList = Arc<[Arc<str>]>;
 
 /// How long a look-up counts.
 const FRESH: Duration = Duration::from_secs(5);

@@ -141,7 +141,7 @@ impl Groups {
     }
 
     /// Connects with this password from now on. Look-ups under way end as they began. Must be called within the runtime.
-    pub fn log_in_with(&self, password: &str) {
+    pub(super) fn log_in_with(&self, password: &str) {
         let mut login = self.0.login.lock();
         if login.0.password != password {
             let config = Config {

@@ -87,21 +87,21 @@ impl Pauses {
     }
 
     /// A good token came: the next bad one is answered at once again.
-    pub fn forgive(&mut self, id: &str) {
+    pub(super) fn forgive(&mut self, id: &str) {
         if self.libraries.remove(id).is_some() {
             self.bytes -= id.len();
         }
     }
 
     /// The client lost interest: no answer is owed any more, though the pauses stay long.
-    pub fn waive(&mut self, id: &str) {
+    pub(super) fn waive(&mut self, id: &str) {
         if let Some(pause) = self.libraries.get_mut(id) {
             pause.owed_ms = None;
         }
     }
 
     /// Gives the answers that are due.
-    pub fn pay(&mut self, now_ms: u64, mut answer: impl FnMut(&str)) {
+    pub(super) fn pay(&mut self, now_ms: u64, mut answer: impl FnMut(&str)) {
         for (id, pause) in &mut self.libraries {
             if pause.owed_ms.is_some_and(|due| due <= now_ms) {
                 answer(id);

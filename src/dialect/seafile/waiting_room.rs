@@ -46,7 +46,7 @@ pub struct Bounds {
 }
 
 /// All libraries' lines.
-pub struct WaitingRoom {
+pub(super) struct WaitingRoom {
     bounds: Bounds,
     libraries: HashMap<Channel, VecDeque<Place>>,
     /// By ticket, so oldest first: the library and the group.
@@ -89,7 +89,7 @@ impl WaitingRoom {
     }
 
     /// Puts an event for a group whose members are to be found out into its place. [`WaitingRoom::settle`] takes the ticket.
-    pub fn push_unresolved(&mut self, event: Event, group: i64) -> u64 {
+    pub(super) fn push_unresolved(&mut self, event: Event, group: i64) -> u64 {
         let channel = event.channel.clone();
         let ticket = self.add(event, To::Unresolved);
         self.unresolved.insert(ticket, (channel, group));
@@ -118,7 +118,7 @@ impl WaitingRoom {
     }
 
     /// The event of `ticket` waits on, and those behind it no longer do. Hands out, in order, what need not wait any more.
-    pub fn step_aside(&mut self, ticket: u64, out: impl FnMut(Event)) {
+    pub(super) fn step_aside(&mut self, ticket: u64, out: impl FnMut(Event)) {
         let Some((channel, _)) = self.unresolved.get(&ticket) else {
             return;
         };

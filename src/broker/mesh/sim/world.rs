@@ -67,7 +67,7 @@ pub enum Line {
     Deaf,
 }
 
-pub struct Sim {
+pub(super) struct Sim {
     pub mesh: Mesh,
     /// When its clock stood at 0, and for how long it has stood still.
     start: u64,
@@ -91,7 +91,7 @@ pub struct Published {
     pub event: Event,
 }
 
-pub struct World {
+pub(super) struct World {
     pub now: u64,
     pub random: u64,
     pub shards: usize,

@@ -146,7 +146,7 @@ async fn by_sentinel(
 ///
 /// # Errors
 /// [`ExamineError::Announced`].
-pub async fn all_announced(
+pub(super) async fn all_announced(
     server: &Server,
     address: &str,
     slots: &Reply,
@@ -196,7 +196,7 @@ pub async fn masters(sentinel: &mut Talk) -> Vec<String> {
 }
 
 /// Host and port of a replica's master, where the replica may be asked.
-pub async fn master_of(replica: &mut Talk) -> Option<String> {
+pub(super) async fn master_of(replica: &mut Talk) -> Option<String> {
     let role = replica.ask(&["ROLE"]).await.ok()?;
     let [_, host, port, ..] = role.list() else {
         return None;

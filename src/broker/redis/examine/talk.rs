@@ -80,7 +80,7 @@ impl Reply {
 }
 
 /// A connected server.
-pub struct Talk {
+pub(super) struct Talk {
     /// Host and port.
     pub address: String,
     /// Whether a password was given and none is wanted.

@@ -74,7 +74,7 @@ impl Job {
 }
 
 /// See the module.
-pub struct Lane {
+pub(super) struct Lane {
     jobs: mpsc::UnboundedSender<Job>,
     load: Arc<Load>,
 }

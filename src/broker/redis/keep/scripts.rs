@@ -37,7 +37,7 @@ end
 
 /// Appends to a past. Further ARGV: the event, how many stay, how long they and the mark live (ms). Further KEYS, where the
 /// event may be posted again: what tells. Further ARGV then: for how long (ms). Answers epoch and number.
-pub const APPEND: &str = with_epoch!(
+pub(super) const APPEND: &str = with_epoch!(
     r"if KEYS[3] then
   local had = redis.call('GET', KEYS[3])
   if had and fine then
@@ -61,7 +61,7 @@ return place"
 /// Reads a past. Further ARGV: how many events are wanted, how long the mark lives (ms). Answers epoch, number, events; nothing
 /// where nothing is known. What is missing before anything was kept has a number too, so that nobody takes what follows it for
 /// all there was.
-pub const READ: &str = with_epoch!(
+pub(super) const READ: &str = with_epoch!(
     r"if not known[1] and ARGV[3] == '0' then return {} end
 if not fine then renew() end
 if not known[1] then
@@ -74,7 +74,7 @@ return {string.format('%.0f', epoch), tostring(number), events}"
 );
 
 /// Enters and renews. KEYS: channels. ARGV, for each of them: how many; of each id, who, how long (ms).
-pub const ENTER: &str = r"local time = redis.call('TIME')
+pub(super) const ENTER: &str = r"local time = redis.call('TIME')
 local now, at = time[1] * 1000 + math.floor(time[2] / 1000), 1
 for _, key in ipairs(KEYS) do
   local count, longest = tonumber(ARGV[at]), redis.call('PTTL', key)
@@ -153,14 +153,14 @@ redis.call('SET', lease, ARGV[1], 'PX', lasts)
 return fence";
 
 /// Gives up what is held. KEYS: lease. ARGV: who.
-pub const RELEASE: &str =
+pub(super) const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
 /// Takes from a list. KEYS: list, taken, turn. ARGV: who asks, for how long it is its turn (ms), how many at most, a name for
 /// what is taken now, and of how many bytes that may be a little more than. Under one name something is taken once, so that a
 /// call that is repeated, or comes late, takes nothing that its answer does not tell of. Answers the name of what is taken, how many of that are done and forgotten, and the others; nothing
 /// where it is another's turn. What another took goes by a new name.
-pub const TAKE: &str = r"local list, taken, turn = KEYS[1], KEYS[2], KEYS[3]
+pub(super) const TAKE: &str = r"local list, taken, turn = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HMGET', turn, 'who', 'until', 'name', 'done')
@@ -184,7 +184,7 @@ return {name, done, redis.call('LRANGE', taken, 0, -1)}";
 
 /// Forgets what is done, and renews the turn. KEYS: taken, turn. ARGV: who, the name of what was taken, how many of that are
 /// done, the turn (ms). Answers 1, or 0: it is not taken by that name any more.
-pub const DONE: &str = r"local known = redis.call('HMGET', KEYS[2], 'who', 'name', 'done')
+pub(super) const DONE: &str = r"local known = redis.call('HMGET', KEYS[2], 'who', 'name', 'done')
 if known[1] ~= ARGV[1] or known[2] ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -197,7 +197,7 @@ end
 return 1";
 
 /// Ends a turn. KEYS: turn. ARGV: who.
-pub const YIELD: &str = r"if redis.call('HMGET', KEYS[1], 'who')[1] ~= ARGV[1] then return 0 end
+pub(super) const YIELD: &str = r"if redis.call('HMGET', KEYS[1], 'who')[1] ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'until', '0')
 return 1";
 

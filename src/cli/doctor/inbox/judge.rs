@@ -99,7 +99,7 @@ pub fn head(status: u16, headers: &HeaderMap) -> Option<Judged> {
 
 /// What the first thing means that comes by a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum First {
+pub(super) enum First {
     /// It begins as it should.
     Connected,
     /// It is to be tried later.
@@ -144,7 +144,7 @@ pub fn busy() -> Vec<String> {
 }
 
 /// What a post that was not taken means. `route` are the proxy's lines.
-pub fn refused_post(status: u16, body: &str, route: impl Fn() -> Vec<String>) -> Check {
+pub(super) fn refused_post(status: u16, body: &str, route: impl Fn() -> Vec<String>) -> Check {
     let what = format!("a post is answered {status}: {}", start(body));
     let line = |text: &str| vec![text.to_owned()];
     match status {

@@ -8,7 +8,7 @@ use super::super::mend::{Proxy, named};
 
 /// What is missing in the proxy's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub(super) enum Need {
     /// What comes is passed on at once.
     Unbuffered,
     /// Event streams are not compressed.

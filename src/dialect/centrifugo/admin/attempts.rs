@@ -50,7 +50,7 @@ impl Attempts {
     }
 
     /// It was right: what was tried from there before is no matter.
-    pub fn succeeded(&mut self, from: IpAddr) {
+    pub(super) fn succeeded(&mut self, from: IpAddr) {
         self.forgotten_ms.remove(&place(from));
     }
 }

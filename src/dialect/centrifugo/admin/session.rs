@@ -67,7 +67,7 @@ struct Introduced {
 }
 
 /// See the module.
-pub struct AdminSession {
+pub(super) struct AdminSession {
     site: Arc<Site>,
     stage: Stage,
     /// When it ends, Unix milliseconds; `None`: never.

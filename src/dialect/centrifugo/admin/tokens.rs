@@ -25,7 +25,7 @@ impl Tokens {
     }
 
     /// A token that is good before this second (Unix time).
-    pub fn issue(&self, until_s: u64) -> String {
+    pub(super) fn issue(&self, until_s: u64) -> String {
         let claim = claim(until_s);
         // An HMAC under a key that is there does not fail.
         let sign =
@@ -34,7 +34,7 @@ impl Tokens {
     }
 
     /// Until when a token is good (Unix time in seconds); `None`: it is not, at `now_s`.
-    pub fn until_s(&self, token: &str, now_s: u64) -> Option<u64> {
+    pub(super) fn until_s(&self, token: &str, now_s: u64) -> Option<u64> {
         let (encoded, sign) = token.split_once('.')?;
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()?;
         let good =

@@ -13,7 +13,7 @@ use crate::outbox::{Kind, Wire};
 use crate::session::{Close, Why};
 
 /// An operator's socket.
-pub static ADMIN: Kind = Kind {
+pub(super) static ADMIN: Kind = Kind {
     dialect: DIALECT,
     label: "admin",
     wire: &AdminFrames,

@@ -16,7 +16,7 @@ pub fn text(key: &str, value: &Value) -> Result<String, Bad> {
 }
 
 /// A text, or a number that stands for one; `None`: it is empty.
-pub fn maybe_text(key: &str, value: &Value) -> Result<Option<String>, Bad> {
+pub(super) fn maybe_text(key: &str, value: &Value) -> Result<Option<String>, Bad> {
     match value {
         Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
         Value::Number(number) => Ok(Some(number.to_string())),

@@ -127,7 +127,7 @@ impl NodeKeys {
     ///
     /// # Errors
     /// They do not fit each other.
-    pub fn put_together(&mut self) -> Result<(), Bad> {
+    pub(super) fn put_together(&mut self) -> Result<(), Bad> {
         self.shards = self.redis.shards()?;
         if self.ssl && (self.certificate.0.is_none() || self.certificate.1.is_none()) {
             return Err("ssl: it needs ssl_cert and ssl_key".into());
@@ -189,7 +189,7 @@ impl NodeKeys {
     }
 
     /// The ports that the dialect has to itself, by what answers there.
-    pub fn own_ports(&self) -> Vec<(Place, u16)> {
+    pub(in crate::dialect::centrifugo) fn own_ports(&self) -> Vec<(Place, u16)> {
         let clients = self
             .ssl
             .then(|| (Place::Clients, self.port.unwrap_or(DEFAULT_PORT)));
@@ -202,7 +202,7 @@ impl NodeKeys {
     }
 
     /// Where operators come in; `None`: where clients do.
-    pub fn place_of_admin(&self) -> Option<Place> {
+    pub(in crate::dialect::centrifugo) fn place_of_admin(&self) -> Option<Place> {
         let with_api = self.admin_port.is_some() && self.admin_port == self.api_port;
         let place = if with_api { Place::Api } else { Place::Admin };
         self.admin_port.map(|_| place)
@@ -210,7 +210,7 @@ impl NodeKeys {
 }
 
 /// v1's own port.
-pub const DEFAULT_PORT: u16 = 8_000;
+pub(super) const DEFAULT_PORT: u16 = 8_000;
 
 /// A port that the dialect has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
@@ -228,7 +228,7 @@ pub enum Place {
 ///
 /// # Errors
 /// There are more than are looked at.
-pub fn list_count(key: &str, value: &Value) -> Result<u64, Bad> {
+pub(super) fn list_count(key: &str, value: &Value) -> Result<u64, Bad> {
     const MOST: u64 = 256;
     match number(key, value, 0)? {
         count if count <= MOST => Ok(count),

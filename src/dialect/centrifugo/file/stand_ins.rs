@@ -19,7 +19,7 @@ use crate::config::sources::InPlace;
 pub const PREFIX: &str = "CENTRIFUGO_";
 
 /// Centrifugo v1.
-pub static V1S: Predecessor = Predecessor {
+pub(in crate::dialect::centrifugo) static V1S: Predecessor = Predecessor {
     name: "Centrifugo",
     file: "Centrifugo's configuration",
     place: "Centrifugo's own configuration where the dialect `centrifugo` reads it ([CENTRIFUGO.md](CENTRIFUGO.md))",

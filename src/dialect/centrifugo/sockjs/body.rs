@@ -18,7 +18,7 @@ use crate::connection::detached::{Fetched, Fetcher};
 use crate::session::Close;
 
 /// Bytes of frames after which a body ends.
-pub const FULL: usize = 128 << 10;
+const FULL: usize = 128 << 10;
 
 /// What frames are fetched from.
 pub enum Source {

@@ -63,7 +63,7 @@ pub fn taken() -> String {
 
 /// One frame of all that waited: messages, each quoted and with [`END`] behind it, and heartbeats. Who gets a message needs no
 /// heartbeat.
-pub fn of_waiting(waiting: &[u8]) -> String {
+pub(super) fn of_waiting(waiting: &[u8]) -> String {
     let lines = waiting
         .split(|byte| *byte == END)
         .filter(|line| !line.is_empty());
@@ -108,12 +108,12 @@ impl Transport {
     }
 
     /// Whether an answer has one frame.
-    pub fn is_polled(&self) -> bool {
+    pub(super) fn is_polled(&self) -> bool {
         matches!(self, Self::Xhr | Self::Jsonp(_))
     }
 
     /// What the body is.
-    pub fn content_type(&self) -> &'static str {
+    pub(super) fn content_type(&self) -> &'static str {
         match self {
             Self::XhrStreaming | Self::Xhr | Self::Jsonp(_) => {
                 "application/javascript; charset=UTF-8"

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Any page may read the answer to `request`, with its cookies; which may come in at all is decided elsewhere.
-pub fn add_cors(request: &HeaderMap, answer: &mut HeaderMap) {
+pub(super) fn add_cors(request: &HeaderMap, answer: &mut HeaderMap) {
     let origin = request.get(ORIGIN).filter(|origin| *origin != "null");
     answer.insert(
         ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -36,7 +36,7 @@ pub fn add_cors(request: &HeaderMap, answer: &mut HeaderMap) {
 }
 
 /// The answer may not be kept.
-pub fn forbid_keeping(answer: &mut HeaderMap) {
+pub(super) fn forbid_keeping(answer: &mut HeaderMap) {
     answer.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-store, no-cache, must-revalidate, max-age=0"),
@@ -44,7 +44,7 @@ pub fn forbid_keeping(answer: &mut HeaderMap) {
 }
 
 /// The answer may be kept by anybody.
-pub fn allow_keeping(answer: &mut HeaderMap) {
+pub(super) fn allow_keeping(answer: &mut HeaderMap) {
     answer.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=31536000"),

@@ -56,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGER: usize = 8;
 
 /// What SockJS's clients share.
-pub struct SockJs {
+pub(super) struct SockJs {
     table: Table,
     /// Sessions of this node that requests at others fetch from.
     relays: Relays,

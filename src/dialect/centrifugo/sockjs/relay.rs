@@ -42,7 +42,7 @@ type Open = HashMap<u64, mpsc::Sender<Asked>, RandomState>;
 
 /// What is fetched for requests at other nodes, by the number of the request.
 #[derive(Clone, Default)]
-pub struct Relays(Arc<Mutex<Open>>);
+pub(super) struct Relays(Arc<Mutex<Open>>);
 
 /// Answers another node's question; `None`: the session is not here.
 pub async fn answer(centrifugo: Arc<Centrifugo>, question: Bytes) -> Option<Bytes> {

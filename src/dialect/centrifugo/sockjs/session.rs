@@ -12,7 +12,7 @@ use super::frames::unpack;
 use crate::session::{Action, Answer, Session, Ticket, Turn};
 
 /// See the module.
-pub struct PackedSession {
+pub(super) struct PackedSession {
     inner: ClientSession,
     /// The longest message, bytes.
     longest: usize,

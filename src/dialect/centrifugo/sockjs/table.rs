@@ -28,7 +28,7 @@ impl Table {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn find_or(
+    pub(super) fn find_or(
         &self,
         name: &str,
         open: impl FnOnce(Box<dyn FnOnce() -> Place>) -> Result<Arc<Desk>, Refused>,

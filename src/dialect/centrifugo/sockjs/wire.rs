@@ -17,11 +17,11 @@ pub static SOCKET: Kind = socket(&Socket {
     heartbeat: b"\x81\x01h\x89\x04ping",
 });
 /// The same, without SockJS's heartbeats.
-pub static QUIET_SOCKET: Kind = socket(&Socket { heartbeat: PING });
+pub(super) static QUIET_SOCKET: Kind = socket(&Socket { heartbeat: PING });
 /// A page that fetches with requests.
-pub static REQUESTS: Kind = requests(&Lines { heartbeat: b"h\n" });
+pub(super) static REQUESTS: Kind = requests(&Lines { heartbeat: b"h\n" });
 /// The same, without heartbeats.
-pub static QUIET_REQUESTS: Kind = requests(&Lines { heartbeat: b"" });
+pub(super) static QUIET_REQUESTS: Kind = requests(&Lines { heartbeat: b"" });
 
 const fn socket(wire: &'static dyn Wire) -> Kind {
     Kind {

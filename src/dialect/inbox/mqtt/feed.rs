@@ -45,7 +45,7 @@ pub enum Step {
 }
 
 /// See the module's description.
-pub struct Feed<'a> {
+pub(super) struct Feed<'a> {
     inbox: &'a Inbox,
     source: &'a Source,
     link: Link,

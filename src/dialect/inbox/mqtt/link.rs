@@ -24,7 +24,7 @@ use crate::fault::{TlsFault, words};
 pub const STEP: Duration = Duration::from_secs(10);
 
 /// What the broker is told of how often it hears of us. It gives up after one and a half times this.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The subscription's number.
 const SUBSCRIPTION: u16 = 1;
@@ -188,7 +188,7 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`]
-    pub async fn acknowledge(&mut self, id: u16) -> Result<(), LinkError> {
+    pub(super) async fn acknowledge(&mut self, id: u16) -> Result<(), LinkError> {
         self.send(&Packet::PubAck(PubAck::new(id))).await
     }
 

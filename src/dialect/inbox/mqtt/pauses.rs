@@ -31,7 +31,7 @@ pub enum Course {
 
 impl Course {
     /// Whether it lasted long enough for the broker to be all right.
-    pub fn was_good(self) -> bool {
+    pub(super) fn was_good(self) -> bool {
         match self {
             Self::Failed => false,
             Self::GivenUp(lasted) | Self::Ended(lasted) => lasted >= GOOD,

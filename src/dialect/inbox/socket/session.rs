@@ -41,7 +41,7 @@ pub struct Login {
 }
 
 /// See the module's description.
-pub struct SocketSession {
+pub(super) struct SocketSession {
     manner: Arc<Manner>,
     user: Arc<str>,
     session: Option<Box<str>>,

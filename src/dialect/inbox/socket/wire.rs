@@ -16,7 +16,8 @@ use crate::session::{Close, Why};
 pub const LONGEST: usize = 32_768;
 
 /// A message is too long.
-pub const TOO_LONG: Close = Close::new(1009, "the message is longer than 32768 bytes", "too-big");
+pub(super) const TOO_LONG: Close =
+    Close::new(1009, "the message is longer than 32768 bytes", "too-big");
 /// The session at the backend, or the token, is no more.
 pub const ENDED: Close = Close::new(1008, "session ended", "session");
 
