@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 
-MESSAGES, USERS = 20_000, 8
+MESSAGES, USERS = 100_000, 8
 
 
 def acknowledged(ops):

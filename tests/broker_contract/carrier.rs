@@ -14,18 +14,11 @@ pub struct Network {
     faults: Arc<Faults>,
 }
 
-/// What happens to messages as they are heard.
+/// What happens to messages as they are heard: to one in so many; 0: to none.
 #[derive(Default)]
 struct Faults {
-    lost: Every,
-    repeated: Every,
-}
-
-/// One in so many; 0: none.
-#[derive(Default)]
-struct Every {
-    many: AtomicUsize,
-    count: AtomicUsize,
+    lost: AtomicUsize,
+    repeated: AtomicUsize,
 }
 
 impl Network {
@@ -44,12 +37,12 @@ impl Network {
         })
     }
 
-    pub fn lose_every(&self, messages: usize) {
-        self.faults.lost.many.store(messages, Ordering::SeqCst);
+    pub fn lose_one_in(&self, messages: usize) {
+        self.faults.lost.store(messages, Ordering::SeqCst);
     }
 
-    pub fn repeat_every(&self, messages: usize) {
-        self.faults.repeated.many.store(messages, Ordering::SeqCst);
+    pub fn repeat_one_in(&self, messages: usize) {
+        self.faults.repeated.store(messages, Ordering::SeqCst);
     }
 
     pub fn cut(&self) {
@@ -61,20 +54,18 @@ impl Network {
     }
 }
 
-impl Every {
-    fn is_turn(&self) -> bool {
-        let many = self.many.load(Ordering::SeqCst);
-        let count = self.count.fetch_add(1, Ordering::SeqCst);
-        many > 0 && count.is_multiple_of(many)
-    }
+/// By chance: counted, it would always be the same message of what is said again and again.
+fn is_turn(many: &AtomicUsize) -> bool {
+    let many = many.load(Ordering::SeqCst);
+    many > 0 && rand::random_range(0..many) == 0
 }
 
 impl Faults {
     /// How often a message is heard.
     fn times(&self) -> usize {
         match () {
-            () if self.lost.is_turn() => 0,
-            () if self.repeated.is_turn() => 2,
+            () if is_turn(&self.lost) => 0,
+            () if is_turn(&self.repeated) => 2,
             () => 1,
         }
     }
