@@ -189,11 +189,11 @@ impl Mesh {
                 .from(ask.from)
                 .next()
                 .map_or(u64::MAX, |packet| packet.stamp.number);
-            packets.extend(
-                remembered
-                    .into_iter()
-                    .take_while(|bytes| number(bytes) < first),
-            );
+            let said = outgoing.said(ask.from, ask.to);
+            packets.extend(remembered);
+            packets.extend(said.map(|packet| packet.bytes.clone()));
+            packets.sort_by_key(|bytes| number(bytes));
+            packets.retain(|bytes| number(bytes) < first);
             let mut bytes: usize = packets.iter().map(Bytes::len).sum();
             for packet in outgoing
                 .from(ask.from)

@@ -1,7 +1,7 @@
 //! What this node published in one partition and the carrier has not confirmed yet.
 //!
 //! Invariant: numbers are given in order and never twice; an event stays until it was confirmed or a bound was hit, and an
-//! event that was dropped leaves its number and its channel's name.
+//! event that was dropped leaves its number and its channel's name, also for those that were away when that was said.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -13,6 +13,8 @@ use crate::event::Channel;
 
 /// Channels with dropped events that are remembered by name; beyond, it is the whole partition.
 const CHANNELS: usize = 1_024;
+/// Packets that say what was dropped, kept after the carrier had them; what they say may have been heard by nobody.
+const SAID: usize = 16;
 
 struct Item {
     packet: Packet,
@@ -37,6 +39,8 @@ pub(super) struct Outgoing {
     partition: u32,
     last: u64,
     pending: VecDeque<Item>,
+    /// What was said of dropped events, in the order of its numbers: unlike events it is in no memory.
+    said: VecDeque<Packet>,
 }
 
 impl Outgoing {
@@ -47,6 +51,7 @@ impl Outgoing {
             partition,
             last: 0,
             pending: VecDeque::new(),
+            said: VecDeque::new(),
         }
     }
 
@@ -137,6 +142,13 @@ impl Outgoing {
         self.pending.range(at..).map(|item| &item.packet)
     }
 
+    /// What the carrier has of dropped events whose numbers are from `from` to the one before `to`.
+    pub fn said(&self, from: u64, to: u64) -> impl Iterator<Item = &Packet> {
+        let at = self.said.partition_point(|packet| packet.end() <= from);
+        let rest = self.said.range(at..);
+        rest.take_while(move |packet| packet.stamp.number < to)
+    }
+
     /// When the event `number` was accepted, if it is not confirmed yet.
     pub fn accepted_ms(&self, number: u64) -> Option<u64> {
         self.find(number).map(|at| self.pending[at].accepted_ms)
@@ -158,6 +170,15 @@ impl Outgoing {
             return None;
         }
         item.confirmed = true;
+        if !item.is_event() {
+            let at = self
+                .said
+                .partition_point(|packet| packet.stamp.number < number);
+            self.said.insert(at, item.packet.clone());
+            if self.said.len() > SAID {
+                self.said.pop_front();
+            }
+        }
         if let Some(receipt) = item.receipt.take() {
             // Whoever waits for it may have given up.
             let _ = receipt.send(());

@@ -8,7 +8,7 @@ mod world;
 use proptest::prelude::*;
 
 use self::world::{CHANNELS, Step, World};
-use crate::broker::Bounds;
+use crate::broker::{Bounds, Lost};
 
 fn step() -> impl Strategy<Value = Step> {
     let node = 0usize..8;
@@ -136,6 +136,31 @@ fn what_a_bound_drops_is_declared_to_the_others() {
     assert_eq!(world.counts(2), (100, 0));
     let (delivered, lost) = world.counts(0);
     assert!(delivered == 20 && lost > 0, "{delivered} {lost}");
+}
+
+/// The channels are named also to a node that was away when that was said, and that nobody but the publisher can tell.
+#[test]
+fn what_a_bound_dropped_is_declared_by_name_to_those_that_come_later() {
+    let mut world = World::new(3, 1, 1);
+    world.waiting = Bounds {
+        count: 20,
+        ..Default::default()
+    };
+    world.start();
+    world.pass(5_000);
+    world.step(&Step::Cut { shard: 0 });
+    world.pass(1_000);
+    publish(&mut world, 1, 100);
+    world.step(&Step::Stop { node: 0 });
+    world.step(&Step::Mend { shard: 0 });
+    world.pass(5_000);
+    world.step(&Step::Continue { node: 0 });
+    world.settle();
+    world.check();
+    let told = &world.nodes[0].1.as_ref().unwrap().lost;
+    let by_name = |(_, lost): &(u64, Lost)| matches!(lost, Lost::Channels(_));
+    assert!(!told.is_empty() && told.iter().all(by_name), "{told:?}");
+    assert_eq!(world.counts(0).0, 20);
 }
 
 /// The node that published is dead, and one that heard it helps one that did not.

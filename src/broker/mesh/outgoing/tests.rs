@@ -111,3 +111,32 @@ fn very_many_channels_become_all() {
         matches!(outgoing.get(1), Some(Packet { content: Content::Lost(channels), .. }) if channels.is_empty())
     );
 }
+
+#[test]
+fn what_was_said_of_dropped_events_can_be_said_again() {
+    let mut outgoing = Outgoing::new(1, 0);
+    push(&mut outgoing, "a", 0);
+    outgoing.drop_new(draft("b"), 0);
+    outgoing.drop_new(draft("c"), 0);
+    let said = |outgoing: &Outgoing, from, to| -> Vec<(u64, u32)> {
+        let row = |packet: &Packet| (packet.stamp.number, packet.span);
+        outgoing.said(from, to).map(row).collect()
+    };
+    assert!(outgoing.send(2).is_some());
+    outgoing.confirm(1);
+    assert_eq!(said(&outgoing, 1, 9), [], "nobody has heard of it");
+    outgoing.confirm(2);
+    assert_eq!(pending(&outgoing), []);
+    assert_eq!(said(&outgoing, 1, 9), [(2, 2)]);
+    assert_eq!(said(&outgoing, 3, 9), [(2, 2)], "a part of it");
+    assert_eq!(
+        (said(&outgoing, 4, 9), said(&outgoing, 1, 2)),
+        (vec![], vec![])
+    );
+    for number in 4..54 {
+        outgoing.drop_new(draft("d"), 0);
+        assert!(outgoing.send(number).is_some());
+        outgoing.confirm(number);
+    }
+    assert_eq!(said(&outgoing, 1, 1_000).len(), SAID);
+}
