@@ -15,10 +15,13 @@ import urllib.request
 MESSAGES, USERS = 100_000, 8
 
 
-def acknowledged(ops):
+def metric(ops, name):
     page = urllib.request.urlopen(f"http://{ops}/metrics").read().decode()
-    found = re.search(r"^foghorn_inbox_mqtt_acknowledged_total (\S+)", page, re.M)
-    return float(found[1]) if found else 0.0
+    return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)", page, re.M))
+
+
+def acknowledged(ops):
+    return metric(ops, "foghorn_inbox_mqtt_acknowledged_total")
 
 
 def cpu(pid):
@@ -54,10 +57,10 @@ def node(port, ops, pid):
 
 
 def floor(port):
-    reader = subprocess.Popen(
-        ["mosquitto_sub", "-p", port, "-q", "1", "-i", "floor", "-c", "-C", str(MESSAGES), "-t", "floor/#"], stdout=subprocess.DEVNULL
-    )
-    time.sleep(0.5)
+    subscribe = ["mosquitto_sub", "-p", port, "-q", "1", "-i", "floor", "-c", "-t", "floor/#"]
+    # It ends when it is subscribed, and the broker keeps what comes for it.
+    subprocess.run([*subscribe, "-E"], check=True)
+    reader = subprocess.Popen([*subscribe, "-C", str(MESSAGES)], stdout=subprocess.DEVNULL)
     began = time.monotonic()
     publish(port, "floor/")
     if reader.wait(300) != 0:
@@ -73,7 +76,8 @@ def main():
     ]
     ours, used, floors = [], [], []
     try:
-        time.sleep(0.5)
+        while metric(ops, "foghorn_connections") < USERS:
+            time.sleep(0.02)
         for _ in range(rounds):
             rate, busy = node(port, ops, pid)
             ours.append(rate)

@@ -1,5 +1,5 @@
-//! Accepts TCP connections and serves HTTP on them until they become WebSockets: HTTP/1.1, and HTTP/2 too where a port is
-//! told to.
+//! Accepts TCP connections and serves HTTP on them until they become WebSockets, or an answer that lasts takes them over
+//! ([`Lasts`]): HTTP/1.1, and HTTP/2 too where a port is told to.
 //!
 //! * [`idle`]: who waits for a request, and who of them has to go.
 //! * [`tls`]: connections that are encrypted.

@@ -2,6 +2,8 @@
 //!
 //! Invariants: over the bound those end who have held most for longest, until there is room again; nobody waits here.
 //! What is dropped holds nothing.
+//!
+//! * [`metered`]: a connection whose bytes are counted for it; [`lent`]: one that is taken back from who serves HTTP on it.
 
 pub mod lent;
 pub mod metered;

@@ -267,4 +267,4 @@ pub struct Config {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,8 @@ use super::*;
 
 mod dialects;
 
-fn load_env(pairs: &[(&str, &str)]) -> Report {
+/// What these variables alone make.
+pub(crate) fn load_env(pairs: &[(&str, &str)]) -> Report {
     let env = pairs
         .iter()
         .map(|(name, value)| (name.into(), value.into()))
@@ -18,9 +19,10 @@ fn load_env(pairs: &[(&str, &str)]) -> Report {
 }
 
 /// A key that nothing is to be noted about.
-const KEY: &str = "mQ2vT8kLp0Zr5Xw9Bn3Yc7Hd1Gf6Js4A";
+pub(crate) const KEY: &str = "mQ2vT8kLp0Zr5Xw9Bn3Yc7Hd1Gf6Js4A";
 
-fn names(report: &Report) -> Vec<&str> {
+/// The settings that have a fault.
+pub(crate) fn names(report: &Report) -> Vec<&str> {
     report
         .faults
         .iter()

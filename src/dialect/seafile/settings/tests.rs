@@ -4,32 +4,11 @@ use std::path::PathBuf;
 
 use super::{Secrets, TABLE, groups};
 use crate::config::settings as s;
+use crate::config::tests::{KEY, load_env, names};
 use crate::config::{LogLevel, Report, Secret, Source, Sources, load};
 
 mod files;
 mod secrets;
-
-fn load_env(pairs: &[(&str, &str)]) -> Report {
-    let env = pairs
-        .iter()
-        .map(|(name, value)| (name.into(), value.into()))
-        .collect();
-    load(&Sources {
-        env,
-        ..Sources::default()
-    })
-}
-
-/// A key that nothing is to be noted about.
-const KEY: &str = "mQ2vT8kLp0Zr5Xw9Bn3Yc7Hd1Gf6Js4A";
-
-fn names(report: &Report) -> Vec<&str> {
-    report
-        .faults
-        .iter()
-        .map(|fault| fault.name.as_str())
-        .collect()
-}
 
 /// A folder of Seafile's configuration with these files.
 fn seafile(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
