@@ -68,7 +68,8 @@ async fn members_get_it_on_every_node_and_others_do_not() {
             .expect(200);
         node.post_update(&library, &n.to_string()).await;
         for socket in &mut members {
-            expect_both(socket, &library, &n.to_string()).await;
+            expect_permission(socket, &library).await;
+            socket.expect_update(&library, &n.to_string()).await;
         }
         for socket in &mut strangers {
             socket.expect_update(&library, &n.to_string()).await;
