@@ -7,6 +7,7 @@
 //!
 //! Invariants: accepting never stops for one peer's sake; a peer that sends nothing, or slowly, is cut off.
 
+mod again;
 mod answer;
 mod exchange;
 mod http2;
@@ -46,6 +47,7 @@ use crate::throttle::{Throttle, and_more};
 use crate::unfinished::Unfinished;
 use crate::unfinished::lent::lend;
 use crate::unfinished::metered::Metered;
+use again::Again;
 use answer::{HEAD, answer};
 pub use exchange::Cut;
 use exchange::Exchange;
@@ -288,12 +290,13 @@ async fn until_one_lasts<C: Future>(
     deadline: Instant,
     patience: Duration,
 ) -> Option<Box<Lasting>> {
+    let again = Again::new();
     let mut until = Some(deadline);
     let mut stops = false;
     let answer = loop {
         tokio::select! {
             // How an HTTP connection ends is the peer's business; requests have been answered and counted.
-            _ = connection.as_mut() => return None,
+            _ = poll_fn(|cx| again.poll(connection.as_mut(), cx)) => return None,
             () = exchange.must_end() => return None,
             answer = exchange.lasting() => break answer,
             () = at(until) => match stops || exchange.is_new() {
@@ -309,7 +312,7 @@ async fn until_one_lasts<C: Future>(
     };
     let flushed = poll_fn(|cx| match is_flushed() {
         true => Poll::Ready(true),
-        false => connection.as_mut().poll(cx).map(|_| false),
+        false => again.poll(connection.as_mut(), cx).map(|_| false),
     });
     tokio::select! {
         flushed = flushed => flushed.then_some(answer),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::cluster::{ClusterMember, Found, KnownNode};
 use super::idempotency::Repeats;
@@ -22,6 +22,9 @@ use crate::event::{Event, now_ms};
 /// Events waiting for delivery in one partition; past this many, what is published is lost and declared so.
 const QUEUE: usize = 65_536;
 
+/// How often a node looks up while events come: more often than anybody who waits for a receipt does.
+const PULSE: Duration = Duration::from_millis(50);
+
 /// An event, and whom to tell that it is delivered.
 type Queued = (Event, oneshot::Sender<()>);
 
@@ -29,6 +32,7 @@ struct Inner {
     sinks: RwLock<Vec<Arc<dyn Sink>>>,
     queues: Vec<mpsc::Sender<Queued>>,
     waiting: AtomicUsize,
+    came: Notify,
     peers: RwLock<Vec<Weak<dyn ClusterMember>>>,
     kept: Arc<Kept>,
 }
@@ -46,6 +50,7 @@ impl MemoryBroker {
             sinks: RwLock::default(),
             queues,
             waiting: AtomicUsize::new(0),
+            came: Notify::new(),
             peers: RwLock::default(),
             kept: Arc::default(),
         });
@@ -55,6 +60,7 @@ impl MemoryBroker {
                 run(receiver, Arc::clone(&inner), tasks.clone()),
             );
         }
+        tasks.spawn("memory-pulse", pulse(Arc::clone(&inner), tasks.clone()));
         Self(inner)
     }
 
@@ -74,6 +80,7 @@ impl MemoryBroker {
         let (done, receipt) = Receipt::pending();
         let partition = partition::of(&event.channel, self.0.queues.len() as u32);
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        self.0.came.notify_one();
         if let Err(error) = self.0.queues[partition as usize].try_send((event, done)) {
             self.0.waiting.fetch_sub(1, Ordering::Relaxed);
             let (event, _) = error.into_inner();
@@ -178,6 +185,21 @@ async fn run(mut receiver: mpsc::Receiver<Queued>, inner: Arc<Inner>, tasks: Tas
         inner.waiting.fetch_sub(1, Ordering::Relaxed);
         // Whoever published may have stopped waiting; that changes nothing.
         let _ = done.send(());
+    }
+}
+
+/// Keeps a timer running while events come. A timer that is the next of all wakes the worker that waits for sockets; who waits
+/// for a receipt sets one, and with this one it is not the next.
+async fn pulse(inner: Arc<Inner>, tasks: Tasks) {
+    loop {
+        tokio::select! {
+            () = inner.came.notified() => {}
+            () = tasks.stopped() => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PULSE) => {}
+            () = tasks.stopped() => return,
+        }
     }
 }
 

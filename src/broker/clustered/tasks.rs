@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{FAREWELL, Inner};
+use super::{FAREWELL, Inner, Shard};
 use crate::backoff::Backoff;
 use crate::broker::Sink;
 use crate::broker::mesh::{Act, Batch};
@@ -51,9 +51,9 @@ pub(super) async fn publish(inner: Arc<Inner>, on: usize) {
             let (started, events) = (Instant::now(), batch.sent.iter().any(Option::is_some));
             if say(&inner, on, batch).await {
                 backoff.reset();
-            }
-            if events && !inner.tasks.is_stopped() {
-                tokio::time::sleep_until(started + PACE).await;
+                if events && !is_paced(&inner, shard, started + PACE).await {
+                    return;
+                }
             }
         } else if answers {
             tokio::select! {
@@ -74,6 +74,20 @@ pub(super) async fn publish(inner: Arc<Inner>, on: usize) {
             }
         }
     }
+}
+
+/// Waits until there is more to say, and then until it may be said. `false`: the tasks are stopped.
+async fn is_paced(inner: &Inner, shard: &Shard, from: Instant) -> bool {
+    tokio::select! {
+        biased;
+        () = shard.work.notified() => {}
+        () = inner.tasks.stopped() => return false,
+    }
+    // A timer costs a node as much as a small batch, so there is none where nothing would wait for it.
+    if from > Instant::now() && !inner.tasks.is_stopped() {
+        tokio::time::sleep_until(from).await;
+    }
+    true
 }
 
 /// Says a batch. Returns whether any of it was taken.
