@@ -2,6 +2,7 @@
 
 mod admin;
 mod api;
+mod autocert;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,0 +1,458 @@
+//! Certificates that are ordered: from pebble, an authority that is made for tests, which looks for the hosts as any other does.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::common::node::{Node, Plan, foghorn};
+use crate::common::ports::free_port;
+use crate::common::process::{Process, command};
+use crate::common::{eventually, http};
+use crate::real::installed;
+use crate::site::plan;
+
+const HOST: &str = "push.example.com";
+const OTHER: &str = "other.example.com";
+
+/// A client that trusts those whose certificates are in this PEM text.
+fn trusting(pem: &[u8]) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.expect("a certificate");
+        roots.add(certificate).expect("an authority");
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(
+    client: &TlsConnector,
+    port: u16,
+    host: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let name = ServerName::try_from(host.to_owned()).expect("a name");
+    client.connect(name, stream).await
+}
+
+/// What is answered to `request`, up to `end` or to the end of the connection.
+async fn answer<S>(stream: &mut S, request: &str, end: &str) -> String
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let (mut told, mut piece) = (String::new(), [0; 4096]);
+    while !told.contains(end) {
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => told += &String::from_utf8_lossy(&piece[..count]),
+        }
+    }
+    told
+}
+
+/// An authority, and the name server that it asks: every host is at 127.0.0.1 there, until another address is told.
+struct Authority {
+    pebble: Process,
+    names: Process,
+    /// Of its directory.
+    port: u16,
+    management: u16,
+    of_names: u16,
+    /// Where it looks for hosts.
+    tls: u16,
+    http: u16,
+    folder: TempDir,
+}
+
+impl Authority {
+    /// One whose certificates are good for so many seconds.
+    async fn start(seconds: u64) -> Self {
+        let programs = installed("get-pebble.sh", &[]);
+        let folder = TempDir::new().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let own = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let own = own.self_signed(&key).expect("a certificate");
+        std::fs::write(at("own.pem"), own.pem()).expect("written");
+        std::fs::write(at("own.key"), key.serialize_pem()).expect("written");
+        let [port, management, dns, of_names, tls, http] = [(); 6].map(|()| free_port());
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        // Which is free for UDP too.
+        let dns = format!("127.0.0.2:{dns}");
+        let config = json!({"pebble": {"listenAddress": local(port), "managementListenAddress": local(management),
+            "certificate": at("own.pem"), "privateKey": at("own.key"), "httpPort": http, "tlsPort": tls,
+            "ocspResponderURL": "", "externalAccountBindingRequired": false, "retryAfter": {"authz": 1, "order": 1},
+            "profiles": {"default": {"description": "all there is", "validityPeriod": seconds}}}});
+        std::fs::write(at("config.json"), config.to_string()).expect("written");
+        let mut start = command(&programs.join("pebble-challtestsrv"));
+        start.args([
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-doh",
+            "",
+            "-defaultIPv6",
+            "",
+        ]);
+        start.args(["-dnsserver", &dns, "-management", &local(of_names)]);
+        let mut names = Process::start("pebble-challtestsrv", start, &at("names.log"));
+        names.listening(of_names).await;
+        let mut start = command(&programs.join("pebble"));
+        start.arg("-config").arg(at("config.json"));
+        start.args(["-dnsserver", &dns]);
+        start.envs([("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0")]);
+        let mut pebble = Process::start("pebble", start, &at("pebble.log"));
+        pebble.listening(port).await;
+        pebble.listening(management).await;
+        Self {
+            pebble,
+            names,
+            port,
+            management,
+            of_names,
+            tls,
+            http,
+            folder,
+        }
+    }
+
+    /// A node that orders from it, with these keys beside.
+    fn plan(&self, more: &Value) -> Plan {
+        let own = Plan::new();
+        let mut keys = json!({"secret": "secret", "address": "127.0.0.1", "port": self.tls, "ssl_autocert": true,
+            "ssl_autocert_host_whitelist": HOST, "ssl_autocert_cache_dir": own.folder().join("certs")});
+        for (key, value) in more.as_object().expect("an object") {
+            keys[key] = value.clone();
+        }
+        let trusted = self.folder.path().join("own.pem");
+        plan(own, &keys)
+            .env(
+                "FOGHORN_CENTRIFUGO_ACME_DIRECTORY",
+                &format!("https://127.0.0.1:{}/dir", self.port),
+            )
+            .env(
+                "FOGHORN_CENTRIFUGO_ACME_CA",
+                trusted.to_str().expect("a path"),
+            )
+    }
+
+    /// A client that trusts the certificates it makes.
+    async fn client(&self) -> TlsConnector {
+        let own = std::fs::read(self.folder.path().join("own.pem")).expect("there");
+        let stream = connect(&trusting(&own), self.management, "127.0.0.1").await;
+        let request = "GET /roots/0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let told = answer(&mut stream.expect("a connection"), request, "END CERT").await;
+        let (_, pem) = told.split_once("\r\n\r\n").expect("a body");
+        trusting((pem.to_owned() + "-----\n").as_bytes())
+    }
+
+    /// From now on `host` is at this address for it.
+    async fn moved(&self, host: &str, address: &str) {
+        let body = json!({"host": format!("{host}."), "addresses": [address]}).to_string();
+        for path in ["/clear-a", "/add-a"] {
+            let body = Some(body.as_bytes());
+            let answer = http::request(self.of_names, "POST", path, &[], body).await;
+            answer.expect(200);
+        }
+    }
+
+    /// How many certificates it has made.
+    fn made(&self) -> usize {
+        self.pebble
+            .log()
+            .matches("Issued certificate serial")
+            .count()
+    }
+}
+
+/// The certificate that `host` shows, once it shows one that `client` trusts.
+async fn shown(client: &TlsConnector, port: u16, host: &str) -> Vec<u8> {
+    eventually("a certificate that is trusted", || async move {
+        let stream = connect(client, port, host).await.ok()?;
+        Some(stream.get_ref().1.peer_certificates()?[0].to_vec())
+    })
+    .await
+}
+
+/// A WebSocket of the host's.
+async fn page(client: &TlsConnector, port: u16) -> TlsStream<TcpStream> {
+    let mut page = connect(client, port, HOST).await.expect("a connection");
+    let request = format!(
+        "GET /connection/websocket HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    let told = answer(&mut page, &request, "\r\n\r\n").await;
+    assert!(told.starts_with("HTTP/1.1 101 "), "{told}");
+    page
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().expect("it is there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+#[ignore = "needs go"]
+async fn a_certificate_is_ordered_and_after_a_restart_taken_from_the_cache() {
+    let mut authority = Authority::start(86_400).await;
+    let mut node = authority
+        .plan(&json!({"ssl_autocert_email": "admin@example.com", "ssl_autocert_server_name": HOST}))
+        .start()
+        .await;
+    let client = authority.client().await;
+    let first = shown(&client, authority.tls, HOST).await;
+    page(&client, authority.tls).await;
+    // Who names no host is shown the certificate of the one that is named for that, and looks for it in vain in it.
+    let unnamed = connect(&client, authority.tls, "127.0.0.1")
+        .await
+        .expect_err("another name");
+    assert!(
+        unnamed.to_string().contains("not valid for name"),
+        "{unnamed}"
+    );
+    assert!(connect(&client, authority.tls, OTHER).await.is_err());
+    node.counted("foghorn_certificate_orders_total", "result=\"ok\"", 1.0)
+        .await;
+
+    let kept = node
+        .folder()
+        .join("certs")
+        .join(format!("127.0.0.1_{}_dir", authority.port));
+    eventually("a certificate that is kept", || async {
+        kept.join(HOST).exists().then_some(())
+    })
+    .await;
+    assert_eq!(
+        (
+            mode(&kept),
+            mode(&kept.join(HOST)),
+            mode(&kept.join("foghorn_account"))
+        ),
+        (0o700, 0o600, 0o600)
+    );
+    let key = std::fs::read_to_string(kept.join(HOST)).expect("there");
+    let secret = key.lines().nth(1).expect("a line of the key");
+    assert!(!node.log().contains(secret));
+
+    authority.pebble.kill();
+    node.restart().await;
+    assert_eq!(shown(&client, authority.tls, HOST).await, first);
+    let log = node.log();
+    assert!(
+        log.contains("certificate taken from the cache") && !log.contains("not ordered"),
+        "{log}"
+    );
+    authority.names.kill();
+}
+
+#[tokio::test]
+#[ignore = "needs go"]
+async fn a_host_that_does_not_lead_here_holds_up_no_other_and_is_tried_again_on_sighup() {
+    let authority = Authority::start(86_400).await;
+    authority.moved(OTHER, "127.0.0.9").await;
+    let hosts = json!({"ssl_autocert_host_whitelist": format!("{OTHER},{HOST}")});
+    let mut node = authority.plan(&hosts).start().await;
+    let client = authority.client().await;
+    shown(&client, authority.tls, HOST).await;
+    node.counted(
+        "foghorn_certificate_orders_total",
+        "result=\"unproven\"",
+        1.0,
+    )
+    .await;
+    let told = http::get(node.ops(), "/readyz").await.expect(200).json();
+    let told = told["certificates"].as_str().expect("what is wrong");
+    assert!(
+        told.starts_with(OTHER) && told.contains("port 443") && !told.contains(HOST),
+        "{told}"
+    );
+    assert!(connect(&client, authority.tls, OTHER).await.is_err());
+    for part in [
+        "certificate not ordered, so clients cannot be let in",
+        "a client could not be let in",
+    ] {
+        node.process().logged(part).await;
+    }
+
+    authority.moved(OTHER, "127.0.0.1").await;
+    node.process().signal("HUP");
+    shown(&client, authority.tls, OTHER).await;
+    let told = http::get(node.ops(), "/readyz").await.expect(200).json();
+    assert_eq!(told["certificates"], json!(null));
+}
+
+#[tokio::test]
+#[ignore = "needs go"]
+async fn before_a_certificate_ends_another_one_is_ordered_and_connections_stay() {
+    let authority = Authority::start(15).await;
+    let endless = json!({"stale_connection_close_delay": 0, "ping_interval": 3600});
+    let _node: Node = authority.plan(&endless).start().await;
+    let client = authority.client().await;
+    let first = shown(&client, authority.tls, HOST).await;
+    let mut page = page(&client, authority.tls).await;
+    eventually("another certificate", || async {
+        (shown(&client, authority.tls, HOST).await != first).then_some(())
+    })
+    .await;
+    assert!(authority.made() >= 2);
+    page.write_all(&[0x89, 0x80, 0, 0, 0, 0])
+        .await
+        .expect("a ping");
+    let mut pong = [0; 2];
+    let mut read = 0;
+    // A ping of the node's own may come before.
+    while pong != [0x8a, 0] {
+        pong = [pong[1], page.read_u8().await.expect("an answer")];
+        read += 1;
+        assert!(read < 64, "no pong");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs go"]
+async fn where_it_is_told_to_the_authority_looks_by_http_and_others_are_sent_on() {
+    let authority = Authority::start(86_400).await;
+    let at = format!("127.0.0.1:{}", authority.http);
+    // Nothing is where the authority would look by TLS.
+    let keys =
+        json!({"ssl_autocert_http": true, "ssl_autocert_http_addr": at, "port": free_port()});
+    let node = authority.plan(&keys).start().await;
+    shown(&authority.client().await, port_of(&keys), HOST).await;
+    for (host, told) in [
+        (HOST, format!("location: https://{HOST}/a?b=c\r\n")),
+        ("evil.example", "HTTP/1.1 404 ".to_owned()),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", authority.http))
+            .await
+            .expect("a connection");
+        let request = format!("GET /a?b=c HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = answer(&mut stream, &request, "\r\n\r\n").await;
+        assert!(answer.contains(&told), "{answer}");
+    }
+    let gone = http::get(authority.http, "/.well-known/acme-challenge/x").await;
+    gone.expect(404);
+    drop(node);
+}
+
+fn port_of(keys: &Value) -> u16 {
+    u16::try_from(keys["port"].as_u64().expect("a port")).expect("a port")
+}
+
+#[tokio::test]
+async fn an_authority_that_is_away_keeps_no_node_from_serving_and_is_named() {
+    let (port, nobody) = (free_port(), free_port());
+    let own = Plan::new();
+    let keys = json!({"secret": "secret", "address": "127.0.0.1", "port": port, "ssl_autocert": true,
+        "ssl_autocert_host_whitelist": HOST, "ssl_autocert_cache_dir": own.folder().join("certs")});
+    let directory = format!("https://127.0.0.1:{nobody}/directory");
+    let node = plan(own, &keys)
+        .env("FOGHORN_CENTRIFUGO_ACME_DIRECTORY", &directory)
+        .start()
+        .await;
+    node.counted(
+        "foghorn_certificate_orders_total",
+        "result=\"unreachable\"",
+        1.0,
+    )
+    .await;
+    let told = http::get(node.ops(), "/readyz").await.expect(200).json();
+    let told = told["certificates"].as_str().expect("what is wrong");
+    assert!(
+        told.contains(&format!("127.0.0.1:{nobody}: connection refused")),
+        "{told}"
+    );
+    let nobody = trusting(b"");
+    let refused = connect(&nobody, port, HOST).await;
+    assert!(refused.is_err());
+}
+
+#[test]
+fn check_config_names_what_is_wrong_with_it() {
+    let told = |keys: Value, env: &[(&str, &str)]| {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("config.json");
+        std::fs::write(&file, keys.to_string()).expect("written");
+        let mut check: Command = foghorn(&["check-config"]);
+        check
+            .env("FOGHORN_DIALECTS", "centrifugo")
+            .env("FOGHORN_CENTRIFUGO_CONFIG", &file)
+            .envs(env.iter().copied());
+        let output = check.output().expect("it runs");
+        let told = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&told).into_owned(),
+        )
+    };
+    let with = |more: Value| {
+        let mut keys = json!({"secret": "hush-hush-hush-hush-hush-hush-32", "ssl_autocert": true, "ssl_autocert_host_whitelist": HOST,
+            "ssl_autocert_cache_dir": "/tmp"});
+        for (key, value) in more.as_object().expect("an object") {
+            keys[key] = value.clone();
+        }
+        keys
+    };
+    let (good, text) = told(with(json!({"ssl_autocert_force_rsa": false})), &[]);
+    assert!(good, "{text}");
+    for (keys, part) in [
+        (
+            json!({"ssl_autocert_host_whitelist": ""}),
+            "ssl_autocert: it needs ssl_autocert_host_whitelist",
+        ),
+        (
+            json!({"ssl_cert": "a.pem", "ssl_key": "a.key"}),
+            "ssl_autocert: it orders certificates",
+        ),
+        (
+            json!({"ssl_autocert_force_rsa": true}),
+            "ssl_autocert_force_rsa: it is not honoured here",
+        ),
+        (
+            json!({"ssl_autocert_cache_dir": "/dev/null/certs"}),
+            "no certificate can be ordered: cannot use /dev/null",
+        ),
+    ] {
+        let (good, text) = told(with(keys), &[]);
+        assert!(!good && text.contains(part), "{part} is not in {text}");
+    }
+    let (good, text) = told(with(json!({"ssl_autocert_cache_dir": ""})), &[]);
+    assert!(
+        good && text.contains("each start orders certificates anew"),
+        "{text}"
+    );
+    let plain = [(
+        "FOGHORN_CENTRIFUGO_ACME_DIRECTORY",
+        "http://ca.example/directory",
+    )];
+    let (good, text) = told(with(json!({})), &plain);
+    assert!(
+        !good && text.contains("a URL that begins with https://"),
+        "{text}"
+    );
+    let trusted = [("FOGHORN_CENTRIFUGO_ACME_CA", "/etc/hostname")];
+    let (good, text) = told(with(json!({})), &trusted);
+    assert!(
+        !good && text.contains("there is no certificate in it"),
+        "{text}"
+    );
+}
