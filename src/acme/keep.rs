@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::metrics::counter;
+use ::metrics::{counter, gauge};
 use instant_acme::ChallengeType;
 use tokio::time::{sleep, timeout};
 
@@ -77,6 +77,7 @@ async fn attend(acme: &Arc<Acme>, holder: &mut Holder, due: &mut Due) {
             due.backoff.reset();
             due.at_ms = held.renewed_ms().max(now_ms() + LEAST_MS);
             acme.failing.lock().remove(host);
+            failing(host, false);
             acme.shown.show(host, held);
         }
         Err(error) => {
@@ -97,11 +98,20 @@ fn tell(acme: &Acme, host: &str, error: &AcmeError, pause: Duration) {
         true => "the former one stays in use",
         false => "clients cannot be let in",
     };
-    counter!(metrics::CERTIFICATE_ORDERS, "host" => host.to_owned(), "result" => error.label())
-        .increment(1);
+    counted(host, error.label());
+    failing(host, true);
     tracing::error!(%host, %error, "certificate not ordered, so {still}: {advice}. The next attempt is in {minutes} minutes, or on SIGHUP");
     let words = format!("{error}: {advice}");
     acme.failing.lock().insert(host.to_owned(), words);
+}
+
+fn counted(host: &str, result: &'static str) {
+    counter!(metrics::CERTIFICATE_ORDERS, "host" => host.to_owned(), "result" => result)
+        .increment(1);
+}
+
+fn failing(host: &str, is: bool) {
+    gauge!(metrics::CERTIFICATE_FAILING, "host" => host.to_owned()).set(f64::from(u8::from(is)));
 }
 
 /// The next certificate of `host`: from the cache, where another node has put one there meanwhile, or ordered.
@@ -124,7 +134,7 @@ async fn certificate(acme: &Arc<Acme>, holder: &mut Holder, host: &str) -> Resul
     let pem = ordered.await.unwrap_or(Err(AcmeError::Late))?;
     let held = Held::read(&pem)?;
     acme.keep(host, pem);
-    counter!(metrics::CERTIFICATE_ORDERS, "host" => host.to_owned(), "result" => "ok").increment(1);
+    counted(host, "ok");
     tracing::info!(%host, "certificate ordered");
     Ok(held)
 }

@@ -105,7 +105,7 @@ impl Shown {
             let more = and_more(unsaid);
             tracing::warn!(
                 %host,
-                "a client could not be let in: there is no certificate yet; what is wrong with its order is said beside{more}"
+                "a client could not be let in: there is no certificate yet, and `/readyz` says why where its order failed{more}"
             );
         }
         held
@@ -116,10 +116,7 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name();
         // An authority offers that and nothing else (RFC 8737, 3).
-        if hello
-            .alpn()
-            .is_some_and(|mut offered| offered.any(|name| name == PROOF))
-        {
+        if hello.alpn().is_some_and(|offered| offered.eq([PROOF])) {
             return self.by_tls.read().get(host?).cloned();
         }
         self.certificate_of(host.or(self.unnamed.as_deref())?)

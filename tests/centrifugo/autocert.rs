@@ -1,8 +1,9 @@
 //! Certificates that are ordered: from pebble, an authority that is made for tests, which looks for the hosts as any other does.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::common::node::{Node, Plan, foghorn};
 use crate::common::ports::free_port;
-use crate::common::process::{Process, command};
+use crate::common::process::{Process, command, need};
 use crate::common::{eventually, http};
 use crate::real::installed;
 use crate::site::plan;
@@ -384,6 +385,47 @@ async fn an_authority_that_is_away_keeps_no_node_from_serving_and_is_named() {
     let nobody = trusting(b"");
     let refused = connect(&nobody, port, HOST).await;
     assert!(refused.is_err());
+}
+
+/// What `openssl` prints, given this.
+fn openssl(arguments: &[&str], given: &str) -> String {
+    let mut command = Command::new(need("openssl", "openssl"));
+    command.args(arguments).stdin(Stdio::piped());
+    let mut running = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = running.stdin.take().expect("its input");
+    stdin.write_all(given.as_bytes()).expect("written");
+    drop(stdin);
+    let done = running.wait_with_output().expect("it ends");
+    assert!(done.status.success());
+    String::from_utf8(done.stdout).expect("text")
+}
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn a_certificate_that_the_predecessor_left_is_taken_and_none_is_ordered() {
+    // Go writes keys in this form.
+    let key = openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout"], "");
+    assert!(key.contains("BEGIN EC PRIVATE KEY"), "{key}");
+    let same = openssl(&["pkcs8", "-topk8", "-nocrypt"], &key);
+    let same = rcgen::KeyPair::from_pem(&same).expect("a key");
+    let params = rcgen::CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
+    let certificate = params.self_signed(&same).expect("a certificate").pem();
+
+    let (port, nobody) = (free_port(), free_port());
+    let own = Plan::new();
+    let cache = own.folder().join("certs");
+    let kept = cache.join(format!("127.0.0.1_{nobody}_dir"));
+    std::fs::create_dir_all(&kept).expect("made");
+    std::fs::write(kept.join(HOST), key + &certificate).expect("written");
+    let keys = json!({"secret": "secret", "address": "127.0.0.1", "port": port, "ssl_autocert": true,
+        "ssl_autocert_host_whitelist": HOST, "ssl_autocert_cache_dir": cache});
+    let directory = format!("https://127.0.0.1:{nobody}/dir");
+    let node = plan(own, &keys)
+        .env("FOGHORN_CENTRIFUGO_ACME_DIRECTORY", &directory)
+        .start()
+        .await;
+    page(&trusting(certificate.as_bytes()), port).await;
+    assert!(!node.log().contains("not ordered"), "{}", node.log());
 }
 
 #[test]

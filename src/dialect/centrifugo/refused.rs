@@ -6,7 +6,7 @@
 const KEYS: &[(&str, &str)] = &[
     (
         "ssl_autocert_force_rsa",
-        "keys are ECDSA, as every client that speaks TLS 1.2 takes; one with RSA can be named by ssl_cert and ssl_key",
+        "keys are ECDSA; a certificate with an RSA key can be named by ssl_cert and ssl_key",
     ),
     (
         "web_path",

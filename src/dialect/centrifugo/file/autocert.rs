@@ -2,12 +2,11 @@
 //!
 //! Invariant: pure. They ask for nothing where `ssl_autocert` is off, as with v1.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde_json::Value;
 use tokio_rustls::rustls::pki_types::DnsName;
-use url::Url;
+use url::{Host, Url};
 
 use super::kinds::{Bad, maybe_text, switch};
 use crate::acme::Wanted;
@@ -73,10 +72,8 @@ impl Autocert {
         if found.hosts.is_empty() {
             return Err("ssl_autocert: it needs ssl_autocert_host_whitelist, the hosts that certificates are ordered for".into());
         }
-        found.unnamed = self
-            .server_name
-            .as_ref()
-            .map(|name| name.to_ascii_lowercase());
+        let named = self.server_name.as_deref();
+        found.unnamed = named.map(|name| host(name).unwrap_or_default());
         let is_listed = |name: &String| found.hosts.contains(name);
         if !found.unnamed.iter().all(is_listed) {
             return Err(
@@ -120,13 +117,12 @@ impl Autocert {
     }
 }
 
-/// A host that a certificate can be ordered for, in small letters.
+/// A host that a certificate can be ordered for, as DNS has it, in small letters.
 fn host(name: &str) -> Option<String> {
-    let host = name.to_ascii_lowercase();
-    let fits = DnsName::try_from(host.as_str()).is_ok()
-        && host.parse::<IpAddr>().is_err()
-        && !host.contains('*')
-        && !host.ends_with('.');
+    let Ok(Host::Domain(host)) = Host::parse(name) else {
+        return None;
+    };
+    let fits = !host.contains('*') && !host.ends_with('.') && DnsName::try_from(&*host).is_ok();
     fits.then_some(host)
 }
 
@@ -162,12 +158,15 @@ mod tests {
     #[test]
     fn the_keys_say_what_is_ordered() {
         let wanted = wanted(
-            json!({"ssl_autocert": "true", "ssl_autocert_host_whitelist": "A.example, b.example,a.example,",
+            json!({"ssl_autocert": "true", "ssl_autocert_host_whitelist": "A.example, b.example,a.example,bücher.example,",
             "ssl_autocert_server_name": "B.example", "ssl_autocert_cache_dir": "/certs", "ssl_autocert_email": "a@b.example",
             "ssl_autocert_http": true}),
         );
         let wanted = wanted.expect("it is on");
-        assert_eq!(wanted.hosts, ["a.example", "b.example"]);
+        assert_eq!(
+            wanted.hosts,
+            ["a.example", "b.example", "xn--bcher-kva.example"]
+        );
         assert_eq!(wanted.unnamed.as_deref(), Some("b.example"));
         assert_eq!(wanted.http, Some(("0.0.0.0".into(), 80)));
         assert_eq!(wanted.cache, Some("/certs".into()));
