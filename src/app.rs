@@ -124,7 +124,7 @@ pub async fn start(
         cluster: Arc::clone(&cluster),
         register: Arc::clone(register),
         headroom: Arc::clone(&ground.headroom),
-        notes: dialects::notes(&dialects),
+        notes: dialects::notes(&dialects, doors.own.ordered()),
         recorder,
         operate: dialects::operated(&dialects),
         payloads: config.ops.payloads,
@@ -132,7 +132,7 @@ pub async fn start(
     });
     cluster.start(dialects::voice(&dialects, &ops));
     let guard = operations::guard(config, ops_addr);
-    let ports = ports::open(&doors.own);
+    let ports = doors.own.open();
     let certificates = doors.certificates();
     let operators = ops::router(ops, Arc::clone(&guard));
     serve(doors, (router, operators), &dialects, config, &ground);

@@ -22,6 +22,7 @@
 //! * [`outbox`]: what a client has not taken yet; its kind of client, and the wire that writes for it.
 //! * [`credentials`]: a request's password or bearer token. [`throttle`]: says the same thing once a minute. [`backoff`]: pauses between attempts. [`files`]: small
 //!   files that may be pipes. [`headroom`]: what the process still has to give. [`unfinished`]: what peers have begun to send, bounded over all.
+//! * [`client`]: asks others by HTTP. [`acme`]: certificates that are ordered.
 //! * [`admission`]: who may come in. [`listen`]: accepts connections, and serves HTTP on them, at the clients' port and at
 //!   dialects' own.
 //! * [`broker`]: carries events from the node that took them to every node, in order, each once; its [`broker::keep`] has
@@ -35,7 +36,7 @@
 //! * [`dialect`]: the protocols, one folder each, and the only seam between them and all of the above.
 //! * [`ops`]: what operators ask. [`cli`]: the commands. [`app`]: builds a node from its configuration, and ends it.
 //!   [`config`]: what a node is told. [`logging`], [`otlp`]: what it writes and traces. [`fault`]: words for what went wrong
-//!   below. [`client`]: asks others by HTTP. [`version`]: which build this is.
+//!   below. [`version`]: which build this is.
 //!
 //! | word | meaning |
 //! | --- | --- |
@@ -55,6 +56,7 @@
 // What `clippy.toml` bans, and why, is there.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod acme;
 pub mod admission;
 pub mod app;
 pub mod backoff;

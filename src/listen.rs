@@ -55,7 +55,7 @@ use idle::Idle;
 use lasting::Lasting;
 pub use lasting::Lasts;
 use proxied::Beginning;
-use tls::Tls;
+use tls::{Agreed, Tls};
 
 /// The answer to who knocks while too many others do.
 const BUSY: &[u8] =
@@ -230,10 +230,10 @@ impl Server {
         };
         // Whoever does not speak TLS here is a stranger; there is no way to tell them.
         if let Ok(Ok(stream)) = encrypted {
-            if tls::is_http2(&stream) {
-                self.serve_http2(stream, exchange, deadline, tasks).await;
-            } else {
-                self.serve(stream, exchange, deadline, tasks).await;
+            match tls::agreed(&stream) {
+                Agreed::Http1 => self.serve(stream, exchange, deadline, tasks).await,
+                Agreed::Http2 => self.serve_http2(stream, exchange, deadline, tasks).await,
+                Agreed::Proof => {}
             }
         }
     }

@@ -111,6 +111,8 @@ crate::metrics! {
     LOG_LINES_DROPPED = "foghorn_log_lines_dropped_total", Counter, ["reason"], "Lines that the log lost, because what takes them was too slow (full) or failed (error).";
     BUILD_INFO = "foghorn_build_info", Gauge, ["version", "commit", "date"], "Always 1; the labels say which version runs, the commit it was built from, and the day of that commit.";
     CERTIFICATE_READS = "foghorn_certificate_reads_total", Counter, ["result"], "Times that a certificate and its key were read again, by result: ok, or what is wrong with them, and then the former ones stay in use.";
+    CERTIFICATE_ORDERS = "foghorn_certificate_orders_total", Counter, ["host", "result"], "Certificates that were ordered by ACME, by host and result: ok, or why there is none, and then the former one stays in use.";
+    CERTIFICATE_FAILING = "foghorn_certificate_failing", Gauge, ["host"], "1 while a host's certificate could not be ordered, the first one or the next; absent where none is ordered.";
     OPS_REFUSED = "foghorn_ops_refused_total", Counter, ["reason"], "Requests to the ops address turned away, by reason.";
     CLUSTER_NODES = "foghorn_cluster_nodes", Gauge, [], "Nodes that this node sees in the cluster, itself included.";
     CLUSTER_WARNINGS = "foghorn_cluster_warnings", Gauge, ["code"], "1 where this node sees that something about the cluster is wrong, by what it is.";

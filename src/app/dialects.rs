@@ -6,6 +6,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use super::AppError;
+use crate::acme::Acme;
 use crate::cluster::{Responder, Voice};
 use crate::config::Config;
 use crate::connection::{Asker, Shared};
@@ -45,14 +46,14 @@ pub(super) fn operated(dialects: &[Arc<dyn Dialect>]) -> Option<Arc<dyn Operate>
         .find_map(|dialect| Arc::clone(dialect).operate())
 }
 
-/// What `/readyz` shows of them.
-pub(super) fn notes(dialects: &[Arc<dyn Dialect>]) -> Notes {
+/// What `/readyz` shows of them, and of what is ordered for their ports.
+pub(super) fn notes(dialects: &[Arc<dyn Dialect>], ordered: Vec<Arc<Acme>>) -> Notes {
     let dialects = dialects.to_vec();
     Box::new(move || {
-        dialects
-            .iter()
-            .flat_map(|dialect| dialect.notes())
-            .collect()
+        let failing: Vec<String> = ordered.iter().flat_map(|acme| acme.failing()).collect();
+        let certificates = (!failing.is_empty()).then(|| ("certificates", failing.join("; ")));
+        let notes = dialects.iter().flat_map(|dialect| dialect.notes());
+        notes.chain(certificates).collect()
     })
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::AppError;
 use super::bind::{bind, local};
 use super::error::OPS_ADDR;
-use super::ports::{self, Bound};
+use super::ports::Own;
 use crate::config::Config;
 use crate::listen::tls::{Speaks, Tls};
 
@@ -24,7 +24,7 @@ pub(super) struct Doors {
     /// What operators' connections are encrypted with.
     pub tls: Option<Arc<Tls>>,
     /// Dialects' own ports.
-    pub own: Vec<Bound>,
+    pub own: Own,
 }
 
 impl Doors {
@@ -43,7 +43,7 @@ impl Doors {
             clients,
             operators,
             tls: tls.transpose().map_err(failed)?,
-            own: ports::bind_all(config).await?,
+            own: Own::bind(config).await?,
         })
     }
 
@@ -54,7 +54,6 @@ impl Doors {
 
     /// All certificates that are used.
     pub fn certificates(&self) -> Vec<Arc<Tls>> {
-        let own = ports::certificates(&self.own);
-        own.chain(self.tls.clone()).collect()
+        self.own.certificates().chain(self.tls.clone()).collect()
     }
 }

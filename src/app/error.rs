@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::acme::AcmeError;
 use crate::broker::redis;
 use crate::dialect::{PathConflict, StartError};
 use crate::listen::tls::TlsError;
@@ -32,6 +33,14 @@ pub enum AppError {
         setting: &'static str,
         /// Why not.
         source: TlsError,
+    },
+    /// Nothing can be ordered.
+    #[error("{setting}: certificates cannot be ordered: {source}")]
+    Acme {
+        /// The setting that names what is ordered.
+        setting: &'static str,
+        /// Why not.
+        source: AcmeError,
     },
     /// A dialect does not start.
     #[error("{dialect}: {source}")]

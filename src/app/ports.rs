@@ -1,18 +1,20 @@
 //! The ports that dialects have to themselves.
 //!
 //! Invariant: all of them are bound, and their certificates read, before anything of the node runs, so that a node that
-//! cannot have one of them does not start at all.
+//! cannot have one of them does not start at all. What is ordered comes when it comes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::net::TcpListener;
 
 use super::AppError;
 use super::bind::{bind, local};
+use crate::acme::{Acme, Wanted, shown};
 use crate::admission::Admission;
 use crate::config::Config;
-use crate::dialect::{Dialect, Port};
+use crate::dialect::{Certificate, Dialect, Port};
 use crate::drain::Tasks;
 use crate::headroom::Headroom;
 use crate::headroom::descriptors::Share;
@@ -37,35 +39,92 @@ pub(super) struct Bound {
     tls: Option<Arc<Tls>>,
 }
 
-/// Binds what the dialects of `config` want.
-pub(super) async fn bind_all(config: &Config) -> Result<Vec<Bound>, AppError> {
-    let mut bound = Vec::new();
-    for (dialect, port) in &config.ports {
-        bound.push(bind_one(dialect, port).await?);
-    }
-    Ok(bound)
+/// Certificates that are ordered, for all ports that want the same.
+pub(super) struct Ordered {
+    acme: Arc<Acme>,
+    /// Where the authority is shown something by HTTP.
+    http: Option<TcpListener>,
 }
 
-async fn bind_one(dialect: &'static str, port: &Port) -> Result<Bound, AppError> {
-    let failed = |source| AppError::Tls {
-        setting: port.setting,
-        source,
-    };
-    let tls = port
-        .tls
-        .as_ref()
-        .map(|(certificate, key)| Tls::load(certificate, key, Speaks::Http2));
-    let tls = tls.transpose().map_err(failed)?;
-    let listener = bind(&port.host, port.port, port.setting).await?;
-    Ok(Bound {
-        open: OpenPort {
-            dialect,
-            name: port.name,
-            address: local(&listener),
-        },
-        listener,
-        tls,
-    })
+/// All that is bound for dialects.
+#[derive(Default)]
+pub(super) struct Own {
+    ports: Vec<Bound>,
+    ordered: Vec<Ordered>,
+}
+
+impl Own {
+    /// Binds what the dialects of `config` want.
+    pub(super) async fn bind(config: &Config) -> Result<Self, AppError> {
+        let mut own = Self::default();
+        for (dialect, port) in &config.ports {
+            let tls = own.tls(port).await?;
+            let listener = bind(&port.host, port.port, port.setting).await?;
+            let open = OpenPort {
+                dialect,
+                name: port.name,
+                address: local(&listener),
+            };
+            own.ports.push(Bound {
+                open,
+                listener,
+                tls,
+            });
+        }
+        Ok(own)
+    }
+
+    async fn tls(&mut self, port: &Port) -> Result<Option<Arc<Tls>>, AppError> {
+        let tls = match &port.tls {
+            None => return Ok(None),
+            Some(Certificate::Files(chain, key)) => Tls::load(chain, key, Speaks::Http2),
+            Some(Certificate::Ordered(wanted)) => {
+                let acme = self.order(wanted, port.setting).await?;
+                Tls::ordered(&acme, Speaks::Http2)
+            }
+        };
+        tls.map(Some).map_err(|source| AppError::Tls {
+            setting: port.setting,
+            source,
+        })
+    }
+
+    async fn order(
+        &mut self,
+        wanted: &Wanted,
+        setting: &'static str,
+    ) -> Result<Arc<Acme>, AppError> {
+        let known = self.ordered.iter().map(|ordered| &ordered.acme);
+        if let Some(acme) = known.into_iter().find(|acme| acme.wanted() == wanted) {
+            return Ok(Arc::clone(acme));
+        }
+        let acme = Acme::open(wanted).map_err(|source| AppError::Acme { setting, source })?;
+        let http = match &wanted.http {
+            Some((host, port)) => Some(bind(host, *port, setting).await?),
+            None => None,
+        };
+        self.ordered.push(Ordered {
+            acme: Arc::clone(&acme),
+            http,
+        });
+        Ok(acme)
+    }
+
+    /// Where they are.
+    pub(super) fn open(&self) -> Vec<OpenPort> {
+        self.ports.iter().map(|bound| bound.open).collect()
+    }
+
+    /// Their certificates.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = Arc<Tls>> {
+        self.ports.iter().filter_map(|bound| bound.tls.clone())
+    }
+
+    /// What of them is ordered.
+    pub(super) fn ordered(&self) -> Vec<Arc<Acme>> {
+        let ordered = self.ordered.iter();
+        ordered.map(|ordered| Arc::clone(&ordered.acme)).collect()
+    }
 }
 
 /// What all of these ports have in common with the clients' port.
@@ -78,13 +137,13 @@ pub(super) struct Front<'a> {
 }
 
 impl Front<'_> {
-    /// Serves `bound`, each by its dialect.
-    pub(super) fn serve(&self, bound: Vec<Bound>, dialects: &[Arc<dyn Dialect>]) {
+    /// Serves what is bound, each port by its dialect, and orders what is wanted.
+    pub(super) fn serve(&self, own: Own, dialects: &[Arc<dyn Dialect>]) {
         for Bound {
             open,
             listener,
             tls,
-        } in bound
+        } in own.ports
         {
             let Some(dialect) = dialects
                 .iter()
@@ -96,20 +155,23 @@ impl Front<'_> {
             let (dialect, port, address, encrypted) =
                 (open.dialect, open.name, open.address, tls.is_some());
             tracing::info!(dialect, port, %address, encrypted, "serving a port of its own");
-            Server::new(router, Arc::clone(self.admission), self.share, self.common)
-                .telling(self.headroom)
+            self.server(router)
                 .with_http2()
                 .run_with(listener, tls, self.tasks);
         }
+        for Ordered { acme, http } in own.ordered {
+            if let Some(listener) = http {
+                let address = local(&listener);
+                tracing::info!(%address, "serving what the authority of certificates looks for");
+                self.server(shown::router(acme.shown()))
+                    .run(listener, self.tasks);
+            }
+            acme.start(self.tasks);
+        }
     }
-}
 
-/// Where they are.
-pub(super) fn open(bound: &[Bound]) -> Vec<OpenPort> {
-    bound.iter().map(|bound| bound.open).collect()
-}
-
-/// Their certificates.
-pub(super) fn certificates(bound: &[Bound]) -> impl Iterator<Item = Arc<Tls>> {
-    bound.iter().filter_map(|bound| bound.tls.clone())
+    fn server(&self, router: Router) -> Server {
+        Server::new(router, Arc::clone(self.admission), self.share, self.common)
+            .telling(self.headroom)
+    }
 }

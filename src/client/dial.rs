@@ -26,8 +26,18 @@ pub struct Server {
     port: u16,
     /// The public prefix, without a slash at its end.
     prefix: String,
-    /// The very certificate that the server must show; `None`: one that an authority of this machine vouches for.
-    pinned: Option<CertificateDer<'static>>,
+    trust: Trust,
+}
+
+/// Whom a server's certificate is taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trust {
+    /// The authorities of this machine.
+    Machine,
+    /// These authorities, and no others.
+    Authorities(Vec<CertificateDer<'static>>),
+    /// Nobody: it has to be this very certificate.
+    Pinned(CertificateDer<'static>),
 }
 
 impl Server {
@@ -56,7 +66,7 @@ impl Server {
             host,
             port,
             prefix: url.path().trim_end_matches('/').to_owned(),
-            pinned: None,
+            trust: Trust::Machine,
         })
     }
 
@@ -90,7 +100,13 @@ impl Server {
 
     /// The server shows this certificate and no other, whoever vouches for it.
     pub fn pinned(mut self, certificate: CertificateDer<'static>) -> Self {
-        self.pinned = Some(certificate);
+        self.trust = Trust::Pinned(certificate);
+        self
+    }
+
+    /// These authorities vouch for the server, and those of this machine do not.
+    pub fn trusting(mut self, authorities: Vec<CertificateDer<'static>>) -> Self {
+        self.trust = Trust::Authorities(authorities);
         self
     }
 
@@ -110,7 +126,7 @@ impl Server {
     /// # Errors
     /// As [`Server::connect`].
     pub async fn negotiated(&self) -> Result<Option<Vec<u8>>, ClientError> {
-        let mut config = tls_config()?;
+        let mut config = self.tls_config()?;
         config.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(<[u8]>::to_vec).into();
         let stream = self.encrypted(self.plain().await?, config).await?;
         Ok(stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
@@ -125,11 +141,19 @@ impl Server {
         if !self.tls {
             return Ok(Box::new(stream));
         }
-        let config = match &self.pinned {
-            Some(certificate) => pinned::tls_config(certificate)?,
-            None => tls_config()?,
-        };
-        Ok(Box::new(self.encrypted(stream, config).await?))
+        Ok(Box::new(self.encrypted(stream, self.tls_config()?).await?))
+    }
+
+    fn tls_config(&self) -> Result<ClientConfig, ClientError> {
+        match &self.trust {
+            Trust::Machine => of_authorities(machines()?),
+            Trust::Authorities(given) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(given.iter().cloned());
+                of_authorities(roots)
+            }
+            Trust::Pinned(certificate) => pinned::tls_config(certificate),
+        }
     }
 
     async fn plain(&self) -> Result<TcpStream, ClientError> {
@@ -165,7 +189,8 @@ impl Server {
     }
 }
 
-fn tls_config() -> Result<ClientConfig, ClientError> {
+/// The authorities of this machine.
+fn machines() -> Result<RootCertStore, ClientError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     if roots.add_parsable_certificates(found.certs).0 == 0 {
@@ -178,6 +203,10 @@ fn tls_config() -> Result<ClientConfig, ClientError> {
             "this machine has no certificate authorities (SSL_CERT_FILE){why}"
         )));
     }
+    Ok(roots)
+}
+
+fn of_authorities(roots: RootCertStore) -> Result<ClientConfig, ClientError> {
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ClientError::Tls(error.to_string()))?;

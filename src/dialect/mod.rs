@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::acme::Wanted;
 use crate::broker::keep::Keeper;
 use crate::cluster::Cluster;
 use crate::config::predecessor::Predecessor;
@@ -245,8 +246,17 @@ pub struct Port {
     pub host: String,
     /// The port; 0: any free one.
     pub port: u16,
-    /// Certificate chain and private key, PEM files, which are read again when they change and on SIGHUP; `None`: no TLS.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where its certificate comes from; `None`: no TLS.
+    pub tls: Option<Certificate>,
+}
+
+/// Where a port's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// Chain and private key, PEM files, which are read again when they change and on SIGHUP.
+    Files(PathBuf, PathBuf),
+    /// An authority that it is ordered from. Ports that want the same share it.
+    Ordered(Wanted),
 }
 
 /// Every dialect there is. A new one adds its line here, and nothing else outside of its folder.

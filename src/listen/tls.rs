@@ -1,4 +1,4 @@
-//! TLS of a listener, with its certificate read again when the files change.
+//! TLS of a listener, with its certificate read again when the files change, or with certificates that are [ordered](crate::acme).
 //!
 //! Invariant: a change that cannot be used is logged and leaves what was in force; no handshake waits for another, and none
 //! for a file.
@@ -15,9 +15,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self, ServerConfig, crypto};
+use tokio_rustls::rustls::server::WantsServerCert;
+use tokio_rustls::rustls::{self, ConfigBuilder, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
+use crate::acme::Acme;
+use crate::acme::shown::PROOF;
 use crate::{drain, files, metrics};
 
 /// How often the files are looked at.
@@ -77,14 +80,35 @@ pub enum Speaks {
     Http2,
 }
 
-/// Whether both sides agreed on HTTP/2.
-pub(super) fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+/// What both sides agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreed {
+    /// HTTP/1.1, or nothing, which is the same.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Nothing is said: an authority has seen what it looked for.
+    Proof,
+}
+
+/// What is spoken on this connection.
+pub(super) fn agreed(stream: &TlsStream<TcpStream>) -> Agreed {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Agreed::Http2,
+        Some(PROOF) => Agreed::Proof,
+        _ => Agreed::Http1,
+    }
+}
+
+/// Where certificates come from.
+enum Source {
+    Files(Files),
+    Ordered(Arc<Acme>),
 }
 
 /// See the module's description.
 pub struct Tls {
-    files: Files,
+    source: Source,
     config: RwLock<Arc<ServerConfig>>,
 }
 
@@ -101,11 +125,26 @@ impl Tls {
         };
         let stamp = files.stamp();
         let config = RwLock::new(files.read()?);
-        let tls = Arc::new(Self { files, config });
+        let source = Source::Files(files);
+        let tls = Arc::new(Self { source, config });
         let watched = Arc::downgrade(&tls);
         // Looking at a file may hang: no task does it.
         drain::aside("certificate", move || watch(&watched, stamp)).map_err(TlsError::Thread)?;
         Ok(tls)
+    }
+
+    /// Shows what is ordered, as soon as it is there.
+    ///
+    /// # Errors
+    /// [`TlsError::Unusable`].
+    pub fn ordered(acme: &Arc<Acme>, speaks: Speaks) -> Result<Arc<Self>, TlsError> {
+        let mut config = builder()?.with_cert_resolver(Arc::clone(acme.shown()) as _);
+        config.alpn_protocols = speaks.names();
+        config.alpn_protocols.push(PROOF.to_vec());
+        Ok(Arc::new(Self {
+            source: Source::Ordered(Arc::clone(acme)),
+            config: RwLock::new(Arc::new(config)),
+        }))
     }
 
     /// Does a server's part of the handshake.
@@ -120,24 +159,41 @@ impl Tls {
         Arc::clone(&self.config.read())
     }
 
-    /// Reads the files now, on a thread of its own, whether they have changed or not. Connections that there are keep the
-    /// certificate that they were made with.
+    /// Reads the files now, on a thread of its own, whether they have changed or not; orders now what could not be ordered.
+    /// Connections that there are keep the certificate that they were made with.
     pub fn reload(self: &Arc<Self>) {
-        let tls = Arc::clone(self);
-        if let Err(error) = drain::aside("certificate", move || tls.read_again()) {
-            refused(&TlsError::Thread(error));
+        match &self.source {
+            Source::Ordered(acme) => acme.try_again(),
+            Source::Files(_) => {
+                let tls = Arc::clone(self);
+                let look = move || {
+                    tls.look(None);
+                };
+                if let Err(error) = drain::aside("certificate", look) {
+                    refused(&TlsError::Thread(error));
+                }
+            }
         }
     }
 
-    fn read_again(&self) {
-        match self.files.read() {
+    /// Reads the files again, but where they are as they were `seen`. Returns how they are.
+    fn look(&self, seen: Option<Stamp>) -> Option<Stamp> {
+        let Source::Files(files) = &self.source else {
+            return None;
+        };
+        let stamp = files.stamp();
+        if seen == Some(stamp) {
+            return seen;
+        }
+        match files.read() {
             Ok(config) => {
                 *self.config.write() = config;
                 counter!(metrics::CERTIFICATE_READS, "result" => "ok").increment(1);
-                tracing::info!(file = %self.files.certificate.display(), "certificate read again");
+                tracing::info!(file = %files.certificate.display(), "certificate read again");
             }
             Err(error) => refused(&error),
         }
+        Some(stamp)
     }
 }
 
@@ -146,16 +202,32 @@ fn refused(error: &TlsError) {
     tracing::error!(%error, "certificate not read again: the former one stays in use");
 }
 
-fn watch(tls: &Weak<Tls>, mut seen: Stamp) {
-    loop {
+fn watch(tls: &Weak<Tls>, stamp: Stamp) {
+    let mut seen = Some(stamp);
+    while seen.is_some() {
         std::thread::sleep(LOOK_EVERY);
         let Some(tls) = tls.upgrade() else { return };
-        let stamp = tls.files.stamp();
-        if stamp != seen {
-            seen = stamp;
-            tls.read_again();
-        }
+        seen = tls.look(seen);
     }
+}
+
+impl Speaks {
+    /// As ALPN has them, the best first. A peer that offers none of these is refused, and curl offers the last one alone where
+    /// it is told to.
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Http1 => &[b"http/1.1", b"http/1.0"],
+            Self::Http2 => &[b"h2", b"http/1.1", b"http/1.0"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
+
+fn builder() -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, rustls::Error> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_no_client_auth())
 }
 
 impl Files {
@@ -181,16 +253,8 @@ impl Files {
             .collect::<Result<Vec<_>, _>>()
             .map_err(failed(&self.certificate))?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(failed(&self.key))?;
-        let provider = Arc::new(crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
-        let spoken: &[&[u8]] = match self.speaks {
-            Speaks::Http1 => &[b"http/1.1", b"http/1.0"],
-            Speaks::Http2 => &[b"h2", b"http/1.1", b"http/1.0"],
-        };
-        // A peer that offers none of these is refused, and curl offers the last one alone where it is told to.
-        config.alpn_protocols = spoken.iter().map(|name| name.to_vec()).collect();
+        let mut config = builder()?.with_single_cert(chain, key)?;
+        config.alpn_protocols = self.speaks.names();
         Ok(Arc::new(config))
     }
 }

@@ -2,6 +2,8 @@
 
 mod admin;
 mod api;
+mod authority;
+mod autocert;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;

@@ -17,7 +17,7 @@ use foghorn::cluster::mail::To;
 use foghorn::config::parse;
 use foghorn::connection::upgrade::upgrade;
 use foghorn::connection::{ClientInfo, stream};
-use foghorn::dialect::{Context, Descriptor, Dialect, Port, Route};
+use foghorn::dialect::{Certificate, Context, Descriptor, Dialect, Port, Route};
 use foghorn::event::Event;
 use foghorn::listen::Cut;
 use futures_util::future::BoxFuture;
@@ -60,6 +60,7 @@ pub static ECHO: Descriptor = Descriptor {
     ports: |values| {
         let address = values.get(&ADDR);
         let tls = values.optional(&CERT).zip(values.optional(&KEY));
+        let tls = tls.map(|(chain, key)| Certificate::Files(chain, key));
         let (host, port) = (address.ip().to_string(), address.port());
         vec![Port {
             name: "own",

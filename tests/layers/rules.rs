@@ -54,9 +54,16 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "acme",
+        &[
+            "event", "backoff", "client", "drain", "files", "metrics", "throttle",
+        ],
+    ),
+    (
         "listen",
         &[
             "event",
+            "acme",
             "admission",
             "backoff",
             "buffer",
@@ -85,6 +92,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
         "dialect",
         &[
             "event",
+            // What is ordered for a port of its own.
+            "acme",
             "backoff",
             "buffer",
             "session",
@@ -150,6 +159,7 @@ pub const ONLY_IN: &[(&str, &[&str])] = &[
     ("fred::", &["src/broker/redis"]),
     ("redis_protocol::", &["src/broker/redis"]),
     ("rumqttc::", &["src/dialect/inbox/mqtt/"]),
+    ("instant_acme::", &["src/acme/"]),
     ("unsafe ", &[]),
 ];
 

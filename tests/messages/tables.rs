@@ -3,6 +3,15 @@
 /// Each kind of failure, and the tests that judge its words where people meet them: `file::test` in `tests/` or `src/`.
 pub const FAILURES: &[(&str, &[&str])] = &[
     (
+        "acme/error.rs AcmeError",
+        &[
+            "src/acme/error::the_authoritys_words_are_passed_on_with_what_helps",
+            "centrifugo/autocert::a_host_that_does_not_lead_here_holds_up_no_other_and_is_tried_again_on_sighup",
+            "centrifugo/autocert::an_authority_that_is_away_keeps_no_node_from_serving_and_is_named",
+            "centrifugo/autocert::check_config_names_what_is_wrong_with_it",
+        ],
+    ),
+    (
         "app/error.rs AppError",
         &[
             "advice::a_node_that_cannot_start",

@@ -12,7 +12,7 @@ use axum::http::Version;
 use axum::routing::{get, post};
 use foghorn::app::{self, Running};
 use foghorn::config::{Config, Sources, load, parse};
-use foghorn::dialect::{Descriptor, Dialect, Port};
+use foghorn::dialect::{Certificate, Descriptor, Dialect, Port};
 use foghorn::ops::recorder::Recorder;
 use futures_util::stream;
 use rcgen::{CertificateParams, KeyPair};
@@ -57,7 +57,7 @@ pub static TICKER: Descriptor = Descriptor {
                 "encrypted",
                 ENCRYPTED.row.name,
                 values.get(&ENCRYPTED),
-                Some(pair),
+                Some(Certificate::Files(pair.0, pair.1)),
             ));
         }
         ports

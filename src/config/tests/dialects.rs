@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::config::parse;
+use crate::dialect::Certificate;
 
 crate::settings! {
     "Echo" {
@@ -41,6 +42,7 @@ static ECHO: Descriptor = Descriptor {
     ports: |values| {
         let address = values.get(&ADDR);
         let tls = values.optional(&CERT).zip(values.optional(&KEY_OF_CERT));
+        let tls = tls.map(|(chain, key)| Certificate::Files(chain, key));
         let (host, port) = (address.ip().to_string(), address.port());
         vec![Port {
             name: "echo",

@@ -40,7 +40,7 @@ pub struct Places {
 impl Places {
     /// What the configuration says.
     pub fn of(node: &NodeKeys) -> Self {
-        let clients = node.tls().map(|_| Place::Clients.into());
+        let clients = node.is_encrypted().then(|| Place::Clients.into());
         let api = node.api_port.map(|_| Place::Api.into()).or(clients);
         let admin = node.place_of_admin().map(Into::into).or(clients);
         Self {

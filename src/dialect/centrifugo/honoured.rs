@@ -64,6 +64,41 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("ssl_key", "none", "its private key, likewise"),
     (
+        "ssl_autocert",
+        "false",
+        "TLS at the ports of this dialect, with certificates that are ordered by ACME, one for each host of the next key",
+    ),
+    (
+        "ssl_autocert_host_whitelist",
+        "none",
+        "host names with commas between them; needed with `ssl_autocert`, where v1 ordered for any name that a stranger asked by",
+    ),
+    (
+        "ssl_autocert_cache_dir",
+        "none",
+        "a folder for certificates and account; without one each start orders anew. What v1 left there is taken",
+    ),
+    (
+        "ssl_autocert_email",
+        "none",
+        "the address that the authority may write to",
+    ),
+    (
+        "ssl_autocert_server_name",
+        "none",
+        "the host whose certificate a client gets that names none",
+    ),
+    (
+        "ssl_autocert_http",
+        "false",
+        "the authority looks for the hosts by HTTP (`http-01`) instead of at the port with TLS (`tls-alpn-01`)",
+    ),
+    (
+        "ssl_autocert_http_addr",
+        "`:80`",
+        "where it looks then; everybody else is sent on to `https`",
+    ),
+    (
         "log_level",
         "info",
         "stands in for `NOTIFICATION_SERVER_LOG_LEVEL` ↻",

@@ -2,16 +2,12 @@
 //!
 //! Invariant: none of them is passed over: a file that asks for one is refused, by that key's name.
 
-const TLS: &str = "certificates are not fetched; ssl_cert and ssl_key name files, and whatever renews those is followed";
-
 /// Each key, and why.
 const KEYS: &[(&str, &str)] = &[
-    ("ssl_autocert", TLS),
-    ("ssl_autocert_host_whitelist", TLS),
-    ("ssl_autocert_cache_dir", TLS),
-    ("ssl_autocert_email", TLS),
-    ("ssl_autocert_force_rsa", TLS),
-    ("ssl_autocert_server_name", TLS),
+    (
+        "ssl_autocert_force_rsa",
+        "keys are ECDSA; a certificate with an RSA key can be named by ssl_cert and ssl_key",
+    ),
     (
         "web_path",
         "`web` serves the page that is built in; another one can be served by any web server, with its origin in FOGHORN_ALLOWED_ORIGINS",

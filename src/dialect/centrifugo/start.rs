@@ -12,11 +12,12 @@ use super::file::{FileFault, Fixed, V1, stand_ins};
 use super::nodes::{self, Snapshot};
 use super::sockjs::SockJs;
 use super::{Centrifugo, Site, admin, figures, lists, pid, settings as s, wire};
+use crate::acme::AcmeError;
 use crate::config::reader::Reader;
 use crate::config::{Config, Values};
 use crate::connection::Shared;
 use crate::connection::sweep::Liveness;
-use crate::dialect::{Context, Descriptor, Dialect, Port, StartError};
+use crate::dialect::{Certificate, Context, Descriptor, Dialect, Port, StartError};
 use crate::outbox::Bounds;
 
 /// Centrifugo v1.
@@ -38,12 +39,7 @@ fn check(values: &Values, r: &mut Reader) {
         // It was told that there is no such file.
         return;
     }
-    let V1 {
-        rules,
-        secret,
-        node,
-        fixed,
-    } = match s::v1(values) {
+    let v1 = match s::v1(values) {
         Ok(v1) => v1,
         Err(FileFault::None) => {
             return r.fault(
@@ -53,6 +49,26 @@ fn check(values: &Values, r: &mut Reader) {
         }
         Err(fault) => return r.fault(name, format!("it cannot be used: {fault}")),
     };
+    if let Some(Certificate::Ordered(wanted)) = s::certificate(values, &v1)
+        && let Err(error) = wanted.examine()
+    {
+        let culprit = match error {
+            AcmeError::Trusted { .. } => s::ACME_TRUSTED.row.name,
+            _ => name,
+        };
+        r.fault(culprit, format!("no certificate can be ordered: {error}"));
+    }
+    let V1 {
+        rules,
+        secret,
+        node,
+        fixed,
+    } = v1;
+    if node.autocert.forgets() {
+        r.notices.push(format!(
+            "`ssl_autocert` in {name} is on without `ssl_autocert_cache_dir`: each start orders certificates anew, and authorities let few pass (Let's Encrypt five a week)"
+        ));
+    }
     // What is wrong about a Redis that is named is told already.
     if !fixed.lists.is_empty() && !r.names_redis {
         let fault = FileFault::NoRedis;
@@ -81,9 +97,10 @@ fn check(values: &Values, r: &mut Reader) {
 
 /// The ports that it has to itself.
 fn ports(values: &Values) -> Vec<Port> {
-    let Ok(V1 { node, .. }) = s::v1(values) else {
+    let Ok(v1) = s::v1(values) else {
         return Vec::new();
     };
+    let (tls, node) = (s::certificate(values, &v1), v1.node);
     let (setting, host) = (
         s::CONFIG.row.name,
         node.address.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -93,7 +110,7 @@ fn ports(values: &Values) -> Vec<Port> {
         setting,
         host: host.clone(),
         port,
-        tls: node.tls(),
+        tls: tls.clone(),
     };
     node.own_ports().into_iter().map(of).collect()
 }

@@ -22,7 +22,7 @@ use crate::broker::keep::Foreign;
 use crate::config::reader::Reader;
 use crate::config::settings::Setting;
 use crate::config::{Config, Values};
-use crate::dialect::{Context, Descriptor, Dialect, Port, StartError};
+use crate::dialect::{Certificate, Context, Descriptor, Dialect, Port, StartError};
 use crate::throttle::Throttle;
 
 /// How often a comment goes out where heartbeats are off: often enough for proxies that cut after a minute.
@@ -133,6 +133,7 @@ fn port(
     (cert, key): (&'static Setting<PathBuf>, &'static Setting<PathBuf>),
 ) -> Port {
     let tls = values.optional(cert).zip(values.optional(key));
+    let tls = tls.map(|(chain, key)| Certificate::Files(chain, key));
     let setting = address.row.name;
     let address = values.get(address);
     Port {

@@ -3,6 +3,7 @@
 //! Invariants: every key is honoured or noted, or the configuration is refused and the key is named; all that is wrong is told
 //! at once; no value is ever shown, since some are secrets.
 
+mod autocert;
 mod fault;
 mod formats;
 mod kinds;

@@ -5,10 +5,13 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use url::Url;
 
+use super::autocert::Autocert;
 use super::kinds::{Bad, maybe_text, number, port, switch};
 use super::redis::RedisKeys;
 use crate::config::settings::{HOST, LOG_FILE, LOG_LEVEL, PORT, REDIS_PREFIX, REDIS_URLS};
+use crate::dialect::Certificate;
 
 /// Keys that change nothing here, and why that is no loss.
 pub const NOTED: &[(&str, &str)] = &[
@@ -58,6 +61,8 @@ pub struct NodeKeys {
     pub pid_file: Option<PathBuf>,
     ssl: bool,
     certificate: (Option<String>, Option<String>),
+    /// Certificates that are ordered.
+    pub autocert: Autocert,
     log_level: Option<&'static str>,
     log_file: Option<String>,
     /// Where Redis is.
@@ -102,7 +107,10 @@ impl NodeKeys {
                 true => Err("debug: profiles are not served; log_level debug is the log's".into()),
                 false => Ok(()),
             }),
-            _ => return self.redis.take(key, value),
+            _ => {
+                let taken = self.autocert.take(key, value);
+                return taken.or_else(|| self.redis.take(key, value));
+            }
         })
     }
 
@@ -129,31 +137,42 @@ impl NodeKeys {
     /// They do not fit each other.
     pub(super) fn put_together(&mut self) -> Result<(), Bad> {
         self.shards = self.redis.shards()?;
-        if self.ssl && (self.certificate.0.is_none() || self.certificate.1.is_none()) {
+        let (certificate, key) = &self.certificate;
+        if self.autocert.on && (certificate.is_some() || key.is_some()) {
+            return Err("ssl_autocert: it orders certificates, and ssl_cert and ssl_key name one: leave out the one or the others".into());
+        }
+        if !self.autocert.on && self.ssl && (certificate.is_none() || key.is_none()) {
             return Err("ssl: it needs ssl_cert and ssl_key".into());
         }
+        self.autocert.put_together()?;
         // What has no port of its own is where clients are, as far as that is known: a port that is no client's is not lost.
-        let clients = self.port.or(self.ssl.then_some(DEFAULT_PORT));
+        let clients = self.port.or(self.is_encrypted().then_some(DEFAULT_PORT));
         for own in [&mut self.admin_port, &mut self.api_port] {
             *own = own.filter(|own| Some(*own) != clients);
         }
         Ok(())
     }
 
-    /// Certificate and key, where clients speak TLS.
-    pub fn tls(&self) -> Option<(PathBuf, PathBuf)> {
+    /// Whether clients speak TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.ssl || self.autocert.on
+    }
+
+    /// Where the certificate comes from, where clients speak TLS. One that is ordered is ordered from this directory.
+    pub fn tls(&self, directory: Url, trusted: Option<PathBuf>) -> Option<Certificate> {
         let (certificate, key) = &self.certificate;
-        certificate
-            .as_ref()
-            .zip(key.as_ref())
-            .filter(|_| self.ssl)
-            .map(|(one, other)| (one.into(), other.into()))
+        let files = certificate.as_ref().zip(key.as_ref());
+        let files = files.map(|(one, other)| Certificate::Files(one.into(), other.into()));
+        let ordered = self.autocert.wanted(directory, trusted);
+        ordered
+            .map(Certificate::Ordered)
+            .or(files.filter(|_| self.ssl))
     }
 
     /// What stands in for Foghorn's settings ([`KEYS`]), where these are not set.
     pub fn stand_ins(&self) -> Vec<(&'static str, String)> {
         // With TLS clients have a port of the dialect's own.
-        let plain = !self.ssl;
+        let plain = !self.is_encrypted();
         let prefix = &self.redis.prefix;
         let said = [
             ("address", self.address.clone().filter(|_| plain)),
@@ -191,7 +210,7 @@ impl NodeKeys {
     /// The ports that the dialect has to itself, by what answers there.
     pub(in crate::dialect::centrifugo) fn own_ports(&self) -> Vec<(Place, u16)> {
         let clients = self
-            .ssl
+            .is_encrypted()
             .then(|| (Place::Clients, self.port.unwrap_or(DEFAULT_PORT)));
         let api = self.api_port.map(|port| (Place::Api, port));
         let admin = self
@@ -304,8 +323,8 @@ mod tests {
         let given = json!({"ssl": true, "ssl_cert": "c", "ssl_key": "k", "port": 443, "address": "", "debug": false});
         let keys = keys(given);
         assert_eq!(
-            (keys.stand_ins(), keys.tls()),
-            (vec![], Some(("c".into(), "k".into())))
+            (keys.stand_ins(), tls(&keys)),
+            (vec![], Some(Certificate::Files("c".into(), "k".into())))
         );
         assert_eq!(keys.own_ports(), [(Place::Clients, 443)]);
         let same = json!({"ssl": true, "ssl_cert": "c", "ssl_key": "k", "api_port": 8000});
@@ -315,5 +334,31 @@ mod tests {
             ..NodeKeys::default()
         };
         assert!(half.put_together().is_err());
+    }
+
+    #[test]
+    fn certificates_that_are_ordered_need_no_ssl_and_go_with_no_file() {
+        let given = json!({"ssl_autocert": true, "ssl_autocert_host_whitelist": "a.example"});
+        let keys = keys(given);
+        assert!(
+            matches!(tls(&keys), Some(Certificate::Ordered(wanted)) if wanted.hosts == ["a.example"])
+        );
+        assert_eq!(
+            (keys.own_ports(), keys.stand_ins()),
+            (vec![(Place::Clients, 8_000)], vec![])
+        );
+        let mut both = NodeKeys::default();
+        for key in ["ssl_autocert", "ssl_cert"] {
+            let taken = both.take(key, &json!("true"));
+            taken.expect("such a key").expect("a good value");
+        }
+        assert!(
+            both.put_together()
+                .is_err_and(|told| told.contains("ssl_cert"))
+        );
+    }
+
+    fn tls(keys: &NodeKeys) -> Option<Certificate> {
+        keys.tls("https://ca.example/directory".parse().expect("a URL"), None)
     }
 }

@@ -59,7 +59,7 @@ fn take(r: &Reader, found: &mut Found, node: &NodeKeys) {
     let port = text(r, found, port).unwrap_or_else(|| port.default.into());
     let clients = port.parse::<u16>().ok().filter(|port| *port > 0);
     // What says where clients come in is the port among the keys, whatever that was. With TLS it is what the file says.
-    if let Some(port) = clients.filter(|_| node.tls().is_none()) {
+    if let Some(port) = clients.filter(|_| !node.is_encrypted()) {
         found.variables.insert("port".into(), port.to_string());
     }
 }
@@ -141,14 +141,19 @@ fn in_place(r: &Reader) -> StandIns {
 fn defaults(r: &Reader, node: &NodeKeys) -> StandIns {
     let (host, port) = (&s::HOST.row, &s::PORT.row);
     let of = |text: &str| Some(text.to_owned());
-    match node.tls() {
+    let key = if node.autocert.on {
+        "ssl_autocert"
+    } else {
+        "ssl"
+    };
+    match node.is_encrypted() {
         _ if place(r).is_none() => StandIns::new(),
         // Clients come in at a port with TLS, and nobody at the one without.
-        Some(_) => unless_given(r, [(host, of("127.0.0.1"), "ssl"), (port, of("0"), "ssl")]),
-        None if node.port.is_none() => {
+        true => unless_given(r, [(host, of("127.0.0.1"), key), (port, of("0"), key)]),
+        false if node.port.is_none() => {
             unless_given(r, [(port, Some(DEFAULT_PORT.to_string()), "port")])
         }
-        None => StandIns::new(),
+        false => StandIns::new(),
     }
 }
 
