@@ -24,8 +24,9 @@ pub(in crate::dialect::centrifugo) static V1S: Predecessor = Predecessor {
     file: "Centrifugo's configuration",
     place: "Centrifugo's own configuration where the dialect `centrifugo` reads it ([CENTRIFUGO.md](CENTRIFUGO.md))",
     keys: KEYS,
+    variables: &[],
     family: "",
-    unread: &[],
+    unread: &["FOGHORN_CENTRIFUGO_FILE"],
     read,
 };
 
