@@ -31,7 +31,7 @@ const VARIABLE: &str = "variable";
 
 impl Predecessor {
     /// What its variables stand in for, as far as `given` knows them.
-    pub(super) fn from_variables(
+    pub(super) fn by_variables(
         &self,
         given: impl Fn(&str) -> Option<String>,
     ) -> impl Iterator<Item = (&'static str, (String, Source))> {

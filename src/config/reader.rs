@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
     fn ask_predecessors(&mut self) {
         for (dialect, predecessor) in self.sources.predecessors() {
             let found = (predecessor.read)(self);
-            let variables = predecessor.from_variables(|name| self.variable(name));
+            let variables = predecessor.by_variables(|name| self.variable(name));
             for (setting, value) in variables.chain(found.stand_ins).collect::<Vec<_>>() {
                 self.stand_ins.entry(setting).or_insert(value);
             }
