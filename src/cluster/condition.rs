@@ -16,9 +16,9 @@ const STARTING_MS: u64 = 10_000;
 #[serde(default)]
 pub struct Condition {
     /// `well` or `degraded`.
-    pub state: String,
+    state: String,
     /// Since when it is degraded: the oldest problem's beginning, Unix milliseconds.
-    pub since_ms: Option<u64>,
+    since_ms: Option<u64>,
     /// What is wrong, the worst first.
     pub problems: Vec<Problem>,
 }
@@ -35,9 +35,9 @@ impl Condition {
 #[serde(default)]
 pub struct Problem {
     /// A word for programs.
-    pub code: String,
+    code: String,
     /// When it was first seen here, Unix milliseconds.
-    pub since_ms: u64,
+    since_ms: u64,
     /// What is wrong, and where.
     pub what: String,
     /// Whom it hurts, and how.

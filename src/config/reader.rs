@@ -69,7 +69,7 @@ pub struct Reader<'a> {
     /// What was read so far.
     pub entries: Vec<Entry>,
     /// What was wrong so far.
-    pub faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
     /// What works and yet may be a mistake.
     pub notices: Vec<String>,
 }

@@ -46,13 +46,13 @@ pub enum Question {
 #[serde(default)]
 pub struct Reply {
     /// The node's name.
-    pub node: String,
+    pub(super) node: String,
     /// The clients found.
-    pub clients: Vec<ClientView>,
+    pub(super) clients: Vec<ClientView>,
     /// How many there are, shown or not.
-    pub total: usize,
+    pub(super) total: usize,
     /// How many were disconnected.
-    pub disconnected: usize,
+    pub(super) disconnected: usize,
 }
 
 /// One client's subscription.
