@@ -14,11 +14,11 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// 400, or 405 for an upgrade by another method than GET. A 400 goes with `Sec-WebSocket-Version: 13`.
-    pub status: StatusCode,
+    pub(super) status: StatusCode,
     /// What is wrong and what would mend it; text for the administrator.
-    pub advice: String,
+    pub(super) advice: String,
     /// The counter's label.
-    pub label: &'static str,
+    pub(super) label: &'static str,
 }
 
 const OLD: &str = "The request came as HTTP/1.0, which has no upgrades: the proxy in front must speak HTTP/1.1.\n";

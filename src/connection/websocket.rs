@@ -74,9 +74,9 @@ static SENT: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_OUT)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     /// The counter's label.
-    pub label: &'static str,
+    pub(super) label: &'static str,
     /// What the log says.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Serves one client until the connection is over. `early` is what came in one packet with the handshake.

@@ -47,21 +47,21 @@ pub const NOTED: &[(&str, &str)] = &[
 #[derive(Default)]
 pub struct NodeKeys {
     /// Where clients come in.
-    pub address: Option<String>,
+    pub(in crate::dialect::centrifugo) address: Option<String>,
     /// The port there.
-    pub port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// A port that operators have to themselves.
-    pub admin_port: Option<u16>,
+    admin_port: Option<u16>,
     /// A port that backends have to themselves.
-    pub api_port: Option<u16>,
+    pub(in crate::dialect::centrifugo) api_port: Option<u16>,
     /// Where the number of this process is written to.
-    pub pid_file: Option<PathBuf>,
+    pub(in crate::dialect::centrifugo) pid_file: Option<PathBuf>,
     ssl: bool,
     certificate: (Option<String>, Option<String>),
     log_level: Option<&'static str>,
     log_file: Option<String>,
     /// Where Redis is.
-    pub redis: RedisKeys,
+    redis: RedisKeys,
     shards: Option<String>,
     /// What is said of keys that change nothing here.
     pub notes: Vec<String>,
