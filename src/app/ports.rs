@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::dialect::{Dialect, Port};
 use crate::drain::Tasks;
 use crate::headroom::Headroom;
-use crate::headroom::descriptors::Share;
+use crate::headroom::descriptors::DescriptorShare;
 use crate::listen::tls::{Speaks, Tls};
 use crate::listen::{Common, Server};
 
@@ -71,7 +71,7 @@ async fn bind_one(dialect: &'static str, port: &Port) -> Result<Bound, AppError>
 /// What all of these ports have in common with the clients' port.
 pub(super) struct Front<'a> {
     pub(super) admission: &'a Arc<Admission>,
-    pub(super) share: Share,
+    pub(super) share: DescriptorShare,
     pub(super) headroom: &'a Arc<Headroom>,
     pub(super) common: &'a Common,
     pub(super) tasks: &'a Tasks,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cluster::{ClusterMember, Found, KnownNode};
 use super::idempotency::Repeats;
-use super::keep::memory::{Kept, MemoryKeeper};
+use super::keep::memory::{MemoryKeeper, MemoryStore};
 use super::{Health, Lost, Receipt, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::{Event, now_ms};
@@ -30,7 +30,7 @@ struct Inner {
     queues: Vec<mpsc::Sender<Queued>>,
     waiting: AtomicUsize,
     peers: RwLock<Vec<Weak<dyn ClusterMember>>>,
-    kept: Arc<Kept>,
+    kept: Arc<MemoryStore>,
 }
 
 /// Delivers within the process.
