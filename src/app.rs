@@ -32,8 +32,8 @@ use crate::headroom::memory::{self, Cgroup};
 use crate::hub::Hub;
 use crate::listen::Server;
 use crate::node::Node;
+use crate::ops;
 use crate::ops::recorder::Recorder;
-use crate::ops::{self, Ops};
 use crate::outbox::Bounds;
 use crate::receive::Receiver;
 use crate::throttle::Throttle;
@@ -62,10 +62,11 @@ struct Ground {
     unfinished: Arc<Unfinished>,
     /// Who may come in.
     admission: Arc<Admission>,
+    recorder: Recorder,
 }
 
 impl Ground {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, recorder: Recorder) -> Self {
         let back = Tasks::new();
         let unfinished = Unfinished::new(config.limits.unfinished_bytes);
         unfinished.watch(&back);
@@ -77,6 +78,7 @@ impl Ground {
             headroom,
             unfinished,
             back,
+            recorder,
         }
     }
 }
@@ -92,21 +94,11 @@ pub async fn start(
 ) -> Result<Running, AppError> {
     let doors = Doors::open(config).await?;
     let (client_addr, ops_addr) = doors.addresses();
-    let ground = Ground::new(config);
-    let (life, back) = (&ground.life, &ground.back);
-    let (node, keeper) =
-        node(config, shared, &ground, &recorder, client_addr).inspect_err(|_| back.stop())?;
+    let ground = Ground::new(config, recorder);
+    let back = &ground.back;
+    let (node, keeper) = node(config, shared, &ground, client_addr).inspect_err(|_| back.stop())?;
     let connections = connections(config, &ground, &node, client_addr);
-    let register = &connections.register;
-    let cluster = Cluster::new(cluster::Parts {
-        identity: operations::identity(config, client_addr, ops_addr).await,
-        life: life.clone(),
-        node: node.clone(),
-        register: Arc::clone(register),
-        patience: config.waiting.age,
-        tally: recorder.tally().clone(),
-        tasks: back.clone(),
-    });
+    let cluster = cluster(config, &ground, &connections, (client_addr, ops_addr)).await;
     let context = Context {
         connections: Arc::clone(&connections),
         cluster: Arc::clone(&cluster),
@@ -118,25 +110,14 @@ pub async fn start(
     dialects::answer_sessions(&dialects, &connections);
     context.grants.judged_by(&dialects);
     let router = dialect::router(&dialects).inspect_err(|_| back.stop())?;
-    let ops = Arc::new(Ops {
-        life: life.clone(),
-        node: node.clone(),
-        cluster: Arc::clone(&cluster),
-        register: Arc::clone(register),
-        headroom: Arc::clone(&ground.headroom),
-        notes: dialects::notes(&dialects, doors.own.ordered()),
-        recorder,
-        operate: dialects::operated(&dialects),
-        payloads: config.ops.payloads,
-        tasks: back.clone(),
-    });
+    let ops = operations::ops(config, &ground, &connections, &cluster, &dialects, doors.own.ordered());
     cluster.start(dialects::voice(&dialects, &ops));
     let guard = operations::guard(config, ops_addr);
     let ports = doors.own.open();
     let certificates = doors.certificates();
     let operators = ops::router(ops, Arc::clone(&guard));
     serve(doors, (router, operators), &dialects, config, &ground);
-    become_ready(back, life.clone(), node.clone());
+    become_ready(back, ground.life.clone(), node.clone());
     tracing::info!(%client_addr, %ops_addr, version = env!("CARGO_PKG_VERSION"), "serving");
     let shards = config.redis.as_ref().map(|redis| redis.shards.clone());
     Ok(Running {
@@ -146,7 +127,7 @@ pub async fn start(
         node,
         admission: ground.admission,
         dialects,
-        register: Arc::clone(register),
+        register: Arc::clone(&connections.register),
         guard,
         certificates,
         shards: shards.unwrap_or_default(),
@@ -163,7 +144,6 @@ fn node(
     config: &Config,
     shared: Option<Between>,
     ground: &Ground,
-    recorder: &Recorder,
     client_addr: SocketAddr,
 ) -> Result<(Node, Keeper), AppError> {
     let back = &ground.back;
@@ -172,7 +152,7 @@ fn node(
     let (broker, keeper) = between::join(shared, config, sink, back)?;
     operations::trace(config, client_addr, &hub, back);
     let node = Node::new(Arc::clone(&hub), broker, keeper.clone(), config.replay);
-    upkeep(back, hub, recorder.clone());
+    upkeep(back, hub, ground.recorder.clone());
     Ok((node, keeper))
 }
 
@@ -209,6 +189,24 @@ fn connections(
         name: operations::name(config, client_addr),
         ids: Arc::default(),
         askers: Arc::default(),
+    })
+}
+
+/// The node among the others.
+async fn cluster(
+    config: &Config,
+    ground: &Ground,
+    connections: &Shared,
+    (client_addr, ops_addr): (SocketAddr, SocketAddr),
+) -> Arc<Cluster> {
+    Cluster::new(cluster::Parts {
+        identity: operations::identity(config, client_addr, ops_addr).await,
+        life: ground.life.clone(),
+        node: connections.node.clone(),
+        register: Arc::clone(&connections.register),
+        patience: config.waiting.age,
+        tally: ground.recorder.tally().clone(),
+        tasks: ground.back.clone(),
     })
 }
 

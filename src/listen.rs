@@ -41,7 +41,7 @@ use crate::admission::Admission;
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::headroom::Headroom;
-use crate::headroom::descriptors::Share;
+use crate::headroom::descriptors::DescriptorShare;
 use crate::metrics;
 use crate::throttle::{Throttle, and_more};
 use crate::unfinished::Unfinished;
@@ -93,7 +93,7 @@ pub struct Server {
     /// Connections whose first request has not come.
     fresh: Arc<Idle>,
     /// The descriptors that its connections may have.
-    share: Share,
+    share: DescriptorShare,
     /// Who is told when there is none; for clients' connections.
     headroom: Option<Arc<Headroom>>,
     /// Whether HTTP/2 is spoken too.
@@ -103,7 +103,12 @@ pub struct Server {
 
 impl Server {
     /// Serves `router` to whom `admission` lets in, on the descriptors of `share`.
-    pub fn new(router: Router, admission: Arc<Admission>, share: Share, common: &Common) -> Self {
+    pub fn new(
+        router: Router,
+        admission: Arc<Admission>,
+        share: DescriptorShare,
+        common: &Common,
+    ) -> Self {
         Self {
             router,
             admission,

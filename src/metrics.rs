@@ -9,7 +9,7 @@ pub mod reference;
 
 /// Whether a metric counts up, goes up and down, or collects a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows; adds up across nodes.
     Counter,
     /// Goes up and down.
@@ -26,7 +26,7 @@ pub struct Metric {
     /// Its name, as scraped.
     pub name: &'static str,
     /// What kind of number it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its labels, in order.
     pub labels: &'static [&'static str],
     /// One sentence for the operator.
@@ -43,7 +43,7 @@ macro_rules! metrics {
         pub const TABLE: &[$crate::metrics::Metric] = &[
             $($crate::metrics::Metric {
                 name: $name,
-                kind: $crate::metrics::Kind::$kind,
+                kind: $crate::metrics::MetricKind::$kind,
                 labels: &[$($label),*],
                 help: $help,
             },)*
@@ -130,13 +130,13 @@ crate::metrics! {
     START_TIME = "foghorn_start_time_seconds", Gauge, [], "Unix time at which the process started.";
 }
 
-/// Upper bounds of the buckets of [`Kind::Seconds`], in seconds.
+/// Upper bounds of the buckets of [`MetricKind::Seconds`], in seconds.
 pub const SECONDS_BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0,
 ];
 
-/// Upper bounds of the buckets of [`Kind::Count`].
+/// Upper bounds of the buckets of [`MetricKind::Count`].
 pub const COUNT_BUCKETS: &[f64] = &[
     0.0, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0,
 ];
@@ -145,9 +145,11 @@ pub const COUNT_BUCKETS: &[f64] = &[
 pub fn describe(table: &[Metric]) {
     for metric in table {
         match metric.kind {
-            Kind::Counter => ::metrics::describe_counter!(metric.name, metric.help),
-            Kind::Gauge => ::metrics::describe_gauge!(metric.name, metric.help),
-            Kind::Seconds | Kind::Count => ::metrics::describe_histogram!(metric.name, metric.help),
+            MetricKind::Counter => ::metrics::describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => ::metrics::describe_gauge!(metric.name, metric.help),
+            MetricKind::Seconds | MetricKind::Count => {
+                ::metrics::describe_histogram!(metric.name, metric.help)
+            }
         }
     }
 }
@@ -170,12 +172,12 @@ mod tests {
                 metric.name
             );
             assert_eq!(
-                metric.kind == Kind::Counter,
+                metric.kind == MetricKind::Counter,
                 metric.name.ends_with("_total"),
                 "{}",
                 metric.name
             );
-            if metric.kind == Kind::Seconds {
+            if metric.kind == MetricKind::Seconds {
                 assert!(metric.name.ends_with("_seconds"), "{}", metric.name);
             }
         }

@@ -12,7 +12,7 @@ use crate::broker::keep::Keeper;
 pub use crate::broker::keep::Presence;
 use crate::broker::{Broker, Health};
 use crate::event::{Channel, Event, Keep, Past};
-use crate::hub::inspect::Query;
+use crate::hub::inspect::Lookup;
 use crate::hub::{Hub, Position, Subscriber};
 use crate::outbox::Outbox;
 use crate::session::Since;
@@ -79,7 +79,7 @@ impl Node {
 
     /// The connections on this node that are subscribed to a channel.
     pub fn subscribers(&self, channel: &Channel) -> Vec<Arc<Outbox>> {
-        let (holders, _) = self.hub.holders(Query::Channel(channel), usize::MAX);
+        let (holders, _) = self.hub.holders(Lookup::Channel(channel), usize::MAX);
         holders.into_iter().map(|holder| holder.outbox).collect()
     }
 

@@ -13,7 +13,7 @@ use common::socket::{Handshake, Socket};
 use common::{eventually, http, library};
 use foghorn::dialect;
 use foghorn::dialect::seafile::figures;
-use foghorn::metrics::{self, Kind};
+use foghorn::metrics::{self, MetricKind};
 
 #[test]
 fn the_page_of_metrics_is_made_from_the_table() {
@@ -117,9 +117,9 @@ async fn what_a_node_shows_is_in_the_table_and_the_other_way_round() {
         let metric = dialect::metrics().find(|metric| metric.name == name);
         let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table"));
         let wanted = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Seconds | Kind::Count => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Seconds | MetricKind::Count => "histogram",
         };
         assert_eq!(kind, wanted, "{name}");
         let known: BTreeSet<String> = metric.labels.iter().map(ToString::to_string).collect();

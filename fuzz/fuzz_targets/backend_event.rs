@@ -4,14 +4,14 @@
 
 #![no_main]
 
+use foghorn::dialect::seafile::backend_event::{BackendEvent, Parsed};
 use foghorn::dialect::seafile::clients::DESKTOP;
-use foghorn::dialect::seafile::message::{BackendEvent, Posted};
 use foghorn::event::{Channel, Event};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(Posted::Deliver(event)) = BackendEvent::parse(data) else {
+    let Ok(Parsed::Deliver(event)) = BackendEvent::parse(data) else {
         return;
     };
     let (channel, wire) = (Channel::new("repo", &event.repo_id), DESKTOP.wire);
@@ -37,7 +37,7 @@ fuzz_target!(|data: &[u8]| {
         event.repo_id
     );
     match BackendEvent::parse(text) {
-        Ok(Posted::Deliver(again)) => assert_eq!(again, event),
+        Ok(Parsed::Deliver(again)) => assert_eq!(again, event),
         other => panic!("what was sent cannot be read: {other:?}"),
     }
 });

@@ -4,7 +4,10 @@
 
 #![no_main]
 
-use foghorn::config::{Sources, load, seafile_conf};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use foghorn::config::{Sources, load};
 use foghorn::dialect::seafile::settings::Secrets;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,11 +19,21 @@ const SECRETS: [&str; 5] = [
     "REDIS_PASSWORD",
 ];
 
+/// The `-c` folder, which has nothing in it but a `seafile.conf`.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("foghorn-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    folder
+});
+
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let (environment, conf) = text.split_once("\n[\n").unwrap_or((&text, ""));
-    seafile_conf::notification(conf);
-    let mut sources = Sources::default();
+    std::fs::write(FOLDER.join("seafile.conf"), conf).expect("a file can be written");
+    let mut sources = Sources {
+        config_dir: Some(FOLDER.clone()),
+        ..Sources::default()
+    };
     // Files and folders are not the fuzzer's to name: it would wander about the machine's own.
     let pairs = environment
         .lines()

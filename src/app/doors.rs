@@ -19,12 +19,12 @@ const OPS_TLS: &str = "FOGHORN_OPS_TLS_CERT, FOGHORN_OPS_TLS_KEY";
 
 /// Bound, and nobody let in yet.
 pub(super) struct Doors {
-    pub clients: TcpListener,
-    pub operators: TcpListener,
+    pub(super) clients: TcpListener,
+    pub(super) operators: TcpListener,
     /// What operators' connections are encrypted with.
-    pub tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Arc<Tls>>,
     /// Dialects' own ports.
-    pub own: Own,
+    pub(super) own: Own,
 }
 
 impl Doors {

@@ -9,11 +9,16 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::cluster::{self, Identity};
+use super::{Ground, dialects};
+use crate::acme::Acme;
+use crate::cluster::{self, Cluster, Identity};
 use crate::config::Config;
+use crate::connection::Shared;
+use crate::dialect::Dialect;
 use crate::drain::Tasks;
 use crate::event::now_ms;
 use crate::hub::Hub;
+use crate::ops::Ops;
 use crate::ops::guard::Guard;
 use crate::otlp::{self, Traces};
 
@@ -53,6 +58,29 @@ pub(super) fn guard(config: &Config, ops: SocketAddr) -> Arc<Guard> {
         config.ops.credentials(),
         ops.ip().to_canonical().is_loopback(),
     ))
+}
+
+/// What is answered there.
+pub(super) fn ops(
+    config: &Config,
+    ground: &Ground,
+    connections: &Shared,
+    cluster: &Arc<Cluster>,
+    dialects: &[Arc<dyn Dialect>],
+    ordered: Vec<Arc<Acme>>,
+) -> Arc<Ops> {
+    Arc::new(Ops {
+        life: ground.life.clone(),
+        node: connections.node.clone(),
+        cluster: Arc::clone(cluster),
+        register: Arc::clone(&connections.register),
+        headroom: Arc::clone(&ground.headroom),
+        notes: dialects::notes(dialects, ordered),
+        recorder: ground.recorder.clone(),
+        operate: dialects::operated(dialects),
+        payloads: config.ops.payloads,
+        tasks: ground.back.clone(),
+    })
 }
 
 /// Sends traces, where a collector is configured.

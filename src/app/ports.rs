@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::dialect::{Certificate, Dialect, Port};
 use crate::drain::Tasks;
 use crate::headroom::Headroom;
-use crate::headroom::descriptors::Share;
+use crate::headroom::descriptors::DescriptorShare;
 use crate::listen::tls::{Speaks, Tls};
 use crate::listen::{Common, Server};
 
@@ -130,7 +130,7 @@ impl Own {
 /// What all of these ports have in common with the clients' port.
 pub(super) struct Front<'a> {
     pub(super) admission: &'a Arc<Admission>,
-    pub(super) share: Share,
+    pub(super) share: DescriptorShare,
     pub(super) headroom: &'a Arc<Headroom>,
     pub(super) common: &'a Common,
     pub(super) tasks: &'a Tasks,

@@ -23,9 +23,9 @@ pub enum Topic {
 #[error("{text}")]
 pub struct CarrierError {
     /// In words, with the address; never a password.
-    pub text: String,
+    pub(super) text: String,
     /// The failure's short name.
-    pub label: &'static str,
+    pub(super) label: &'static str,
 }
 
 /// What one message met: how many heard it (0 where that cannot be known), or why it was not taken.

@@ -61,54 +61,54 @@ pub struct Announcement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// The question's number.
-    pub id: u64,
+    pub(super) id: u64,
     /// Whose events.
-    pub origin: u64,
+    pub(super) origin: u64,
     /// In which partition.
-    pub partition: u32,
+    pub(super) partition: u32,
     /// The first that is missing.
-    pub from: u64,
+    pub(super) from: u64,
     /// The first that is not.
-    pub to: u64,
+    pub(super) to: u64,
     /// How many bytes an answer may have, unless a single packet is larger.
-    pub most: u32,
+    pub(super) most: u32,
 }
 
 /// Some of what was asked for; empty: none of it is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fill {
     /// The question's number.
-    pub id: u64,
+    pub(super) id: u64,
     /// Numbered packets, in order.
-    pub packets: Vec<Bytes>,
+    pub(super) packets: Vec<Bytes>,
 }
 
 /// How far a node knows what one origin published in one partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     /// The origin.
-    pub origin: u64,
+    pub(super) origin: u64,
     /// The partition.
-    pub partition: u32,
+    pub(super) partition: u32,
     /// What comes next: everything before was delivered or declared.
-    pub next: u64,
+    pub(super) next: u64,
     /// The first number that is not known to exist.
-    pub head: u64,
+    pub(super) head: u64,
 }
 
 /// A part of what a node knows, for one that starts or missed something.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sync {
     /// The question's number.
-    pub id: u64,
+    pub(super) id: u64,
     /// How far each origin's numbers are known; in the first part.
-    pub next: Vec<Known>,
+    pub(super) next: Vec<Known>,
     /// Origins of which the node itself does not know what it may have missed; in the first part.
-    pub unsure: Vec<u64>,
+    pub(super) unsure: Vec<u64>,
     /// Packets of late with their age in milliseconds, oldest first.
-    pub recent: Vec<(u64, Bytes)>,
+    pub(super) recent: Vec<(u64, Bytes)>,
     /// Where the next part begins; `None`: this was the last.
-    pub cursor: Option<u64>,
+    pub(super) cursor: Option<u64>,
 }
 
 /// What was said.

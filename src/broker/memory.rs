@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::cluster::{ClusterMember, Found, KnownNode};
 use super::idempotency::Repeats;
-use super::keep::memory::{Kept, MemoryKeeper};
+use super::keep::memory::{MemoryKeeper, MemoryStore};
 use super::{Health, Lost, Receipt, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::{Event, now_ms};
@@ -34,7 +34,7 @@ struct Inner {
     waiting: AtomicUsize,
     came: Notify,
     peers: RwLock<Vec<Weak<dyn ClusterMember>>>,
-    kept: Arc<Kept>,
+    kept: Arc<MemoryStore>,
 }
 
 /// Delivers within the process.

@@ -46,13 +46,13 @@ pub struct Stamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Who speaks; for numbered packets the event's name.
-    pub stamp: Stamp,
+    pub(super) stamp: Stamp,
     /// How many numbers it stands for, from the stamp's on; 1 for an event.
-    pub span: u32,
+    pub(super) span: u32,
     /// What follows.
     pub kind: u8,
     /// The format that it is written in.
-    pub format: u8,
+    pub(super) format: u8,
 }
 
 /// What a numbered packet carries.
@@ -72,7 +72,7 @@ pub struct Packet {
     /// Its name.
     pub stamp: Stamp,
     /// How many numbers it stands for, at least 1.
-    pub span: u32,
+    pub(super) span: u32,
     /// What it carries.
     pub content: Content,
     /// All of it, as it goes from node to node.

@@ -135,7 +135,7 @@ A flag wins over its variable (CENTRIFUGO_PORT), and that over the file; Foghorn
 pub(super) struct Arguments {
     /// Flags and commands of Centrifugo v1
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub arguments: Vec<OsString>,
+    pub(super) arguments: Vec<OsString>,
 }
 
 /// The arguments behind the name, where `line` is a command line of v1's: the program has its name, or that is the first word.

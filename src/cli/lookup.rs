@@ -11,7 +11,7 @@ use super::terminal::{fail, print};
 use crate::config::Sources;
 use crate::dialect::seafile::message::CHANNEL_KIND;
 use crate::event::now_ms;
-use crate::ops::api::Found;
+use crate::ops::api::LookupAnswer;
 use crate::ops::questions::ClientView;
 
 const EXAMPLE: &str = "\
@@ -75,12 +75,12 @@ fn look_up(ops: &OpsAddress, arguments: &Arguments) -> Result<String, String> {
     if arguments.json {
         return Ok(format!("{answer:#}\n"));
     }
-    let found: Found =
+    let found: LookupAnswer =
         serde_json::from_value(answer).map_err(|_| "the answer is not understood here")?;
     Ok(table(&found))
 }
 
-fn table(found: &Found) -> String {
+fn table(found: &LookupAnswer) -> String {
     let head = [
         "NODE", "CLIENT", "ADDRESS", "KIND", "USER", "CHANNEL", "SINCE", "EXPIRES",
     ]

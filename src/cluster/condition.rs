@@ -16,9 +16,9 @@ const STARTING_MS: u64 = 10_000;
 #[serde(default)]
 pub struct Condition {
     /// `well` or `degraded`.
-    pub state: String,
+    state: String,
     /// Since when it is degraded: the oldest problem's beginning, Unix milliseconds.
-    pub since_ms: Option<u64>,
+    since_ms: Option<u64>,
     /// What is wrong, the worst first.
     pub problems: Vec<Problem>,
 }
@@ -35,9 +35,9 @@ impl Condition {
 #[serde(default)]
 pub struct Problem {
     /// A word for programs.
-    pub code: String,
+    code: String,
     /// When it was first seen here, Unix milliseconds.
-    pub since_ms: u64,
+    since_ms: u64,
     /// What is wrong, and where.
     pub what: String,
     /// Whom it hurts, and how.
@@ -48,9 +48,9 @@ pub struct Problem {
 
 /// Since when each problem is there, as this node has seen it.
 #[derive(Debug, Default)]
-pub struct Since(BTreeMap<String, u64>);
+pub struct Beginnings(BTreeMap<String, u64>);
 
-impl Since {
+impl Beginnings {
     /// Puts the beginnings in. What is no longer wrong is forgotten.
     pub fn condition(&mut self, mut problems: Vec<Problem>, now_ms: u64) -> Condition {
         let key = |problem: &Problem| format!("{} {}", problem.code, problem.since_ms);
@@ -87,7 +87,7 @@ impl Since {
     }
 }
 
-/// What is wrong. A `since_ms` of 0 is for [`Since`] to fill in.
+/// What is wrong. A `since_ms` of 0 is for [`Beginnings`] to fill in.
 pub fn problems(nodes: &[NodeView], lost: &[NodeView], warnings: &[Warning]) -> Vec<Problem> {
     let mut found: Vec<Problem> = away(nodes).into_iter().collect();
     found.extend(nodes.iter().filter_map(misfit));

@@ -21,13 +21,13 @@ const KEPT: usize = (BACK_MS / EVERY_MS) as usize;
 #[derive(Clone, Debug, Serialize)]
 pub struct Moment {
     /// When, Unix milliseconds.
-    pub at_ms: u64,
+    at_ms: u64,
     /// Over all nodes.
-    pub totals: Sums,
+    totals: Sums,
     /// This node's latency over the minute before.
-    pub latency: Percentiles,
+    latency: Percentiles,
     /// Round trips of this node to each shard, seconds; `None`: it was away, or is not measured.
-    pub shards: BTreeMap<String, Option<f64>>,
+    shards: BTreeMap<String, Option<f64>>,
 }
 
 impl Moment {

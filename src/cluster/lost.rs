@@ -19,13 +19,13 @@ const LOOKS: u32 = 2;
 
 /// The nodes that were there, and those that are lost.
 #[derive(Debug, Default)]
-pub struct Lost {
+pub struct LostNodes {
     /// As they were last seen, with the looks since.
     known: BTreeMap<String, (NodeView, u32)>,
     lost: BTreeMap<String, NodeView>,
 }
 
-impl Lost {
+impl LostNodes {
     /// Looks at the nodes there are now. `hears`: whether this node hears all of its shards.
     pub fn look(&mut self, nodes: &[NodeView], hears: bool, now_ms: u64) {
         for node in nodes {
@@ -91,17 +91,17 @@ mod tests {
         }
     }
 
-    fn names(lost: &Lost) -> Vec<String> {
+    fn names(lost: &LostNodes) -> Vec<String> {
         lost.list().into_iter().map(|node| node.name).collect()
     }
 
-    fn looks(lost: &mut Lost, nodes: &[NodeView], now_ms: u64) {
+    fn looks(lost: &mut LostNodes, nodes: &[NodeView], now_ms: u64) {
         (0..LOOKS).for_each(|_| lost.look(nodes, true, now_ms));
     }
 
     #[test]
     fn who_dies_is_remembered_and_who_leaves_is_not() {
-        let mut lost = Lost::default();
+        let mut lost = LostNodes::default();
         lost.look(
             &[
                 node("a", 1_000, "running"),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_node_that_hears_nothing_takes_nobody_for_lost() {
-        let mut lost = Lost::default();
+        let mut lost = LostNodes::default();
         lost.look(&[node("a", 0, "running")], true, 0);
         (0..9).for_each(|_| lost.look(&[], false, 60_000));
         assert_eq!(names(&lost), Vec::<String>::new());
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_lost_node_is_forgotten_in_the_end() {
-        let mut lost = Lost::default();
+        let mut lost = LostNodes::default();
         lost.look(&[node("a", 0, "running")], true, 0);
         looks(&mut lost, &[], 20_000);
         assert_eq!(names(&lost), ["A"]);

@@ -27,11 +27,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
-use self::condition::Since;
+use self::condition::Beginnings;
 use self::history::{History, Moment};
 use self::isolation::Watch;
 use self::lately::Lately;
-use self::lost::Lost;
+use self::lost::LostNodes;
 use self::rates::{Percentiles, Sampler, Totals};
 use self::view::{ClusterView, NodeView, ShardView, Sums};
 use crate::broker::Health;
@@ -113,9 +113,9 @@ pub struct Cluster {
     /// The nodes as they were last seen.
     others: Mutex<Vec<NodeView>>,
     /// Those that are no longer there.
-    lost: Mutex<Lost>,
+    lost: Mutex<LostNodes>,
     /// Since when what is wrong is so.
-    since: Mutex<Since>,
+    since: Mutex<Beginnings>,
     /// How long they may wait.
     patience: Duration,
     /// Whether this node alone has lost a shard.

@@ -19,24 +19,24 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     /// Events accepted from backends.
-    pub events: u64,
+    pub(super) events: u64,
     /// Messages given to single subscribers.
-    pub deliveries: u64,
+    pub(super) deliveries: u64,
     /// Events by the time until the last subscriber had them.
-    pub latency: Latency,
+    pub(super) latency: Latency,
     /// CPU time of the process, seconds; `None`: not known.
-    pub cpu: Option<f64>,
+    pub(super) cpu: Option<f64>,
 }
 
 /// A second's share.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// Events accepted.
-    pub events: f64,
+    pub(super) events: f64,
     /// Messages given to single subscribers.
-    pub deliveries: f64,
+    pub(super) deliveries: f64,
     /// CPU time: cores in use. `None`: not known.
-    pub cpu: Option<f64>,
+    pub(super) cpu: Option<f64>,
 }
 
 /// Seconds within which half, nine tenths and 99 hundredths of the last minute's events had reached this node's last
@@ -44,9 +44,9 @@ pub struct Rates {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[allow(missing_docs)]
 pub struct Percentiles {
-    pub p50: Option<f64>,
-    pub p90: Option<f64>,
-    pub p99: Option<f64>,
+    p50: Option<f64>,
+    p90: Option<f64>,
+    p99: Option<f64>,
 }
 
 /// See the module's description.

@@ -16,11 +16,11 @@ pub struct NodeView {
     /// What it is called.
     pub name: String,
     /// Unique to this start of it.
-    pub id: String,
+    pub(super) id: String,
     /// Where clients and backends connect.
     pub address: String,
     /// Where operators connect.
-    pub ops_url: String,
+    pub(super) ops_url: String,
     /// Its version.
     pub version: String,
     /// When it started, Unix milliseconds.
@@ -34,36 +34,36 @@ pub struct NodeView {
     /// Subscriptions.
     pub subscriptions: u64,
     /// Channels with a subscriber or a recent event.
-    pub channels: u64,
+    pub(super) channels: u64,
     /// Events it accepted from backends, a second.
     pub events_per_second: f64,
     /// Messages it gave to single subscribers, a second.
     pub deliveries_per_second: f64,
     /// Cores that its process used over the last seconds, such as 0.35; `None`: not known.
-    pub cpu_cores: Option<f64>,
+    pub(super) cpu_cores: Option<f64>,
     /// Memory of its process, bytes; `None`: not known.
-    pub memory_bytes: Option<u64>,
+    pub(super) memory_bytes: Option<u64>,
     /// What its process had of drops, refusals and resyncs in the last 15 minutes, or since it started; `None`: not known.
     pub lately: Option<Incidents>,
     /// Number of partitions.
-    pub partitions: u32,
+    pub(super) partitions: u32,
     /// Its events that the others do not have yet.
-    pub waiting: u64,
+    pub(super) waiting: u64,
     /// While they wait for a Redis that is away: how long until the oldest are given up, seconds.
-    pub waiting_left_seconds: Option<f64>,
+    pub(super) waiting_left_seconds: Option<f64>,
     /// Why it stays out of the cluster: what differs, and from whom. `None`: it fits in.
-    pub misfit: Option<String>,
+    pub(super) misfit: Option<String>,
     /// The shards as it sees them.
     pub shards: Vec<ShardView>,
     /// Equal where nodes are configured alike.
-    pub configuration: String,
+    pub(super) configuration: String,
     /// Its settings that are not as they are by default, each with a mark that is equal where its values are; `None`: not
     /// known. Addresses, names, logs and secrets are not among them.
-    pub settings: Option<BTreeMap<String, String>>,
+    pub(super) settings: Option<BTreeMap<String, String>>,
     /// Equal where nodes have the same key.
     pub key: String,
     /// How far its clock is ahead of the first shard's, milliseconds; `None`: not known.
-    pub clock_offset_ms: Option<i64>,
+    pub(super) clock_offset_ms: Option<i64>,
     /// When it was lost: it ended without a word. `None` as long as it is there. Unix milliseconds.
     pub lost_ms: Option<u64>,
 }
@@ -72,15 +72,15 @@ pub struct NodeView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Sums {
     /// Open client connections.
-    pub connections: u64,
+    connections: u64,
     /// Subscriptions.
-    pub subscriptions: u64,
+    subscriptions: u64,
     /// The largest number of channels of one node: most channels are on several.
-    pub channels: u64,
+    channels: u64,
     /// Events accepted from backends, a second.
-    pub events_per_second: f64,
+    events_per_second: f64,
     /// Messages given to single subscribers, a second.
-    pub deliveries_per_second: f64,
+    deliveries_per_second: f64,
 }
 
 impl Sums {
@@ -101,18 +101,18 @@ impl Sums {
 #[serde(default)]
 pub struct ShardView {
     /// Host and port.
-    pub name: String,
+    pub(super) name: String,
     /// Whether it answers and the node hears it.
     pub up: bool,
     /// The last round trip, seconds.
-    pub round_trip_seconds: Option<f64>,
+    pub(super) round_trip_seconds: Option<f64>,
 }
 
 /// Something that is wrong, or will be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// What, as metrics call it.
-    pub code: String,
+    pub(super) code: String,
     /// What, which nodes, and what to do.
     pub text: String,
 }

@@ -14,11 +14,11 @@ use expand::{escapes, expanded};
 #[derive(Default)]
 pub struct EnvFile {
     /// The names and values. A name given twice has its last value.
-    pub values: BTreeMap<String, String>,
+    pub(super) values: BTreeMap<String, String>,
     /// The lines that cannot be read, counted from 1, and why.
-    pub faults: Vec<(usize, String)>,
+    pub(super) faults: Vec<(usize, String)>,
     /// Names whose value refers to a variable that is not set, and that variable: it counts as empty.
-    pub undefined: Vec<(String, String)>,
+    pub(super) undefined: Vec<(String, String)>,
 }
 
 /// Reads a file. `outer` gives variables from outside, which win over the file's own lines where a value refers to one.

@@ -130,7 +130,7 @@ fn undefined(sources: &Sources, file: &EnvFile, source: &str) -> Vec<String> {
     names.dedup();
     let ours = names
         .into_iter()
-        .filter(|name| sources.rows().any(|row| row.name == *name));
+        .filter(|name| sources.names().any(|known| known == *name));
     let note = "has a $ in it and behind it a name that is not set, which counts as empty: $$ or single quotes keep the sign";
     ours.map(|name| format!("{source}: {name} {note}"))
         .collect()

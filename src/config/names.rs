@@ -6,7 +6,7 @@
 use strsim::{damerau_levenshtein, jaro_winkler};
 
 use super::predecessor::Predecessor;
-use super::settings::Row;
+use super::reader::Sources;
 
 /// Names of the shipped compose files, which stand in the same `.env`.
 const COMPOSE: &[&str] = &[
@@ -18,7 +18,6 @@ const COMPOSE: &[&str] = &[
     "FOGHORN_PUBLISH",
     "FOGHORN_PUBLISH_OPS",
     "FOGHORN_REDIS_PASSWORD",
-    "FOGHORN_CENTRIFUGO_FILE",
 ];
 
 /// What a name is taken for.
@@ -30,24 +29,18 @@ pub enum Verdict {
     Doubtful(String),
 }
 
-/// The names of the settings that there are, and the programs whose variables may stand beside them.
+/// The names of the variables that are read, and the programs whose variables may stand beside them.
 pub struct Names {
-    settings: Vec<&'static str>,
+    read: Vec<&'static str>,
     beside: Vec<&'static Predecessor>,
 }
 
 impl Names {
-    /// Those of `rows`.
-    pub fn of(
-        rows: impl Iterator<Item = &'static Row>,
-        predecessors: impl Iterator<Item = &'static Predecessor>,
-    ) -> Self {
+    /// Those that `sources` may have.
+    pub fn of(sources: &Sources) -> Self {
         Self {
-            settings: rows
-                .map(|row| row.name)
-                .filter(|name| !name.starts_with('-'))
-                .collect(),
-            beside: predecessors.filter(|one| !one.family.is_empty()).collect(),
+            read: sources.names().collect(),
+            beside: sources.predecessors().map(|(_, one)| one).collect(),
         }
     }
 
@@ -83,7 +76,10 @@ impl Names {
         let Some(own) = plain.strip_prefix("FOGHORN_") else {
             return self.beside(&plain, is_set);
         };
-        if in_file && (COMPOSE.contains(&plain.as_str()) || plain.ends_with("_IMAGE")) {
+        let of_compose = COMPOSE.contains(&plain.as_str())
+            || plain.ends_with("_IMAGE")
+            || self.beside.iter().any(|one| one.unread.contains(&&*plain));
+        if in_file && of_compose {
             return None;
         }
         if self.known(own) {
@@ -110,7 +106,7 @@ impl Names {
     }
 
     fn all(&self) -> impl Iterator<Item = &'static str> {
-        self.settings.iter().copied()
+        self.read.iter().copied()
     }
 
     fn known(&self, name: &str) -> bool {
@@ -125,8 +121,9 @@ impl Names {
         if let Some(right) = others.filter(|name| name.len() > 7).find(near) {
             return verdict(right, is_set, "it seems");
         }
-        let kin =
-            |one: &&&Predecessor| plain.starts_with(one.family) && !one.unread.contains(&plain);
+        let kin = |one: &&&Predecessor| {
+            !one.family.is_empty() && plain.starts_with(one.family) && !one.unread.contains(&plain)
+        };
         if let Some(program) = self.beside.iter().find(kin) {
             let likeness = |name: &str| jaro_winkler(plain, name);
             let ours = self.all().filter(|name| name.starts_with(program.family));
@@ -199,7 +196,6 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::config::Sources;
 
     fn judge(
         name: &str,
@@ -207,8 +203,7 @@ mod tests {
         in_file: bool,
         is_set: &dyn Fn(&str) -> bool,
     ) -> Option<Verdict> {
-        let sources = Sources::default();
-        let names = Names::of(sources.rows(), sources.predecessors().map(|(_, one)| one));
+        let names = Names::of(&Sources::default());
         names.judge(name, value, in_file, is_set)
     }
 

@@ -69,7 +69,7 @@ pub struct Reader<'a> {
     /// What was read so far.
     pub entries: Vec<Entry>,
     /// What was wrong so far.
-    pub faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
     /// What works and yet may be a mistake.
     pub notices: Vec<String>,
 }
@@ -101,7 +101,8 @@ impl<'a> Reader<'a> {
     fn ask_predecessors(&mut self) {
         for (dialect, predecessor) in self.sources.predecessors() {
             let found = (predecessor.read)(self);
-            for (setting, value) in found.stand_ins {
+            let variables = predecessor.by_variables(|name| self.variable(name));
+            for (setting, value) in variables.chain(found.stand_ins).collect::<Vec<_>>() {
                 self.stand_ins.entry(setting).or_insert(value);
             }
             self.variables_of.insert(dialect.name, found.variables);
@@ -129,8 +130,7 @@ impl<'a> Reader<'a> {
                 .any(|(set, value, _)| *set == name && !value.is_empty())
         };
         let (mut faults, mut notices) = (Vec::new(), Vec::new());
-        let predecessors = self.sources.predecessors();
-        let names = Names::of(self.sources.rows(), predecessors.map(|(_, one)| one));
+        let names = Names::of(self.sources);
         for (name, value, in_file) in &set {
             match names.judge(name, value, *in_file, &is_set) {
                 Some(Verdict::Wrong(message)) => faults.push(Fault {
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         own.chain(self.files.variables())
     }
 
-    /// A variable that is no setting, from the environment or a settings file.
+    /// A variable that is no setting and not empty, from the environment or a settings file.
     pub fn variable(&self, name: &str) -> Option<String> {
         let env = self
             .sources
@@ -244,7 +244,11 @@ impl<'a> Reader<'a> {
             .and_then(|value| value.to_str())
             .map(str::to_owned);
         env.filter(|value| !value.is_empty()).or_else(|| {
-            let found = self.files.variables().find(|(given, _)| *given == name);
+            let mut filled = self
+                .files
+                .variables()
+                .filter(|(_, value)| !value.is_empty());
+            let found = filled.find(|(given, _)| *given == name);
             found.map(|(_, value)| value.to_owned())
         })
     }
@@ -287,9 +291,14 @@ impl<'a> Reader<'a> {
             }
             Err(wrong) => {
                 let shown = self.shown(row, &text);
+                // By the setting's name alone nobody would find what stands in for it.
+                let by = match &source {
+                    Source::Predecessor(..) => format!(" ({source})"),
+                    _ => String::new(),
+                };
                 let is = match row.mask {
-                    Mask::Open if shown != "***" => format!("is {shown:?}; it "),
-                    Mask::File if shown != "***" => format!("is {shown:?}; it "),
+                    Mask::Open if shown != "***" => format!("is {shown:?}{by}; it "),
+                    Mask::File if shown != "***" => format!("is {shown:?}{by}; it "),
                     Mask::File => "should name a file, and what it is set to is shown nowhere, since it may be the secret itself; it ".into(),
                     _ => String::new(),
                 };

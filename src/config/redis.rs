@@ -2,6 +2,7 @@
 //!
 //! Invariant: a node never stands alone without saying why, and not at all where `FOGHORN_REDIS_REQUIRED` forbids it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::doubts::doubts;
@@ -13,7 +14,7 @@ use crate::broker::redis::{Certificates, Server};
 
 /// Redis, or `None` for the memory broker; and which of the two and why, for the log.
 pub fn redis(r: &mut Reader) -> (Option<RedisSettings>, String) {
-    let (mut shards, named_by) = urls(r);
+    let (mut shards, mut named_by) = urls(r);
     let certificates = certificates(r);
     let required = r.value(&s::REDIS_REQUIRED);
     let memcached = r
@@ -24,17 +25,7 @@ pub fn redis(r: &mut Reader) -> (Option<RedisSettings>, String) {
     let password = one_of(r, &s::REDIS_PASSWORD, &s::REDIS_PASSWORD_FILE)
         .filter(|password| !password.is_empty());
     let prefix = r.value(&s::REDIS_PREFIX);
-    let mut named_by = named_by;
-    let written = shards
-        .iter()
-        .flat_map(|server| [&server.password, &server.sentinel_login.1])
-        .flatten();
-    let of = format!("a password in {}", named_by.name);
-    r.notices.extend(
-        written
-            .flat_map(|password| doubts(&of, password, false))
-            .collect::<std::collections::BTreeSet<_>>(),
-    );
+    doubt_passwords(r, &shards, named_by);
     if shards.is_empty() && !r.is_set(named_by) {
         if let Some(host) = host.filter(|_| !memcached) {
             let password = password.inspect(|password| {
@@ -71,15 +62,33 @@ pub fn redis(r: &mut Reader) -> (Option<RedisSettings>, String) {
             format!("broker: memory, this node stands alone ({why})"),
         );
     }
+    let broker = named(r, &shards, named_by);
+    (Some(RedisSettings { shards, prefix }), broker)
+}
+
+/// Which Redis it is, for the log.
+fn named(r: &Reader, shards: &[Server], by: &Row) -> String {
     let names: Vec<String> = shards.iter().map(Server::name).collect();
-    let (count, source) = (shards.len(), r.source(named_by));
+    let (count, source) = (shards.len(), r.source(by));
     let plural = if count == 1 { "" } else { "s" };
-    let broker = format!(
+    format!(
         "broker: Redis, {count} shard{plural} ({}), named by {} ({source})",
         names.join(", "),
-        named_by.name
-    );
-    (Some(RedisSettings { shards, prefix }), broker)
+        by.name
+    )
+}
+
+/// Notes what may be wrong with the passwords in URLs, each thing once.
+fn doubt_passwords(r: &mut Reader, shards: &[Server], named_by: &Row) {
+    let written = shards
+        .iter()
+        .flat_map(|server| [&server.password, &server.sentinel_login.1])
+        .flatten();
+    let of = format!("a password in {}", named_by.name);
+    let doubtful: BTreeSet<String> = written
+        .flat_map(|password| doubts(&of, password, false))
+        .collect();
+    r.notices.extend(doubtful);
 }
 
 /// The URLs, and the setting that has them.

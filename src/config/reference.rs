@@ -51,10 +51,8 @@ pub fn markdown() -> String {
 
 /// The keys that stand in for a setting.
 fn stand_ins(sources: &Sources, row: &Row) -> String {
-    let keys = sources.predecessors().flat_map(|(_, one)| {
-        let known = one.keys.iter();
-        known.filter_map(|(setting, key)| (*setting == row.name).then_some((one.file, key)))
-    });
+    let predecessors = sources.predecessors();
+    let keys = predecessors.flat_map(|(_, one)| one.keys_of(row.name));
     keys.map(|(file, key)| format!("<br>{file}: `{key}`"))
         .collect()
 }

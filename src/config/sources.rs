@@ -68,6 +68,15 @@ impl Sources {
         TABLE.iter().chain(of_dialects).copied()
     }
 
+    /// The name of every variable that is read: the settings', and those that stand in for one.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let settings = self.rows().map(|row| row.name);
+        let stand_ins = self.predecessors().flat_map(|(_, one)| one.variables);
+        settings
+            .filter(|name| !name.starts_with('-'))
+            .chain(stand_ins.map(|(_, variable)| *variable))
+    }
+
     /// The programs whose places dialects take, each with its dialect.
     pub(super) fn predecessors(
         &self,

@@ -12,13 +12,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Why a handshake is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct BadHandshake {
     /// 400, or 405 for an upgrade by another method than GET. A 400 goes with `Sec-WebSocket-Version: 13`.
-    pub status: StatusCode,
+    pub(super) status: StatusCode,
     /// What is wrong and what would mend it; text for the administrator.
-    pub advice: String,
+    pub(super) advice: String,
     /// The counter's label.
-    pub label: &'static str,
+    pub(super) label: &'static str,
 }
 
 const OLD: &str = "The request came as HTTP/1.0, which has no upgrades: the proxy in front must speak HTTP/1.1.\n";
@@ -44,8 +44,8 @@ pub fn is_question(request: &Parts) -> bool {
 /// The value of `Sec-WebSocket-Accept`, where the request is a proper handshake.
 ///
 /// # Errors
-/// [`Refused`] says what is wrong with it.
-pub fn accept(request: &Parts) -> Result<String, Refused> {
+/// [`BadHandshake`] says what is wrong with it.
+pub fn accept(request: &Parts) -> Result<String, BadHandshake> {
     let headers = &request.headers;
     if !has_token(headers, &CONNECTION, "upgrade") {
         return Err(missing(request, "Connection: Upgrade", "no-connection"));
@@ -58,7 +58,7 @@ pub fn accept(request: &Parts) -> Result<String, Refused> {
             "A WebSocket handshake is a GET; this was a {}.\n",
             request.method
         );
-        return Err(Refused {
+        return Err(BadHandshake {
             status: StatusCode::METHOD_NOT_ALLOWED,
             advice,
             label: "method",
@@ -81,7 +81,7 @@ pub fn accept(request: &Parts) -> Result<String, Refused> {
         Some(_) => {
             let advice = "Bad WebSocket handshake: Sec-WebSocket-Key is not 16 bytes in Base64.\n"
                 .to_owned();
-            Err(Refused {
+            Err(BadHandshake {
                 status: StatusCode::BAD_REQUEST,
                 advice,
                 label: "bad-key",
@@ -90,7 +90,7 @@ pub fn accept(request: &Parts) -> Result<String, Refused> {
     }
 }
 
-fn missing(request: &Parts, header: &str, label: &'static str) -> Refused {
+fn missing(request: &Parts, header: &str, label: &'static str) -> BadHandshake {
     let old = if request.version < Version::HTTP_11 {
         OLD
     } else {
@@ -104,11 +104,11 @@ fn missing(request: &Parts, header: &str, label: &'static str) -> Refused {
     )
 }
 
-fn refuse(what: &str, label: &'static str) -> Refused {
+fn refuse(what: &str, label: &'static str) -> BadHandshake {
     let advice = format!(
         "{what}If a client sent it, a proxy in between took it off. To pass it on:\n  {NGINX}\n  {HAPROXY}\n  {APACHE}\n  {CADDY}\n"
     );
-    Refused {
+    BadHandshake {
         status: StatusCode::BAD_REQUEST,
         advice,
         label,

@@ -20,7 +20,7 @@ const LETTERS: usize = 64;
 /// Something for one session.
 pub struct Letter {
     /// What it says; only the session's dialect can read it.
-    pub body: Bytes,
+    pub(super) body: Bytes,
     answers: Option<mpsc::UnboundedSender<(u64, Bytes)>>,
 }
 

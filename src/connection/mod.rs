@@ -72,9 +72,9 @@ pub struct ClientInfo {
     /// The connection's number, unique in this process.
     pub id: u64,
     /// The client's address, as far as proxies told the truth.
-    pub address: IpAddr,
+    address: IpAddr,
     /// What kind of client it is.
-    pub kind: &'static Kind,
+    kind: &'static Kind,
 }
 
 impl ClientInfo {

@@ -31,7 +31,7 @@ use crate::session::{Close, Session};
 use begun::Begun;
 use closing::{Closing, fault};
 use io::{Io, Near};
-use wire::{Wire, config};
+use wire::{ParserView, config};
 
 /// Bytes read from a socket at once; the buffer belongs to the thread, not to the connection.
 const SCRATCH: usize = 16 * 1024;
@@ -74,9 +74,9 @@ static SENT: LazyLock<Frames> = LazyLock::new(|| Frames::of(metrics::FRAMES_OUT)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     /// The counter's label.
-    pub label: &'static str,
+    pub(super) label: &'static str,
     /// What the log says.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Serves one client until the connection is over. `early` is what came in one packet with the handshake.
@@ -239,7 +239,7 @@ impl<S: Session> Connection<S> {
     }
 
     fn parse(&mut self, input: &[u8]) -> Option<End> {
-        let mut wire = Wire {
+        let mut wire = ParserView {
             input,
             outbox: &self.outbox.clone(),
         };

@@ -40,23 +40,23 @@ impl Descriptors {
     }
 
     /// What clients' connections may have.
-    pub fn for_clients(self) -> Share {
-        Share::below(self.limit - self.kept())
+    pub fn for_clients(self) -> DescriptorShare {
+        DescriptorShare::below(self.limit - self.kept())
     }
 
     /// What connections to the ops address may have: not all that is kept back, since Redis needs some of it.
-    pub fn for_operators(self) -> Share {
-        Share::below(self.limit - self.kept() / 4)
+    pub fn for_operators(self) -> DescriptorShare {
+        DescriptorShare::below(self.limit - self.kept() / 4)
     }
 }
 
 /// The descriptors that one kind of connection may have: those with a number below a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub struct DescriptorShare {
     below: i32,
 }
 
-impl Share {
+impl DescriptorShare {
     fn below(number: u64) -> Self {
         Self {
             below: i32::try_from(number).unwrap_or(i32::MAX),
@@ -123,14 +123,23 @@ mod tests {
             assert_eq!(descriptors.kept(), kept, "{limit}");
             assert!(descriptors.for_clients().below <= descriptors.for_operators().below);
         }
-        assert_eq!(Descriptors::of(1_024).for_clients(), Share { below: 896 });
-        assert_eq!(Descriptors::of(1_024).for_operators(), Share { below: 992 });
+        assert_eq!(
+            Descriptors::of(1_024).for_clients(),
+            DescriptorShare { below: 896 }
+        );
+        assert_eq!(
+            Descriptors::of(1_024).for_operators(),
+            DescriptorShare { below: 992 }
+        );
     }
 
     #[test]
     fn a_number_tells_whether_there_is_room() {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let (all, none) = (Share { below: i32::MAX }, Share { below: 0 });
+        let (all, none) = (
+            DescriptorShare { below: i32::MAX },
+            DescriptorShare { below: 0 },
+        );
         assert!(all.includes(&socket) && all.has_room(&socket));
         assert!(!none.includes(&socket) && !none.has_room(&socket));
     }

@@ -15,7 +15,7 @@ pub(super) const TAP: usize = 1024;
 
 /// What to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Query<'a> {
+pub enum Lookup<'a> {
     /// Whoever is subscribed to it.
     Channel(&'a Channel),
     /// All subscriptions of one user.
@@ -44,10 +44,10 @@ pub struct Delivered {
 
 impl Hub {
     /// The subscriptions that are wanted, `limit` of them at most, and how many there are.
-    pub fn holders(&self, wanted: Query<'_>, limit: usize) -> (Vec<Match>, usize) {
+    pub fn holders(&self, wanted: Lookup<'_>, limit: usize) -> (Vec<Match>, usize) {
         let (mut found, mut total) = (Vec::new(), 0);
         let mut look = |channel: &Channel, subscriber: &Subscriber| {
-            if matches!(wanted, Query::User(name) if *name != *subscriber.user) {
+            if matches!(wanted, Lookup::User(name) if *name != *subscriber.user) {
                 return;
             }
             total += 1;
@@ -61,7 +61,7 @@ impl Hub {
             }
         };
         match wanted {
-            Query::Channel(channel) => {
+            Lookup::Channel(channel) => {
                 let shard = self.shard(channel).lock();
                 let entry = shard.channels.get(channel).map(|entry| entry.list.iter());
                 entry
@@ -73,7 +73,7 @@ impl Hub {
                     .filter(|(of, _)| *of == channel)
                     .for_each(|(_, subscriber)| look(channel, subscriber));
             }
-            Query::User(_) => {
+            Lookup::User(_) => {
                 for shard in &self.shards {
                     let shard = shard.lock();
                     for (channel, entry) in &shard.channels {

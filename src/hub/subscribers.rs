@@ -21,9 +21,9 @@ pub struct Subscriber {
     /// The outbox's number; here too, so that looking for it does not touch every outbox.
     id: u64,
     /// Whose it is; empty for nobody.
-    pub user: Arc<str>,
+    pub(super) user: Arc<str>,
     /// Where its messages go.
-    pub outbox: Arc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
 }
 
 impl Subscriber {

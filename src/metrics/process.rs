@@ -8,7 +8,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 
-use crate::metrics::{self as table, Kind, TABLE};
+use crate::metrics::{self as table, MetricKind, TABLE};
 
 /// `/proc` counts CPU time and start times in these, on every architecture Linux shows to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -21,7 +21,7 @@ pub fn render(page: &mut String) {
         let Some(metric) = TABLE.iter().find(|metric| metric.name == name) else {
             continue;
         };
-        let kind = if metric.kind == Kind::Counter {
+        let kind = if metric.kind == MetricKind::Counter {
             "counter"
         } else {
             "gauge"

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{COUNT_BUCKETS, Kind, Metric, SECONDS_BUCKETS};
+use super::{COUNT_BUCKETS, Metric, MetricKind, SECONDS_BUCKETS};
 
 const HEAD: &str = "\
 # Metrics
@@ -22,10 +22,10 @@ pub fn markdown(metrics: impl Iterator<Item = &'static Metric>) -> String {
     let mut page = HEAD.to_owned();
     for metric in metrics {
         let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Seconds => "histogram, seconds",
-            Kind::Count => "histogram, counts",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Seconds => "histogram, seconds",
+            MetricKind::Count => "histogram, counts",
         };
         let labels: Vec<String> = metric
             .labels

@@ -133,7 +133,7 @@ struct LookupQuery {
 
 /// Who holds a channel, or a user's subscriptions.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Found {
+pub struct LookupAnswer {
     /// By node.
     pub nodes: Vec<NodeClients>,
     /// How many subscriptions, shown or not.
@@ -156,7 +156,7 @@ pub struct NodeClients {
 async fn lookup(
     State(ops): State<Arc<Ops>>,
     query: Result<Query<LookupQuery>, QueryRejection>,
-) -> Answer<Found> {
+) -> Answer<LookupAnswer> {
     let whose = asked(query)?;
     let question = match (whose.channel, whose.user) {
         (Some(words), None) if !words.is_empty() => {
@@ -179,7 +179,7 @@ async fn lookup(
     }
     let total = nodes.iter().map(|node| node.total).sum();
     let truncated = nodes.iter().map(|node| node.clients.len()).sum::<usize>() < total;
-    Ok(Said(Found {
+    Ok(Said(LookupAnswer {
         nodes,
         total,
         truncated,

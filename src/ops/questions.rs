@@ -14,7 +14,7 @@ use super::Ops;
 use crate::connection::tracked::Tracked;
 use crate::dialect::Ends;
 use crate::event::{Channel, now_ms};
-use crate::hub::inspect::{Match, Query};
+use crate::hub::inspect::{Lookup, Match};
 use crate::session::Why;
 
 /// Clients that one node tells of at most.
@@ -46,13 +46,13 @@ pub enum Question {
 #[serde(default)]
 pub struct Reply {
     /// The node's name.
-    pub node: String,
+    pub(super) node: String,
     /// The clients found.
-    pub clients: Vec<ClientView>,
+    pub(super) clients: Vec<ClientView>,
     /// How many there are, shown or not.
-    pub total: usize,
+    pub(super) total: usize,
     /// How many were disconnected.
-    pub disconnected: usize,
+    pub(super) disconnected: usize,
 }
 
 /// One client's subscription.
@@ -105,10 +105,10 @@ impl Ops {
         let node = self.cluster.identity().name.clone();
         match question {
             Question::Channel(channel) => {
-                self.clients(Query::Channel(&Channel::from_text(&channel)))
+                self.clients(Lookup::Channel(&Channel::from_text(&channel)))
                     .await
             }
-            Question::User(user) => self.clients(Query::User(&user)).await,
+            Question::User(user) => self.clients(Lookup::User(&user)).await,
             Question::DisconnectClient { node: wanted, id } => {
                 let disconnected = if wanted == node {
                     self.disconnect(&|other| other == id)
@@ -122,7 +122,7 @@ impl Ops {
                 }
             }
             Question::DisconnectUser(user) => {
-                let (found, _) = self.node.hub().holders(Query::User(&user), usize::MAX);
+                let (found, _) = self.node.hub().holders(Lookup::User(&user), usize::MAX);
                 let ids: std::collections::HashSet<u64> =
                     found.iter().map(|holder| holder.outbox.id()).collect();
                 Reply {
@@ -150,7 +150,7 @@ impl Ops {
         peers.len()
     }
 
-    async fn clients(&self, wanted: Query<'_>) -> Reply {
+    async fn clients(&self, wanted: Lookup<'_>) -> Reply {
         let (holders, total) = self.node.hub().holders(wanted, CLIENTS);
         let mut channels: HashMap<u64, Vec<Channel>> = HashMap::new();
         for holder in &holders {

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::dialect::Descriptor;
 use crate::metrics::incidents::{Adding, Tally};
-use crate::metrics::{self, Kind, Metric};
+use crate::metrics::{self, Metric, MetricKind};
 use crate::version;
 
 /// There is no recorder.
@@ -49,9 +49,9 @@ impl Recorder {
         let mut builder = PrometheusBuilder::new();
         for metric in tables.iter().copied().flatten() {
             let buckets = match metric.kind {
-                Kind::Seconds => metrics::SECONDS_BUCKETS,
-                Kind::Count => metrics::COUNT_BUCKETS,
-                Kind::Counter | Kind::Gauge => continue,
+                MetricKind::Seconds => metrics::SECONDS_BUCKETS,
+                MetricKind::Count => metrics::COUNT_BUCKETS,
+                MetricKind::Counter | MetricKind::Gauge => continue,
             };
             builder =
                 builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;

@@ -331,7 +331,7 @@ fn no_secret_is_an_argument() {
     }
 }
 
-/// Everything a node's environment names is a setting.
+/// Everything a node's environment names is a setting, or stands in for one.
 fn check_environment(service: &Value) {
     let settings = read("docs/CONFIGURATION.md");
     for name in service["environment"]
@@ -341,6 +341,7 @@ fn check_environment(service: &Value) {
     {
         assert!(
             settings.contains(&format!("| `{name}`"))
+                || settings.contains(&format!("<br>variable: `{name}`"))
                 || centrifugos_variables().any(|known| known == *name),
             "{name} is no setting"
         );

@@ -7,7 +7,7 @@ mod rules;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rules::{A_DIALECTS, FIXED_NAMES, IMPURE, MAY_IMPORT, NAMES_DIALECTS, NEVER_IN, ONLY_IN};
+use rules::{A_DIALECTS, IMPURE, MAY_IMPORT, NAMES_DIALECTS, NEVER_IN, ONLY_IN};
 
 /// A source file without its unit tests.
 struct Source {
@@ -274,11 +274,7 @@ fn a_dialect_is_named_in_its_folder_and_in_the_list_of_all_and_nowhere_else_in_t
             .iter()
             .any(|place| source.path.starts_with(place))
     }) {
-        let mut said = source.said.clone();
-        for name in FIXED_NAMES {
-            said = said.replace(name, "");
-        }
-        let said = said.to_lowercase();
+        let said = source.said.to_lowercase();
         let own = source
             .module
             .get(1)

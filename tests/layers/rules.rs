@@ -199,9 +199,6 @@ pub const NEVER_IN: &[(&str, &[&str])] = &[
 /// Who may name a dialect: the list of all, and the commands that are made for people who run one.
 pub const NAMES_DIALECTS: &[&str] = &["src/dialect/mod.rs", "src/cli/"];
 
-/// Variables whose names were given long ago, and what a compose file calls one.
-pub const FIXED_NAMES: &[&str] = &["SEAFILE_LOG_TO_STDOUT", "FOGHORN_CENTRIFUGO_FILE"];
-
 /// What only a dialect has: a search for it in the core finds nothing, in comments neither.
 pub const A_DIALECTS: &[&str] = &["repo_id", "\"repo\"", "librar"];
 

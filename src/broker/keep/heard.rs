@@ -23,13 +23,13 @@ pub enum Mark {
 
 /// See the module.
 #[derive(Default)]
-pub struct Heard {
+pub struct HeardChannels {
     /// The half that is written to, and the one from before: a channel that is not heard while a half fills is forgotten.
     young: HashMap<Channel, Mark, RandomState>,
     old: HashMap<Channel, Mark, RandomState>,
 }
 
-impl Heard {
+impl HeardChannels {
     /// Notes an event that is delivered.
     pub fn note(&mut self, event: &Event) {
         let mark = match event.kept {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_known_until_it_is_mended() {
-        let (mut heard, channel) = (Heard::default(), Channel::new("c", "x"));
+        let (mut heard, channel) = (HeardChannels::default(), Channel::new("c", "x"));
         heard.note(&event("x", Kept::At(place(1, 5))));
         heard.note(&event("x", Kept::At(place(1, 4))));
         assert_eq!(heard.get(&channel), Some(Mark::At(place(1, 5))));
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_what_is_heard_often_stays() {
-        let mut heard = Heard::default();
+        let mut heard = HeardChannels::default();
         for number in 1..=3 * CHANNELS as u64 {
             heard.note(&event(&number.to_string(), Kept::At(place(1, 1))));
             if number % 1_000 == 0 {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::heard::Heard;
+use super::heard::HeardChannels;
 use super::order::{HOLD_MS, Order};
 use crate::broker::{Lost, Sink, partition};
 use crate::drain::Tasks;
@@ -28,14 +28,18 @@ const SHARES: u32 = 16;
 /// See the module.
 pub struct Listener {
     sink: Arc<dyn Sink>,
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<HeardChannels>>,
     orders: Vec<tokio::sync::Mutex<Order>>,
     started: Instant,
 }
 
 impl Listener {
     /// In front of `sink`.
-    pub fn start(sink: Arc<dyn Sink>, heard: Arc<Mutex<Heard>>, tasks: &Tasks) -> Arc<Self> {
+    pub fn start(
+        sink: Arc<dyn Sink>,
+        heard: Arc<Mutex<HeardChannels>>,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
         let orders = (0..SHARES).map(|_| tokio::sync::Mutex::default()).collect();
         let listener = Arc::new(Self {
             sink,

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::said::{Said, Saying};
+use super::said::{SaidOnce, Saying};
 use super::shelf::{Bounds, Shelf};
 use super::{Keep, Lease, Past, Presence};
 use crate::broker::Receipt;
@@ -27,16 +27,16 @@ type Here = BTreeMap<Arc<str>, (u64, Bytes)>;
 
 /// What all nodes of the process have in common.
 #[derive(Default)]
-pub struct Kept {
+pub struct MemoryStore {
     shelf: Mutex<Shelf>,
     present: Mutex<HashMap<Channel, Here, RandomState>>,
     leases: Mutex<HashMap<String, Arc<Semaphore>>>,
-    said: Mutex<Said>,
+    said: Mutex<SaidOnce>,
     /// Numbers guards and leases.
     last: AtomicU64,
 }
 
-impl Kept {
+impl MemoryStore {
     /// Keeps so much.
     pub fn new(bounds: Bounds) -> Self {
         Self {
@@ -67,12 +67,12 @@ impl Kept {
 #[derive(Clone)]
 pub struct MemoryKeeper {
     broker: MemoryBroker,
-    kept: Arc<Kept>,
+    kept: Arc<MemoryStore>,
 }
 
 impl MemoryKeeper {
     /// Keeps in `kept` what `broker` delivers.
-    pub fn new(broker: MemoryBroker, kept: Arc<Kept>) -> Self {
+    pub fn new(broker: MemoryBroker, kept: Arc<MemoryStore>) -> Self {
         Self { broker, kept }
     }
 

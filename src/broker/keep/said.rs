@@ -28,13 +28,13 @@ pub enum Saying {
 
 /// See the module.
 #[derive(Default)]
-pub struct Said {
+pub struct SaidOnce {
     /// Whose it is, or nobody's, since it was said; and until when that is known.
     known: HashMap<String, (Option<u128>, u64), RandomState>,
     swept_ms: u64,
 }
 
-impl Said {
+impl SaidOnce {
     /// Claims `what` by `me`, a number that nobody else has.
     pub fn claim(&mut self, what: String, me: u128, now_ms: u64) -> Saying {
         if now_ms.saturating_sub(self.swept_ms) >= SWEEP_MS {
@@ -80,13 +80,13 @@ mod tests {
 
     const CLAIM_MS: u64 = CLAIM.as_millis() as u64;
 
-    fn claim(said: &mut Said, what: &str, me: u128, now_ms: u64) -> Saying {
+    fn claim(said: &mut SaidOnce, what: &str, me: u128, now_ms: u64) -> Saying {
         said.claim(what.to_owned(), me, now_ms)
     }
 
     #[test]
     fn what_was_said_is_free_again_when_it_has_run_out() {
-        let mut said = Said::default();
+        let mut said = SaidOnce::default();
         assert_eq!(claim(&mut said, "a", 1, 0), Saying::Mine(1));
         assert_eq!(claim(&mut said, "b", 2, 0), Saying::Mine(2));
         said.settle("a".to_owned(), 1, Some(30_000), 0);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_was_not_said_in_the_end_is_for_the_next_one() {
-        let mut said = Said::default();
+        let mut said = SaidOnce::default();
         assert_eq!(claim(&mut said, "a", 1, 0), Saying::Mine(1));
         assert_eq!(claim(&mut said, "a", 2, 0), Saying::Claimed);
         // Only the claimant settles.
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_gives_its_room_back() {
-        let mut said = Said::default();
+        let mut said = SaidOnce::default();
         for n in 0..2 * MOST {
             assert_eq!(claim(&mut said, &n.to_string(), 1, 0), Saying::Mine(1));
             said.settle(n.to_string(), 1, Some(1_000), 0);

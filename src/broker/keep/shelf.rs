@@ -17,11 +17,11 @@ const SWEEP_MS: u64 = 10_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Events.
-    pub events: usize,
+    events: usize,
     /// Their bytes, as [`Event::cost`] has it.
-    pub bytes: usize,
+    bytes: usize,
     /// Channels whose place is known.
-    pub channels: usize,
+    channels: usize,
 }
 
 impl Default for Bounds {

@@ -29,31 +29,31 @@ pub enum Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The question's number.
-    pub id: u64,
+    pub(super) id: u64,
     /// Who was asked.
-    pub whom: u64,
+    pub(super) whom: u64,
     /// Until when an answer is waited for.
-    pub until_ms: u64,
+    pub(super) until_ms: u64,
     /// What came next when it was asked.
-    pub from: u64,
+    pub(super) from: u64,
 }
 
 /// A hole, and what was done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::broker) struct Hole {
     /// Since when it is known, on the mesh's clock.
-    pub since_ms: u64,
+    pub(super) since_ms: u64,
     /// The question that is out.
-    pub asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     /// How often the one who is being asked did not answer.
-    pub attempts: u32,
+    pub(super) attempts: u32,
     /// By how many powers of two what is asked for at a time is less than [`super::heal`] asks for at first: longer answers
     /// did not come.
-    pub smaller: u32,
+    pub(super) smaller: u32,
     /// How many answers came when they were no longer waited for.
-    pub late: u32,
+    pub(super) late: u32,
     /// Who has nothing of it, or does not answer.
-    pub tried: Vec<u64>,
+    pub(super) tried: Vec<u64>,
 }
 
 /// See the module.
@@ -66,7 +66,7 @@ pub(super) struct Inbound {
     held: BTreeMap<u64, Packet>,
     held_bytes: usize,
     /// The hole in front of what is held, if there is one.
-    pub hole: Option<Hole>,
+    pub(super) hole: Option<Hole>,
 }
 
 impl Inbound {

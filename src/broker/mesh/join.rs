@@ -1,16 +1,15 @@
 //! How a node that starts, or that missed something, learns from a peer what happened before.
 //!
 //! Invariants: until a node has joined, what others publish is held; it joins with what one peer knows, or alone after
-//! [`ALONE_MS`], and a node that does not fit never joins. Where an origin's numbers begin for this node is decided once.
+//! [`ALONE_MS`], and a node that does not fit never joins.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::inbound::Inbound;
-use super::{Act, Mesh};
+use bytes::Bytes;
+
+use super::Mesh;
 use crate::broker::carrier::Topic;
 use crate::broker::control::{Control, Known, Sync};
-use crate::broker::packet::Content;
 use crate::metrics;
 
 /// How long a node that hears itself waits for a peer, in milliseconds.
@@ -27,8 +26,6 @@ pub(super) const SMALL_PART: u32 = 8 << 10;
 const ATTEMPTS: usize = 5;
 /// How long those of whom a peer is unsure may take to announce themselves before another one is asked, in milliseconds.
 const AGAIN_MS: u64 = 2 * super::ANNOUNCE_MS;
-/// An origin that is heard and does not announce itself is taken for one that just started, in milliseconds.
-const UNKNOWN_MS: u64 = 3_000;
 /// How long one that was there may take to announce itself again, in milliseconds.
 const UNSURE_MS: u64 = super::members::SILENT_MS + 2_000;
 
@@ -40,7 +37,7 @@ struct Asking {
     since_ms: u64,
     part_ms: u64,
     next: Vec<Known>,
-    recent: Vec<(u64, bytes::Bytes)>,
+    recent: Vec<(u64, Bytes)>,
 }
 
 /// See the module.
@@ -66,7 +63,7 @@ pub(super) struct Join {
     /// from was unsure of them, or nobody could tell. Whoever asks hears that.
     pub(super) hearsay: Vec<u64>,
     /// Origins that were heard and are not known, and since when.
-    unknown: HashMap<u64, u64>,
+    pub(super) unknown: HashMap<u64, u64>,
 }
 
 impl Join {
@@ -78,6 +75,11 @@ impl Join {
     /// When that was, in Unix milliseconds.
     pub(super) fn joined_ms(&self) -> u64 {
         self.joined_ms
+    }
+
+    /// It knows that from now on.
+    pub(super) fn has_joined(&mut self, unix_ms: u64) {
+        (self.joined, self.joined_ms, self.again_ms) = (true, unix_ms, None);
     }
 
     /// This node heard itself.
@@ -288,153 +290,5 @@ impl Mesh {
         } else {
             self.joined(asking.next, asking.recent);
         }
-    }
-
-    /// This node knows what it must know: what was held comes out.
-    fn joined(&mut self, next: Vec<Known>, recent: Vec<(u64, bytes::Bytes)>) {
-        (self.join.joined, self.join.joined_ms, self.join.again_ms) =
-            (true, self.time.unix_ms, None);
-        let mut begins: HashMap<(u64, u32), u64> = HashMap::new();
-        let mut heads = Vec::new();
-        for Known {
-            origin,
-            partition: number,
-            next,
-            head,
-        } in next
-        {
-            if origin != self.settings.origin && number < self.settings.partitions {
-                heads.push((origin, number, head));
-                self.known.insert(origin, self.time.ms);
-                self.join.unknown.remove(&origin);
-                // What was heard here is delivered here, whoever else had it.
-                let held = self.partitions[number as usize]
-                    .inbounds
-                    .get(&origin)
-                    .and_then(Inbound::first_held);
-                begins.insert((origin, number), held.map_or(next, |held| held.min(next)));
-            }
-        }
-        for (age_ms, bytes) in recent {
-            self.remember(age_ms, bytes, &begins);
-        }
-        for ((origin, number), next) in begins {
-            self.begin(origin, number, next);
-        }
-        let known: Vec<u64> = self.known.keys().copied().collect();
-        known.into_iter().for_each(|origin| self.begin_rest(origin));
-        heads
-            .into_iter()
-            .for_each(|(origin, number, head)| self.exists(origin, number, head));
-        (0..self.shards.len()).for_each(|on| self.look_up(on));
-    }
-
-    fn remember(&mut self, age_ms: u64, bytes: bytes::Bytes, begins: &HashMap<(u64, u32), u64>) {
-        let Ok(super::Incoming::Packet(packet)) = super::read(bytes) else {
-            return;
-        };
-        let key = (packet.stamp.origin, packet.stamp.partition);
-        if begins
-            .get(&key)
-            .is_none_or(|next| packet.stamp.number >= *next)
-        {
-            return;
-        }
-        // Others may ask this node for it, and a proxy may bring it again.
-        self.memory
-            .insert(&packet, self.time.ms.saturating_sub(age_ms));
-        if let Content::Event(event) = packet.content {
-            self.partitions[key.1 as usize]
-                .repeats
-                .is_first(&event, self.time.ms);
-            self.act(key.1, Act::Remember(event, Duration::from_millis(age_ms)));
-        }
-    }
-
-    fn begin(&mut self, origin: u64, number: u32, next: u64) {
-        let mut out = std::mem::take(&mut self.scratch);
-        let inbounds = &mut self.partitions[number as usize].inbounds;
-        inbounds
-            .entry(origin)
-            .or_insert_with(Inbound::unknown)
-            .begin(next, &mut out);
-        self.accept(number, out);
-        self.hole(number, origin);
-    }
-
-    /// Where a known origin's numbers are not known to begin elsewhere, they begin with 1.
-    fn begin_rest(&mut self, origin: u64) {
-        for number in 0..self.settings.partitions {
-            let inbound = self.partitions[number as usize].inbounds.get(&origin);
-            if inbound.is_some_and(|inbound| inbound.next() == 0) {
-                self.begin(origin, number, 1);
-            }
-        }
-    }
-
-    /// Decides where the numbers of an origin begin for this node, if that is open: behind the last ones that are named, and
-    /// with 1 in other partitions, unless an earlier one was heard.
-    pub(super) fn resolve(&mut self, origin: u64, lasts: &[(u32, u64)]) {
-        if self.known.contains_key(&origin) {
-            return;
-        }
-        self.known.insert(origin, self.time.ms);
-        self.join.is_known(origin);
-        let partitions = self.settings.partitions;
-        for (number, last) in lasts.iter().filter(|(number, _)| *number < partitions) {
-            let held = self.partitions[*number as usize]
-                .inbounds
-                .get(&origin)
-                .and_then(Inbound::first_held);
-            self.begin(
-                origin,
-                *number,
-                held.map_or(last + 1, |held| held.min(last + 1)),
-            );
-        }
-        self.begin_rest(origin);
-    }
-
-    fn take_in_unknown(&mut self) {
-        let now_ms = self.time.ms;
-        let due = |(origin, at): &(&u64, &u64)| {
-            now_ms - **at > UNKNOWN_MS && !self.strangers.contains_key(origin)
-        };
-        let due: Vec<u64> = self
-            .join
-            .unknown
-            .iter()
-            .filter(due)
-            .map(|(origin, _)| *origin)
-            .collect();
-        due.into_iter().for_each(|origin| self.resolve(origin, &[]));
-    }
-
-    /// A peer told this node, which had joined before, up to where everything is known.
-    fn missed(&mut self, next: Vec<Known>) {
-        for Known {
-            origin,
-            partition: number,
-            head,
-            ..
-        } in next
-        {
-            if origin == self.settings.origin || number >= self.settings.partitions {
-                continue;
-            }
-            // It came and went while this node heard nothing.
-            self.resolve(origin, &[]);
-            self.exists(origin, number, head);
-        }
-    }
-
-    /// A known origin has published everything before `head`.
-    pub(super) fn exists(&mut self, origin: u64, number: u32, head: u64) {
-        let inbounds = &mut self.partitions[number as usize].inbounds;
-        inbounds
-            .entry(origin)
-            .or_insert_with(|| Inbound::at(1))
-            .announced(head);
-        self.hole(number, origin);
     }
 }

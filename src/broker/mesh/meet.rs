@@ -34,6 +34,51 @@ impl Stranger {
     pub(super) fn is_asked(&self, id: u64) -> bool {
         self.id == id
     }
+
+    /// A part of what it published. What it says of others, or of the time before `since_ms`, does not count.
+    fn hear(&mut self, origin: u64, sync: Sync, since_ms: u64) {
+        // By the clock of the wall: its own may have stood still meanwhile.
+        let counts = |packet: &Packet| match &packet.content {
+            _ if packet.stamp.origin != origin => false,
+            Content::Event(event) => event.accepted_ms >= since_ms,
+            _ => true,
+        };
+        let read = sync
+            .recent
+            .into_iter()
+            .filter_map(|(_, bytes)| match super::read(bytes) {
+                Ok(Incoming::Packet(packet)) => Some(packet),
+                _ => None,
+            });
+        self.recent.extend(read.filter(counts));
+        // Its table is in the first part, and says more than its last announcement.
+        let table = sync
+            .next
+            .iter()
+            .filter(|known| known.origin == origin && known.next > 1);
+        let numbers: Vec<(u32, u64)> = table
+            .map(|known| (known.partition, known.next - 1))
+            .collect();
+        if !numbers.is_empty() {
+            self.numbers = numbers;
+        }
+    }
+
+    /// The last number of each partition before what it has told.
+    fn lasts(&self) -> Vec<(u32, u64)> {
+        let mut lasts = self.numbers.clone();
+        for packet in &self.recent {
+            let (partition, last) = (
+                packet.stamp.partition,
+                packet.stamp.number.saturating_sub(1),
+            );
+            match lasts.iter_mut().find(|(other, _)| *other == partition) {
+                Some((_, known)) => *known = last.min(*known),
+                None => lasts.push((partition, last)),
+            }
+        }
+        lasts
+    }
 }
 
 impl Mesh {
@@ -93,70 +138,32 @@ impl Mesh {
 
     /// A part of what it published.
     pub(super) fn met(&mut self, origin: u64, sync: Sync) {
-        let Some(stranger) = self.strangers.get_mut(&origin) else {
-            return;
-        };
         let ahead_ms = self.members.get(origin).map_or(0, |member| member.ahead_ms);
         let joined_ms = self
             .join
             .joined_ms()
             .saturating_sub(MARGIN_MS)
             .saturating_add_signed(ahead_ms);
-        // By the clock of the wall: its own may have stood still meanwhile.
-        let since = |packet: &Packet| match &packet.content {
-            Content::Event(event) => event.accepted_ms >= joined_ms,
-            _ => true,
-        };
-        let read = sync
-            .recent
-            .into_iter()
-            .filter_map(|(_, bytes)| match super::read(bytes) {
-                Ok(Incoming::Packet(packet)) => Some(packet),
-                _ => None,
-            });
-        stranger.recent.extend(
-            read.filter(|packet| packet.stamp.origin == origin)
-                .filter(since),
-        );
-        // Its table is in the first part, and says more than its last announcement.
-        let table = sync
-            .next
-            .iter()
-            .filter(|known| known.origin == origin && known.next > 1);
-        let numbers: Vec<(u32, u64)> = table
-            .map(|known| (known.partition, known.next - 1))
-            .collect();
-        if !numbers.is_empty() {
-            stranger.numbers = numbers;
-        }
-        if let Some(cursor) = sync.cursor {
-            return self.ask_since(origin, cursor);
-        }
-        let Some(Stranger {
-            numbers, recent, ..
-        }) = self.strangers.remove(&origin)
-        else {
+        let cursor = sync.cursor;
+        let Some(stranger) = self.strangers.get_mut(&origin) else {
             return;
         };
-        let mut lasts = numbers.clone();
-        for packet in &recent {
-            let (partition, last) = (
-                packet.stamp.partition,
-                packet.stamp.number.saturating_sub(1),
-            );
-            match lasts.iter_mut().find(|(other, _)| *other == partition) {
-                Some((_, known)) => *known = last.min(*known),
-                None => lasts.push((partition, last)),
-            }
+        stranger.hear(origin, sync, joined_ms);
+        if let Some(cursor) = cursor {
+            return self.ask_since(origin, cursor);
         }
+        let Some(stranger) = self.strangers.remove(&origin) else {
+            return;
+        };
         self.join.is_sure(origin);
-        self.resolve(origin, &lasts);
+        self.resolve(origin, &stranger.lasts());
         let partitions = self.settings.partitions;
-        recent
+        stranger
+            .recent
             .into_iter()
             .filter(|packet| packet.stamp.partition < partitions)
             .for_each(|packet| self.take(packet));
-        self.told(origin, numbers);
+        self.told(origin, stranger.numbers);
     }
 
     /// It speaks and does not answer: what it published before now is as good as lost.

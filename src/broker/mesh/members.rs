@@ -24,11 +24,11 @@ const REACHED_MS: u64 = 5_000;
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct Member {
     /// What it last said.
-    pub about: About,
+    pub(super) about: About,
     /// What it shows operators.
-    pub view: Bytes,
+    pub(super) view: Bytes,
     /// When it was last heard, on the mesh's clock.
-    pub heard_ms: u64,
+    pub(super) heard_ms: u64,
     /// Where that was.
     on: usize,
     /// When it was last heard on each of this node's shards; 0: never.
@@ -36,7 +36,7 @@ pub(in crate::broker) struct Member {
     /// Since when it says that it has each of its shards.
     up_since: Vec<Option<u64>>,
     /// How far its clock is ahead of this node's, in milliseconds.
-    pub ahead_ms: i64,
+    pub(super) ahead_ms: i64,
 }
 
 /// Why this node stays out: what differs, and from whom.

@@ -17,11 +17,11 @@ const ENTRY: usize = 96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Packets.
-    pub count: usize,
+    pub(super) count: usize,
     /// Bytes of all packets together.
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// How long, in milliseconds.
-    pub age_ms: u64,
+    pub(super) age_ms: u64,
 }
 
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! Invariants: every event comes out once at every node, in the order of its origin's numbers, or is declared lost; what is
 //! held, remembered and waits is bounded; what is said to heal is bounded by what is missing.
 
+mod begin;
 mod heal;
 mod inbound;
 mod join;

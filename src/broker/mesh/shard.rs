@@ -29,25 +29,25 @@ pub type Sent = Option<(u32, u64)>;
 #[derive(Debug, Default)]
 pub struct Shard {
     /// Whether the last that was said was taken.
-    pub answers: bool,
+    pub(super) answers: bool,
     /// Since when there is a subscription.
-    pub subscribed_ms: Option<u64>,
+    pub(super) subscribed_ms: Option<u64>,
     /// When this node last heard itself since then.
-    pub echo_ms: Option<u64>,
+    pub(super) echo_ms: Option<u64>,
     /// When it last heard anything.
-    pub heard_ms: u64,
+    pub(super) heard_ms: u64,
     /// Since when it is up.
-    pub up_since: Option<u64>,
+    pub(super) up_since: Option<u64>,
     /// When it was up last, or the start.
-    pub lost_ms: u64,
+    pub(super) lost_ms: u64,
     /// Whether this node was heard since it last was not answered: only then do events go out.
-    pub proven: bool,
+    pub(super) proven: bool,
     /// How many, this node among them, heard what it last said to all; `None` where that is not known.
-    pub hearers: Option<u64>,
+    pub(super) hearers: Option<u64>,
     /// When the next announcement is due.
-    pub announce_ms: u64,
+    pub(super) announce_ms: u64,
     /// Events in the order in which they were accepted: partition and number.
-    pub queue: VecDeque<(u32, u64)>,
+    pub(super) queue: VecDeque<(u32, u64)>,
     controls: VecDeque<(Topic, Bytes)>,
     fills: VecDeque<((u64, u64), Topic, Bytes)>,
     /// The batch that is under way.
@@ -56,7 +56,7 @@ pub struct Shard {
     told_all: Option<u64>,
     unheard: usize,
     /// For each partition when its channel was heard and when its canary was said, where channels are proven one by one.
-    pub channels: Vec<(u64, u64)>,
+    pub(super) channels: Vec<(u64, u64)>,
 }
 
 impl Shard {
@@ -198,11 +198,11 @@ impl Shard {
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The messages, in order.
-    pub messages: Vec<(Topic, Bytes)>,
+    pub(in crate::broker) messages: Vec<(Topic, Bytes)>,
     /// Which events they are, message by message.
-    pub sent: Vec<Sent>,
+    pub(in crate::broker) sent: Vec<Sent>,
     /// Bytes of all messages.
-    pub bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Batch {

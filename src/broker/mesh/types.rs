@@ -17,39 +17,39 @@ use crate::metrics;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// This start of this node.
-    pub origin: u64,
+    pub(in crate::broker) origin: u64,
     /// Into how many partitions channels are divided.
-    pub partitions: u32,
+    pub(in crate::broker) partitions: u32,
     /// For each shard, whether its topics are apart; see [`crate::broker::carrier::Carrier::topics_are_apart`].
-    pub shards: Vec<bool>,
+    pub(in crate::broker) shards: Vec<bool>,
     /// Events of the last so many milliseconds are kept for subscribers to come.
-    pub replay_ms: u64,
+    pub(in crate::broker) replay_ms: u64,
     /// Bounds of what waits.
-    pub waiting: Bounds,
+    pub(in crate::broker) waiting: Bounds,
 }
 
 /// What the node is called, and what it shows of itself; taken anew for each announcement.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
     /// What operators know it by.
-    pub id: String,
+    pub(in crate::broker) id: String,
     /// Its name.
-    pub name: String,
+    pub(in crate::broker) name: String,
     /// Fingerprints of the keys that it takes.
-    pub keys: Vec<String>,
+    pub(in crate::broker) keys: Vec<String>,
     /// What it shows operators.
-    pub view: Bytes,
+    pub(in crate::broker) view: Bytes,
 }
 
 /// The time, as whoever drives the mesh has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Time {
     /// Milliseconds on a clock that never goes back and stands still while the process does.
-    pub ms: u64,
+    pub(in crate::broker) ms: u64,
     /// How long the node has been running, in milliseconds.
-    pub uptime_ms: u64,
+    pub(in crate::broker) uptime_ms: u64,
     /// Unix time in milliseconds.
-    pub unix_ms: u64,
+    pub(in crate::broker) unix_ms: u64,
 }
 
 /// What a partition's task is to do, in order.
@@ -103,19 +103,19 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// Whether it learned what happened before.
-    pub joined: bool,
+    pub(super) joined: bool,
     /// Why it stays out.
-    pub misfit: Option<Misfit>,
+    pub(in crate::broker) misfit: Option<Misfit>,
     /// Events that are not confirmed, and their bytes.
-    pub waiting: (usize, usize),
+    pub(in crate::broker) waiting: (usize, usize),
     /// For how long the oldest of them has waited.
-    pub oldest_ms: Option<u64>,
+    pub(in crate::broker) oldest_ms: Option<u64>,
     /// For each shard whether it carries.
-    pub up: Vec<bool>,
+    pub(in crate::broker) up: Vec<bool>,
     /// Packets remembered, and their bytes.
-    pub remembered: (usize, usize),
+    pub(in crate::broker) remembered: (usize, usize),
     /// Packets held behind holes.
-    pub held: usize,
+    pub(in crate::broker) held: usize,
 }
 
 /// Something heard, read.

@@ -29,7 +29,7 @@ const MESSAGES: usize = 4_096;
 /// A connected client; dropping it ends its connections.
 pub struct Connected {
     /// The client.
-    pub client: Client,
+    pub(super) client: Client,
     task: ConnectHandle,
 }
 

@@ -109,9 +109,9 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Login {
     /// For Redis.
-    pub redis: (Option<String>, Option<String>),
+    pub(super) redis: (Option<String>, Option<String>),
     /// For the Sentinels.
-    pub sentinel: (Option<String>, Option<String>),
+    pub(super) sentinel: (Option<String>, Option<String>),
 }
 
 /// A login that was changed while the node runs: all copies of a server share it, and new connections use it.

@@ -9,13 +9,13 @@ const LONGEST: usize = 64 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     /// What it is called; empty: nothing.
-    pub event: String,
+    pub(in crate::cli) event: String,
     /// Its data; several lines are joined.
-    pub data: String,
+    pub(in crate::cli) data: String,
     /// The id that it sets.
-    pub id: Option<String>,
+    pub(in crate::cli) id: Option<String>,
     /// How long to wait before coming back, milliseconds.
-    pub retry: Option<u64>,
+    pub(in crate::cli) retry: Option<u64>,
 }
 
 /// What came and is not a block yet.

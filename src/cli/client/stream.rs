@@ -43,9 +43,9 @@ type Driver = Pin<Box<dyn Future<Output = ()>>>;
 /// See the module's description.
 pub struct EventStream {
     /// The answer's status.
-    pub status: u16,
+    pub(in crate::cli) status: u16,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub(in crate::cli) headers: HeaderMap,
     body: Incoming,
     reader: Reader,
     found: VecDeque<Block>,

@@ -41,19 +41,19 @@ const CURL: usize = 2;
 /// What the page shows.
 pub struct Stage {
     /// Signs tokens with the made key.
-    pub mint: Mint,
+    pub(super) mint: Mint,
     /// The library everything is about.
-    pub library: String,
+    pub(super) library: String,
     /// The nodes.
-    pub nodes: Nodes,
+    pub(super) nodes: Nodes,
     /// Where each node takes clients, and where operators.
-    pub addresses: Vec<(SocketAddr, SocketAddr)>,
+    pub(super) addresses: Vec<(SocketAddr, SocketAddr)>,
     /// Who posts.
-    pub poster: Poster,
+    pub(super) poster: Poster,
     /// This run, told from others.
-    pub run: u64,
+    pub(super) run: u64,
     /// Who finishes what was begun.
-    pub tasks: Tasks,
+    pub(super) tasks: Tasks,
 }
 
 impl Stage {

@@ -85,11 +85,11 @@ pub(super) enum Expected {
 #[derive(Clone, Debug)]
 pub struct Front {
     /// Which one it is.
-    pub proxy: Option<Proxy>,
+    pub(super) proxy: Option<Proxy>,
     /// Host and port of a node.
-    pub node: String,
+    pub(super) node: String,
     /// The public path, `/notification` as a rule.
-    pub path: String,
+    pub(super) path: String,
 }
 
 /// Lines for `proxy` where that is known, else for whom the answer's headers and body look like, else for each, under its name.

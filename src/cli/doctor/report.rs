@@ -35,15 +35,15 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What it was about: `public`, `inner`, `redis`, `database`.
-    pub place: &'static str,
+    pub(super) place: &'static str,
     /// Its name.
-    pub check: &'static str,
+    pub(super) check: &'static str,
     /// How it came out.
-    pub outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// What was seen.
-    pub what: String,
+    pub(super) what: String,
     /// The lines that mend it; empty where nothing has to be.
-    pub mend: Vec<String>,
+    pub(super) mend: Vec<String>,
 }
 
 impl Check {
@@ -124,7 +124,7 @@ impl Check {
 #[derive(Debug, Default)]
 pub struct Report {
     /// In the order in which it was done.
-    pub checks: Vec<Check>,
+    pub(super) checks: Vec<Check>,
 }
 
 impl Report {

@@ -20,11 +20,11 @@ const PUBLIC_PATH: &str = "/notification";
 /// One of the two addresses.
 pub(super) struct Side {
     /// `public` or `inner`.
-    pub place: &'static str,
+    pub(super) place: &'static str,
     /// Where it is.
-    pub server: Server,
+    pub(super) server: Server,
     /// The proxy in front, and where it should lead.
-    pub front: Front,
+    pub(super) front: Front,
 }
 
 impl Side {

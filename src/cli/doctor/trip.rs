@@ -34,7 +34,7 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 /// A client on one side.
 pub struct Listener {
     /// Which side it is on.
-    pub place: &'static str,
+    pub(super) place: &'static str,
     /// The headers of the handshake's answer.
     answer: HeaderMap,
     /// Whether its token was taken.

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::cli::client::ops::OpsAddress;
 use crate::dialect::seafile::backend_event::Audience;
 use crate::dialect::seafile::message::CHANNEL_KIND;
-use crate::ops::api::Found;
+use crate::ops::api::LookupAnswer;
 
 /// The subscriptions of a library that an event was for.
 pub(super) struct Reached {
     library: String,
     audience: Audience,
-    found: Result<Found, String>,
+    found: Result<LookupAnswer, String>,
 }
 
 impl Reached {

@@ -19,7 +19,7 @@ fn node(name: &str, up: bool) -> NodeView {
 
 #[test]
 fn a_cluster_without_problems_is_well() {
-    let mut since = Since::default();
+    let mut since = Beginnings::default();
     let condition = since.condition(problems(&[node("a", true)], &[], &[]), 5);
     assert!(condition.is_well() && condition.state == "well" && condition.since_ms.is_none());
 }
@@ -93,7 +93,9 @@ fn a_lost_node_is_told_of_with_its_clients() {
 
 #[test]
 fn a_problem_keeps_its_beginning_until_it_is_over() {
-    let (mut since, down) = (Since::default(), || problems(&[node("a", false)], &[], &[]));
+    let (mut since, down) = (Beginnings::default(), || {
+        problems(&[node("a", false)], &[], &[])
+    });
     assert_eq!(since.condition(down(), 100).since_ms, Some(100));
     assert_eq!(since.condition(down(), 200).since_ms, Some(100));
     since.condition(Vec::new(), 300);

@@ -83,7 +83,7 @@ crate::settings! {
         LOG_LEVEL: LogLevel = "NOTIFICATION_SERVER_LOG_LEVEL" [on HUP] [per node]
             "info", parse::level, "one of debug, info, warning, error",
             "How much is logged; debug shows the messages sent to clients. trace, warn, fatal and panic are understood too.";
-        LOG_TO_STDOUT: bool = "SEAFILE_LOG_TO_STDOUT" [per node]
+        LOG_TO_STDOUT: bool = "FOGHORN_LOG_TO_STDOUT" [per node]
             "false", parse::switch, "true or false",
             "Log to standard output, whatever `-l` says.";
         LOG_FORMAT: LogFormat = "FOGHORN_LOG_FORMAT" [per node]

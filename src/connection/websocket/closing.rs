@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 
-use super::wire::{Wire, config};
+use super::wire::{ParserView, config};
 use super::{Connection, End, RECEIVED, SENT};
 use crate::session::{Close, Session, Why};
 use crate::unfinished::Reason;
@@ -70,7 +70,7 @@ impl<S: Session> Connection<S> {
             code: close.code.into(),
             reason: close.reason.as_ref().into(),
         };
-        let mut wire = Wire {
+        let mut wire = ParserView {
             input: &[],
             outbox: &self.outbox,
         };

@@ -21,12 +21,12 @@ pub(super) fn config(max_message: usize) -> WebSocketConfig {
 }
 
 /// The parser's view of the socket: bytes already read, and the outbox.
-pub(super) struct Wire<'a> {
+pub(super) struct ParserView<'a> {
     pub(super) input: &'a [u8],
     pub(super) outbox: &'a Outbox,
 }
 
-impl Read for Wire<'_> {
+impl Read for ParserView<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.input.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -35,7 +35,7 @@ impl Read for Wire<'_> {
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for ParserView<'_> {
     fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
         self.outbox.push_control(frames);
         Ok(frames.len())

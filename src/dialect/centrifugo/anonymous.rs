@@ -15,7 +15,7 @@ use crate::session::Close;
 /// See the module.
 pub(super) struct Anonymous {
     /// When it has to have said it, Unix milliseconds; `None`: whenever it likes.
-    pub until_ms: Option<u64>,
+    pub(super) until_ms: Option<u64>,
 }
 
 /// What comes of `connect`.

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
 
-use super::file::node::{NodeKeys, Place};
+use super::file::node::{NodeKeys, OwnPort};
 use super::posted::{self, ApiCommand};
 use super::rules::Rules;
 use super::session::ClientSession;
@@ -40,8 +40,8 @@ pub struct Places {
 impl Places {
     /// What the configuration says.
     pub fn of(node: &NodeKeys) -> Self {
-        let clients = node.is_encrypted().then(|| Place::Clients.into());
-        let api = node.api_port.map(|_| Place::Api.into()).or(clients);
+        let clients = node.is_encrypted().then(|| OwnPort::Clients.into());
+        let api = node.api_port.map(|_| OwnPort::Api.into()).or(clients);
         let admin = node.place_of_admin().map(Into::into).or(clients);
         Self {
             clients,

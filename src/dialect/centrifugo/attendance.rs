@@ -24,11 +24,11 @@ pub struct Attendance(Arc<Mutex<Here>>);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     /// Connections that have said who they are.
-    pub clients: usize,
+    pub(super) clients: usize,
     /// Users of theirs.
-    pub users: usize,
+    pub(super) users: usize,
     /// Channels with a subscriber.
-    pub channels: usize,
+    pub(super) channels: usize,
 }
 
 /// Which of the two something is counted in.

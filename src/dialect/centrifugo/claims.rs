@@ -17,7 +17,7 @@ const SKEW_S: u64 = 300;
 /// See the module.
 pub struct Claims<'a> {
     /// The user; empty: none.
-    pub user: Cow<'a, str>,
+    pub(super) user: Cow<'a, str>,
     timestamp: Cow<'a, str>,
     info: Cow<'a, str>,
     token: Cow<'a, str>,
@@ -27,9 +27,9 @@ pub struct Claims<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Proven {
     /// When the backend made it, Unix seconds; not in the future.
-    pub at_s: u64,
+    at_s: u64,
     /// What it says of the client, JSON.
-    pub info: Option<Box<str>>,
+    pub(super) info: Option<Box<str>>,
 }
 
 impl<'a> Claims<'a> {

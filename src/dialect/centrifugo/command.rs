@@ -15,11 +15,11 @@ pub struct Invalid;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// What the client tells its answer by, as it was spelled; `None`: nothing, or an empty text.
-    pub uid: Option<Box<str>>,
+    pub(super) uid: Option<Box<str>>,
     /// What is wanted; empty where nothing was said.
-    pub method: Box<str>,
+    pub(super) method: Box<str>,
     /// With what, as it was spelled.
-    pub params: Option<Box<str>>,
+    pub(super) params: Option<Box<str>>,
 }
 
 impl Command {

@@ -54,9 +54,9 @@ pub(super) fn new_uid() -> String {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct From<'a> {
     /// The id of a client; empty: none.
-    pub client: &'a str,
+    pub(super) client: &'a str,
     /// What is said of it, JSON; empty: nothing.
-    pub info: &'a str,
+    pub(super) info: &'a str,
 }
 
 /// A message with this id, whose data is JSON.

@@ -66,11 +66,11 @@ use crate::dialect::{Context, Dialect, Route};
 pub struct Site {
     rules: RwLock<Arc<Rules>>,
     /// Bytes that may wait for one client.
-    pub queue_bytes: usize,
+    queue_bytes: usize,
     /// Who is here.
-    pub attendance: Attendance,
+    attendance: Attendance,
     /// How much was done.
-    pub totals: Totals,
+    totals: Totals,
 }
 
 impl Site {

@@ -6,15 +6,15 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Separators {
     /// What a private channel begins with.
-    pub private: String,
+    pub(super) private: String,
     /// What ends the namespace.
-    pub namespace: String,
+    pub(super) namespace: String,
     /// What the list of users follows.
-    pub users: String,
+    pub(super) users: String,
     /// What stands between two users.
-    pub user: String,
+    pub(super) user: String,
     /// What the one client follows.
-    pub client: String,
+    pub(super) client: String,
 }
 
 impl Default for Separators {

@@ -72,18 +72,18 @@ pub enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// JSON, as it was spelled.
-    pub data: String,
+    pub(super) data: String,
     /// The id of a client; empty: none.
-    pub client: String,
+    pub(super) client: String,
 }
 
 /// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiCommand {
     /// What the backend tells its answer by, as it was spelled.
-    pub uid: Option<String>,
+    pub(super) uid: Option<String>,
     /// What it wants.
-    pub call: Call,
+    pub(super) call: Call,
 }
 
 impl Call {

@@ -14,55 +14,55 @@ use crate::event::Keep;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Whether who names no user may subscribe.
-    pub anonymous: bool,
+    pub(super) anonymous: bool,
     /// Whether clients may publish.
-    pub publish: bool,
+    pub(super) publish: bool,
     /// Whether it is known who is there.
-    pub presence: bool,
+    pub(super) presence: bool,
     /// Whether those who are there are told who comes and goes.
-    pub join_leave: bool,
+    pub(super) join_leave: bool,
     /// Whether who comes back is told what it missed.
-    pub recover: bool,
+    pub(super) recover: bool,
     /// Whether operators who watch see what is published.
-    pub watch: bool,
+    pub(super) watch: bool,
     /// Whether nothing is kept where nobody is, and nothing was of late.
-    pub drop_inactive: bool,
+    pub(super) drop_inactive: bool,
     /// What is kept; `None`: nothing.
-    pub keep: Option<Keep>,
+    pub(super) keep: Option<Keep>,
 }
 
 /// See the module.
 pub struct Rules {
     /// What tokens and signs are made with.
-    pub secret: Option<SigningKey>,
+    pub(super) secret: Option<SigningKey>,
     /// Whether clients need no token, and may do anything.
-    pub insecure: bool,
+    pub(super) insecure: bool,
     /// Whether backends need no sign.
-    pub insecure_api: bool,
+    pub(super) insecure_api: bool,
     /// Who may do what operators do.
-    pub admin: Admin,
+    pub(super) admin: Admin,
     /// What the node is called in `stats`.
-    pub name: Option<String>,
+    pub(super) name: Option<String>,
     /// How long a connection lives from its token's timestamp, seconds; 0: for ever.
-    pub lifetime_s: u64,
+    pub(super) lifetime_s: u64,
     /// How much longer, so that it can be refreshed, seconds.
-    pub expired_delay_s: u64,
+    pub(super) expired_delay_s: u64,
     /// How long a client may be without a good `connect`, seconds; 0: for ever.
-    pub stale_delay_s: u64,
+    pub(super) stale_delay_s: u64,
     /// The longest name of a channel, bytes.
-    pub max_channel: usize,
+    pub(super) max_channel: usize,
     /// Channels of one connection.
-    pub channels: usize,
+    pub(super) channels: usize,
     /// Connections of one user on this node; 0: any number.
-    pub connections: usize,
+    pub(super) connections: usize,
     /// For how long presence outlives its node.
-    pub presence: Duration,
+    pub(super) presence: Duration,
     /// What names are made of.
-    pub separators: Separators,
+    pub(super) separators: Separators,
     /// What holds outside of namespaces.
-    pub default: Options,
+    pub(super) default: Options,
     /// What holds in namespaces.
-    pub namespaces: HashMap<String, Options>,
+    pub(super) namespaces: HashMap<String, Options>,
 }
 
 impl Default for Rules {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::api::Places;
-use super::file::node::Place;
+use super::file::node::OwnPort;
 use super::file::{FileFault, Fixed, V1, stand_ins};
 use super::nodes::{self, Snapshot};
 use super::sockjs::SockJs;
@@ -105,7 +105,7 @@ fn ports(values: &Values) -> Vec<Port> {
         s::CONFIG.row.name,
         node.address.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
     );
-    let of = |(place, port): (Place, u16)| Port {
+    let of = |(place, port): (OwnPort, u16)| Port {
         name: place.into(),
         setting,
         host: host.clone(),

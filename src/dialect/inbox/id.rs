@@ -24,9 +24,9 @@ const UNKEPT: &str = "x.";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// When it was so, Unix milliseconds.
-    pub ms: u64,
+    pub(super) ms: u64,
     /// The place in the user's past.
-    pub mark: Mark,
+    pub(super) mark: Mark,
 }
 
 /// A place in a user's past, as far as an id can tell it.

@@ -22,9 +22,9 @@ const TOKEN_COOKIE: &str = "foghornToken";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user.
-    pub user: Arc<str>,
+    pub(super) user: Arc<str>,
     /// When the proof runs out, Unix milliseconds; `None`: never.
-    pub until_ms: Option<u64>,
+    pub(super) until_ms: Option<u64>,
 }
 
 /// Why it is nobody.

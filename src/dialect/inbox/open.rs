@@ -55,15 +55,15 @@ pub async fn open(inbox: &Inbox, rules: &Rules, parts: &Parts, path: Option<&str
 /// What is to be listened to, and as whom.
 pub struct Wanted {
     /// What the stream brings.
-    pub channel: Channel,
+    pub(super) channel: Channel,
     /// As whom it is subscribed to.
-    pub user: Arc<str>,
+    pub(super) user: Arc<str>,
     /// What the list of who is connected says.
-    pub listed_as: Arc<str>,
+    pub(super) listed_as: Arc<str>,
     /// When the proof runs out, Unix milliseconds; `None`: never.
-    pub until_ms: Option<u64>,
+    pub(super) until_ms: Option<u64>,
     /// Whether the channel's past is kept here.
-    pub is_kept: bool,
+    pub(super) is_kept: bool,
 }
 
 /// Opens the stream that is wanted.

@@ -30,7 +30,7 @@ pub struct Posted {
     /// One line of JSON; `None`: there is nothing to say.
     pub data: Option<Vec<u8>>,
     /// What was read, as JSON.
-    pub received: Vec<u8>,
+    pub(super) received: Vec<u8>,
 }
 
 /// Why a post cannot be used; the text tells its sender what to do.

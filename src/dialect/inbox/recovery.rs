@@ -12,9 +12,9 @@ use crate::event::{Event, Kept, Place};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// Something may be missing.
-    pub resync: bool,
+    pub(super) resync: bool,
     /// What comes first, in order.
-    pub events: Vec<Event>,
+    pub(super) events: Vec<Event>,
 }
 
 impl Recovery {

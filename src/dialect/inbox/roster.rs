@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 /// A user has as many streams as one may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct TooManyStreams;
 
 #[derive(Default)]
 struct Open {
@@ -29,12 +29,12 @@ impl Roster {
     /// One more stream of `user`, who may have `most`.
     ///
     /// # Errors
-    /// [`Full`]
-    pub fn enter(&self, user: &Arc<str>, most: usize, now_ms: u64) -> Result<Here, Full> {
+    /// [`TooManyStreams`]
+    pub fn enter(&self, user: &Arc<str>, most: usize, now_ms: u64) -> Result<Here, TooManyStreams> {
         let mut open = self.0.lock();
         let taken = open.users.entry(Arc::clone(user)).or_default();
         if taken.len() >= most {
-            return Err(Full);
+            return Err(TooManyStreams);
         }
         let mut ms = now_ms;
         while !taken.insert(ms) {
@@ -105,7 +105,7 @@ mod tests {
         let one = roster.enter(&user, 2, 10).expect("room");
         let two = roster.enter(&user, 2, 10).expect("room");
         assert_eq!((one.ms(), two.ms()), (10, 11));
-        assert_eq!(roster.enter(&user, 2, 12).err(), Some(Full));
+        assert_eq!(roster.enter(&user, 2, 12).err(), Some(TooManyStreams));
         let other = roster.enter(&"v".into(), 2, 10).expect("room");
         assert_eq!(
             roster.list().iter().map(|(_, ms)| *ms).collect::<Vec<_>>(),

@@ -12,27 +12,27 @@ use crate::credentials::Credentials;
 /// See the module.
 pub struct Rules {
     /// What signs cookies; `None`: they are not looked at as proofs.
-    pub cookies: Option<Key>,
+    pub(super) cookies: Option<Key>,
     /// What signs tokens.
-    pub tokens: Option<Key>,
+    pub(super) tokens: Option<Key>,
     /// What signs tokens for WebSockets.
-    pub socket_tokens: Option<Key>,
+    pub(super) socket_tokens: Option<Key>,
     /// What posts need: one secret, shown in any way.
-    pub posters: Credentials,
+    pub(super) posters: Credentials,
     /// Pages of which origins may come; empty: see [`super::cors`].
-    pub origins: Vec<String>,
+    pub(super) origins: Vec<String>,
     /// The types that may be posted; empty: any.
-    pub types: Vec<String>,
+    pub(super) types: Vec<String>,
     /// How JSON in forms is read.
-    pub form_json: FormJson,
+    pub(super) form_json: FormJson,
     /// For how long the same notification is not sent again; zero: it always is.
-    pub dedup: Duration,
+    pub(super) dedup: Duration,
     /// Streams of one user on this node.
-    pub max_per_user: usize,
+    pub(super) max_per_user: usize,
     /// Who may see the page and the list.
-    pub page: Page,
+    pub(super) page: Page,
     /// The operators' password and token.
-    pub operators: Credentials,
+    pub(super) operators: Credentials,
 }
 
 impl Rules {

@@ -26,21 +26,21 @@ use crate::outbox::Wire;
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
     /// Whether signs of life are events that pages see, or comments.
-    pub heartbeats: bool,
+    pub(super) heartbeats: bool,
     /// Over how long clients of a node that ends come back.
-    pub drain: Duration,
+    pub(super) drain: Duration,
 }
 
 /// What a stream begins with.
 pub(super) struct Opening {
     /// What is told of the past.
-    pub recovery: Recovery,
+    pub(super) recovery: Recovery,
     /// Where the client is before it has read that.
-    pub start: Mark,
+    pub(super) start: Mark,
     /// What of the past is known and not told again ([`Past::had`]).
-    pub known: Past,
+    pub(super) known: Past,
     /// The id that its client gave.
-    pub given: Option<String>,
+    pub(super) given: Option<String>,
 }
 
 /// See the module.

@@ -24,7 +24,7 @@ pub struct Cache<R> {
     known: HashMap<i64, (MemberList, Instant)>,
     names: usize,
     /// Look-ups under way.
-    pub running: HashMap<i64, R>,
+    pub(super) running: HashMap<i64, R>,
 }
 
 impl<R> Default for Cache<R> {

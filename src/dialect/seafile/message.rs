@@ -31,9 +31,9 @@ pub enum ClientMessage<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// The library's id.
-    pub id: Cow<'a, str>,
+    pub(super) id: Cow<'a, str>,
     /// What allows it; not judged yet.
-    pub token: Cow<'a, str>,
+    pub(super) token: Cow<'a, str>,
 }
 
 /// Why a client's message ends its connection.

@@ -64,11 +64,11 @@ const HERE: &str =
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// The longest event that is taken, in bytes.
-    pub max_event: usize,
+    max_event: usize,
     /// Subscriptions that one connection may hold.
-    pub max_subscriptions: usize,
+    max_subscriptions: usize,
     /// How long a backend may take to send an event.
-    pub request: Duration,
+    request: Duration,
 }
 
 /// The dialect at one node.

@@ -1,27 +1,28 @@
-//! What of Seafile's configuration stands in for settings: the `[notification]` section of `seafile.conf` (Seafile 10 to 12),
-//! by the rules the upstream server reads it with.
+//! What of Seafile's configuration stands in for settings: a variable, and the `[notification]` section of `seafile.conf`
+//! (Seafile 10 to 12), by the rules the upstream server reads it with.
 //!
-//! Invariant: only that section is looked at, so a fault elsewhere in the file changes nothing here.
+//! Invariant: only that section of the file is looked at, so a fault elsewhere in the file changes nothing here.
 
 use std::collections::BTreeMap;
 
 use super::settings::KEY;
 use crate::config::files::text;
-use crate::config::predecessor::{Found, Predecessor};
+use crate::config::predecessor::{Predecessor, Reading};
 use crate::config::reader::Reader;
-use crate::config::settings::{HOST, LOG_LEVEL, PORT};
+use crate::config::settings::{HOST, LOG_LEVEL, LOG_TO_STDOUT, PORT};
 
 /// Seafile.
 pub static SEAFILE: Predecessor = Predecessor {
     name: "Seafile",
     file: FILE,
-    place: "the `[notification]` section of the `seafile.conf` there (Seafile 10 to 12)",
+    place: "a variable of Seafile's where one is named below, else\nfrom the `[notification]` section of the `seafile.conf` in that folder (Seafile 10 to 12)",
     keys: &[
         (HOST.row.name, "host"),
         (PORT.row.name, "port"),
         (LOG_LEVEL.row.name, "log_level"),
         (KEY.row.name, "jwt_private_key"),
     ],
+    variables: &[(LOG_TO_STDOUT.row.name, "SEAFILE_LOG_TO_STDOUT")],
     family: "SEAFILE_MYSQL_DB_",
     unread: &[
         "SEAFILE_MYSQL_DB_SEAFILE_DB_NAME",
@@ -33,8 +34,8 @@ pub static SEAFILE: Predecessor = Predecessor {
 const FILE: &str = "seafile.conf";
 
 /// What stands in the file in the `-c` folder, whichever dialects run: where clients come in is the node's.
-fn read(r: &Reader) -> Found {
-    let mut found = Found::default();
+fn read(r: &Reader) -> Reading {
+    let mut found = Reading::default();
     let Some(dir) = &r.sources().config_dir else {
         return found;
     };

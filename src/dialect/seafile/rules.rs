@@ -12,11 +12,11 @@ use super::token_failures::{Cause, Refusals};
 #[derive(Debug)]
 pub struct Rules {
     /// What tokens are judged by.
-    pub keys: Keys,
+    pub(super) keys: Keys,
     /// Libraries a connection may be subscribed to at once.
-    pub max_subscriptions: usize,
+    pub(super) max_subscriptions: usize,
     /// Where refused tokens are counted.
-    pub refusals: Refusals,
+    pub(super) refusals: Refusals,
 }
 
 impl Rules {

@@ -13,7 +13,7 @@ use super::auth::Claims;
 use super::ends;
 use super::message::{CHANNEL_KIND, ClientMessage, Entry, jwt_expired};
 pub use super::rules::Rules;
-use super::token_backoff::{Answer, Pauses};
+use super::token_backoff::{Due, Pauses};
 use super::token_failures::{Cause, Use};
 use crate::event::Channel;
 use crate::session::{Action, Close, Session, Since, Turn};
@@ -168,9 +168,9 @@ impl SeafileSession {
         );
         let max = self.rules.max_subscriptions;
         match self.pauses.get_or_insert_default().refused(id, now_ms, max) {
-            Answer::Now => out.push(Action::Send(jwt_expired(id))),
-            Answer::Later => {}
-            Answer::TooMany => {
+            Due::Now => out.push(Action::Send(jwt_expired(id))),
+            Due::Later => {}
+            Due::TooMany => {
                 return Err(too_many(
                     "too many libraries with a bad token".into(),
                     "refusals",

@@ -154,7 +154,7 @@ pub struct Secrets {
     /// The key in use.
     pub current: String,
     /// The one before, while keys change.
-    pub previous: Option<String>,
+    pub(super) previous: Option<String>,
 }
 
 impl Secrets {

@@ -14,7 +14,7 @@ const MAX_ID_BYTES: usize = 256 * 1024;
 
 /// What to do about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Due {
     /// Answer it.
     Now,
     /// An answer is owed; [`Pauses::pay`] gives it.
@@ -48,7 +48,7 @@ pub struct Pauses {
 
 impl Pauses {
     /// A bad token for `id` was offered; `max` libraries are remembered at most.
-    pub fn refused(&mut self, id: &str, now_ms: u64, max: usize) -> Answer {
+    pub fn refused(&mut self, id: &str, now_ms: u64, max: usize) -> Due {
         if let Some(pause) = self.libraries.get_mut(id) {
             if pause.is_over(now_ms) {
                 *pause = Pause {
@@ -56,18 +56,18 @@ impl Pauses {
                     owed_ms: None,
                     last_ms: now_ms,
                 };
-                return Answer::Now;
+                return Due::Now;
             }
             let seconds = 1_u64 << (pause.answers - 1).min(6);
             pause
                 .owed_ms
                 .get_or_insert(now_ms.saturating_add((seconds * 1000).min(LONGEST_MS)));
-            return Answer::Later;
+            return Due::Later;
         }
         if self.is_full(id, max) {
             self.forget(now_ms);
             if self.is_full(id, max) {
-                return Answer::TooMany;
+                return Due::TooMany;
             }
         }
         self.bytes += id.len();
@@ -79,7 +79,7 @@ impl Pauses {
                 last_ms: now_ms,
             },
         );
-        Answer::Now
+        Due::Now
     }
 
     fn is_full(&self, id: &str, max: usize) -> bool {
@@ -152,11 +152,11 @@ mod tests {
     fn answers_come_at_once_then_after_growing_pauses() {
         let mut pauses = Pauses::default();
         let mut now = 1_000;
-        assert_eq!(pauses.refused("a", now, 10), Answer::Now);
+        assert_eq!(pauses.refused("a", now, 10), Due::Now);
         for pause in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
-            assert_eq!(pauses.refused("a", now, 10), Answer::Later);
+            assert_eq!(pauses.refused("a", now, 10), Due::Later);
             // Offered again and again: still one answer.
-            assert_eq!(pauses.refused("a", now + 500, 10), Answer::Later);
+            assert_eq!(pauses.refused("a", now + 500, 10), Due::Later);
             let due = now + pause * 1000;
             assert_eq!(pauses.next(), Some(due));
             assert!(paid(&mut pauses, due - 1).is_empty());
@@ -164,9 +164,9 @@ mod tests {
             assert_eq!(pauses.next(), None);
             now = due;
         }
-        assert_eq!(pauses.refused("b", now, 10), Answer::Now);
+        assert_eq!(pauses.refused("b", now, 10), Due::Now);
         pauses.forgive("a");
-        assert_eq!(pauses.refused("a", now, 10), Answer::Now);
+        assert_eq!(pauses.refused("a", now, 10), Due::Now);
     }
 
     #[test]
@@ -176,9 +176,9 @@ mod tests {
         pauses.refused("a", 0, 10);
         pauses.waive("a");
         assert!(paid(&mut pauses, 5_000).is_empty());
-        assert_eq!(pauses.refused("a", 5_000, 10), Answer::Later);
+        assert_eq!(pauses.refused("a", 5_000, 10), Due::Later);
         paid(&mut pauses, 10_000);
-        assert_eq!(pauses.refused("a", 10_000 + FORGET_MS, 10), Answer::Now);
+        assert_eq!(pauses.refused("a", 10_000 + FORGET_MS, 10), Due::Now);
         paid(&mut pauses, 10_000 + 2 * FORGET_MS);
         assert!(pauses.is_empty() && pauses.bytes == 0);
     }
@@ -187,13 +187,13 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut pauses = Pauses::default();
         for id in ["a", "b", "c"] {
-            assert_eq!(pauses.refused(id, 0, 3), Answer::Now);
+            assert_eq!(pauses.refused(id, 0, 3), Due::Now);
         }
-        assert_eq!(pauses.refused("d", 0, 3), Answer::TooMany);
-        assert_eq!(pauses.refused("d", FORGET_MS, 3), Answer::Now);
+        assert_eq!(pauses.refused("d", 0, 3), Due::TooMany);
+        assert_eq!(pauses.refused("d", FORGET_MS, 3), Due::Now);
         assert_eq!(
             pauses.refused(&"x".repeat(MAX_ID_BYTES), FORGET_MS, 3),
-            Answer::TooMany
+            Due::TooMany
         );
     }
 }

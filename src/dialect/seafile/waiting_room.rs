@@ -40,9 +40,9 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Number of events.
-    pub events: usize,
+    pub(super) events: usize,
     /// Bytes of events, by [`Event::cost`].
-    pub bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// All libraries' lines.

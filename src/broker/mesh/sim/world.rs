@@ -68,46 +68,46 @@ pub enum Line {
 }
 
 pub(super) struct Sim {
-    pub mesh: Mesh,
+    pub(super) mesh: Mesh,
     /// When its clock stood at 0, and for how long it has stood still.
     start: u64,
     stood: u64,
     stopped_at: Option<u64>,
-    pub lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     resubscribe_at: Vec<u64>,
-    pub saying: Vec<Option<(u64, Vec<Said>)>>,
-    pub letters: BTreeMap<(u64, u64), (usize, Bytes)>,
-    pub delivered: Vec<(u64, Event)>,
-    pub remembered: HashSet<Bytes>,
-    pub lost: Vec<(u64, Lost)>,
-    pub joined_at: Option<u64>,
+    pub(super) saying: Vec<Option<(u64, Vec<Said>)>>,
+    pub(super) letters: BTreeMap<(u64, u64), (usize, Bytes)>,
+    pub(super) delivered: Vec<(u64, Event)>,
+    pub(super) remembered: HashSet<Bytes>,
+    pub(super) lost: Vec<(u64, Lost)>,
+    pub(super) joined_at: Option<u64>,
     ticked: u64,
 }
 
 #[derive(Clone)]
 pub struct Published {
-    pub at: u64,
-    pub node: u64,
-    pub event: Event,
+    pub(super) at: u64,
+    pub(super) node: u64,
+    pub(super) event: Event,
 }
 
 pub(super) struct World {
-    pub now: u64,
-    pub random: u64,
-    pub shards: usize,
-    pub up: Vec<bool>,
-    pub loss: Vec<u64>,
-    pub nodes: Vec<(u64, Option<Sim>)>,
-    pub published: Vec<Published>,
+    pub(super) now: u64,
+    random: u64,
+    pub(super) shards: usize,
+    pub(super) up: Vec<bool>,
+    pub(super) loss: Vec<u64>,
+    pub(super) nodes: Vec<(u64, Option<Sim>)>,
+    pub(super) published: Vec<Published>,
     receipts: HashMap<Bytes, oneshot::Receiver<()>>,
-    pub confirmed: HashSet<Bytes>,
-    pub sequence: u64,
-    pub dropped: usize,
-    pub asks: usize,
-    pub lossy: bool,
+    pub(super) confirmed: HashSet<Bytes>,
+    pub(super) sequence: u64,
+    pub(super) dropped: usize,
+    pub(super) asks: usize,
+    pub(super) lossy: bool,
     /// What is longer does not arrive.
-    pub longest: usize,
-    pub waiting: crate::broker::Bounds,
+    pub(super) longest: usize,
+    pub(super) waiting: crate::broker::Bounds,
 }
 
 impl World {

@@ -82,9 +82,9 @@ impl Reply {
 /// A connected server.
 pub(super) struct Talk {
     /// Host and port.
-    pub address: String,
+    pub(super) address: String,
     /// Whether a password was given and none is wanted.
-    pub needless_password: bool,
+    pub(super) needless_password: bool,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
 }

@@ -16,13 +16,13 @@ use crate::event::Channel;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// In which channel.
-    pub channel: Channel,
+    pub(super) channel: Channel,
     /// The connection's name.
-    pub id: Arc<str>,
+    pub(super) id: Arc<str>,
     /// What is said of it.
-    pub who: Bytes,
+    pub(super) who: Bytes,
     /// For how long it is to outlive this node.
-    pub outlives: Duration,
+    pub(super) outlives: Duration,
 }
 
 /// See the module.

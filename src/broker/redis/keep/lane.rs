@@ -26,15 +26,15 @@ const BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Call {
     /// The metric label.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// A script of [`super::scripts`].
-    pub script: &'static str,
+    pub(super) script: &'static str,
     /// Its keys, all with one hash tag.
-    pub keys: Vec<String>,
+    pub(super) keys: Vec<String>,
     /// Its arguments.
-    pub args: Vec<Bytes>,
+    pub(super) args: Vec<Bytes>,
     /// Whether it may be done twice: it is tried again where nobody knows if it was done.
-    pub repeatable: bool,
+    pub(super) repeatable: bool,
 }
 
 impl Call {

@@ -32,7 +32,7 @@ use self::entries::Entries;
 use self::lane::{Call, Lane};
 use super::Config;
 use crate::broker::clustered::ClusteredBroker;
-use crate::broker::keep::heard::{Heard, Mark};
+use crate::broker::keep::heard::{HeardChannels, Mark};
 use crate::broker::keep::{
     CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Past, Presence, Saying,
 };
@@ -56,7 +56,7 @@ struct Inner {
     prefix: String,
     partitions: u32,
     lanes: Vec<Lane>,
-    heard: Arc<Mutex<Heard>>,
+    heard: Arc<Mutex<HeardChannels>>,
     holes: Mutex<BTreeSet<Channel>>,
     entries: Mutex<Entries>,
     tasks: Tasks,
@@ -72,7 +72,7 @@ impl RedisKeeper {
     pub(super) fn start(
         config: &Config,
         broker: ClusteredBroker,
-        heard: Arc<Mutex<Heard>>,
+        heard: Arc<Mutex<HeardChannels>>,
         tasks: &Tasks,
     ) -> Self {
         let inner = Arc::new(Inner {

@@ -300,11 +300,11 @@ pub fn saying(value: Value, me: u128) -> Result<Saying, KeepError> {
 /// What was taken from a list.
 pub struct Taken {
     /// By which name.
-    pub name: Bytes,
+    pub(super) name: Bytes,
     /// How many of it are done and forgotten.
-    pub done: usize,
+    pub(super) done: usize,
     /// The others, the oldest first.
-    pub left: Vec<Bytes>,
+    pub(super) left: Vec<Bytes>,
 }
 
 /// What [`TAKE`] answers; `None`: another's turn.

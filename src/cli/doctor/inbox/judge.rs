@@ -19,12 +19,12 @@ use crate::client::dial::Server;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The check that fails.
-    pub check: &'static str,
+    pub(super) check: &'static str,
     what: String,
     /// What the proxy needs, unless there is a line of its own.
-    pub need: Need,
+    pub(super) need: Need,
     /// That line.
-    pub mend: Option<String>,
+    pub(super) mend: Option<String>,
 }
 
 impl Judged {

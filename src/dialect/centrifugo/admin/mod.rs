@@ -50,11 +50,11 @@ const NO_TOKEN: &str = "insecure";
 #[derive(Default)]
 pub struct Admin {
     /// Whether anybody may.
-    pub insecure: bool,
+    pub(super) insecure: bool,
     /// What is exchanged for a token.
-    pub password: Option<String>,
+    pub(super) password: Option<String>,
     /// What tokens are made with; `None`: none is good.
-    pub tokens: Option<Tokens>,
+    pub(super) tokens: Option<Tokens>,
 }
 
 /// The channel of those who watch; nothing is published there.

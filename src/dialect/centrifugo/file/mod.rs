@@ -37,37 +37,37 @@ pub type Variables = BTreeMap<String, String>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
     /// The longest message of a client, bytes.
-    pub request_bytes: usize,
+    pub(super) request_bytes: usize,
     /// Bytes that may wait for a client.
-    pub queue_bytes: usize,
+    pub(super) queue_bytes: usize,
     /// How often clients are pinged.
-    pub ping: Duration,
+    pub(super) ping: Duration,
     /// Over how long the figures of `stats` are counted.
-    pub metrics: Duration,
+    pub(super) metrics: Duration,
     /// Whether there is an admin socket.
-    pub admin: bool,
+    pub(super) admin: bool,
     /// Whether there is a page for it.
-    pub web: bool,
+    pub(super) web: bool,
     /// Lists in Redis that commands are taken from.
-    pub lists: Vec<String>,
+    pub(super) lists: Vec<String>,
     /// What all paths begin with; empty, or it begins with a slash and does not end with one.
-    pub prefix: String,
+    pub(super) prefix: String,
     /// Where browsers get SockJS's client from.
-    pub sockjs_url: String,
+    pub(super) sockjs_url: String,
     /// How often SockJS's clients are told that the server is there; `None`: never.
-    pub heartbeat: Option<Duration>,
+    pub(super) heartbeat: Option<Duration>,
 }
 
 /// All that the file says.
 pub struct V1 {
     /// What SIGHUP changes.
-    pub rules: Rules,
+    pub(super) rules: Rules,
     /// What it does not.
-    pub fixed: Fixed,
+    pub(super) fixed: Fixed,
     /// What is said of the whole process.
     pub node: NodeKeys,
     /// What the signing key is made of, to be judged and forgotten.
-    pub secret: Option<String>,
+    pub(super) secret: Option<String>,
 }
 
 /// What is put together when all keys are known.

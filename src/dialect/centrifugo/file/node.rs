@@ -50,23 +50,23 @@ pub const NOTED: &[(&str, &str)] = &[
 #[derive(Default)]
 pub struct NodeKeys {
     /// Where clients come in.
-    pub address: Option<String>,
+    pub(in crate::dialect::centrifugo) address: Option<String>,
     /// The port there.
-    pub port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// A port that operators have to themselves.
-    pub admin_port: Option<u16>,
+    admin_port: Option<u16>,
     /// A port that backends have to themselves.
-    pub api_port: Option<u16>,
+    pub(in crate::dialect::centrifugo) api_port: Option<u16>,
     /// Where the number of this process is written to.
-    pub pid_file: Option<PathBuf>,
+    pub(in crate::dialect::centrifugo) pid_file: Option<PathBuf>,
     ssl: bool,
     certificate: (Option<String>, Option<String>),
     /// Certificates that are ordered.
-    pub autocert: Autocert,
+    pub(in crate::dialect::centrifugo) autocert: Autocert,
     log_level: Option<&'static str>,
     log_file: Option<String>,
     /// Where Redis is.
-    pub redis: RedisKeys,
+    redis: RedisKeys,
     shards: Option<String>,
     /// What is said of keys that change nothing here.
     pub notes: Vec<String>,
@@ -208,22 +208,26 @@ impl NodeKeys {
     }
 
     /// The ports that the dialect has to itself, by what answers there.
-    pub(in crate::dialect::centrifugo) fn own_ports(&self) -> Vec<(Place, u16)> {
+    pub(in crate::dialect::centrifugo) fn own_ports(&self) -> Vec<(OwnPort, u16)> {
         let clients = self
             .is_encrypted()
-            .then(|| (Place::Clients, self.port.unwrap_or(DEFAULT_PORT)));
-        let api = self.api_port.map(|port| (Place::Api, port));
+            .then(|| (OwnPort::Clients, self.port.unwrap_or(DEFAULT_PORT)));
+        let api = self.api_port.map(|port| (OwnPort::Api, port));
         let admin = self
             .admin_port
             .filter(|port| Some(*port) != self.api_port)
-            .map(|port| (Place::Admin, port));
+            .map(|port| (OwnPort::Admin, port));
         [clients, api, admin].into_iter().flatten().collect()
     }
 
     /// Where operators come in; `None`: where clients do.
-    pub(in crate::dialect::centrifugo) fn place_of_admin(&self) -> Option<Place> {
+    pub(in crate::dialect::centrifugo) fn place_of_admin(&self) -> Option<OwnPort> {
         let with_api = self.admin_port.is_some() && self.admin_port == self.api_port;
-        let place = if with_api { Place::Api } else { Place::Admin };
+        let place = if with_api {
+            OwnPort::Api
+        } else {
+            OwnPort::Admin
+        };
         self.admin_port.map(|_| place)
     }
 }
@@ -234,7 +238,7 @@ pub(super) const DEFAULT_PORT: u16 = 8_000;
 /// A port that the dialect has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Place {
+pub enum OwnPort {
     /// Clients', with TLS; and that of others who have none.
     Clients,
     /// Backends'.
@@ -303,19 +307,19 @@ mod tests {
         let two = keys(json!({"api_port": "10001", "admin_port": "10000"}));
         assert_eq!(
             two.own_ports(),
-            [(Place::Api, 10_001), (Place::Admin, 10_000)]
+            [(OwnPort::Api, 10_001), (OwnPort::Admin, 10_000)]
         );
-        assert_eq!(two.place_of_admin(), Some(Place::Admin));
+        assert_eq!(two.place_of_admin(), Some(OwnPort::Admin));
         let one = keys(json!({"api_port": 10_001, "admin_port": 10_001}));
         assert_eq!(
             (one.own_ports(), one.place_of_admin()),
-            (vec![(Place::Api, 10_001)], Some(Place::Api))
+            (vec![(OwnPort::Api, 10_001)], Some(OwnPort::Api))
         );
         let beside = keys(json!({"admin_port": 8000, "port": 8000}));
         assert_eq!(beside.place_of_admin(), None);
         // Where clients come in is not said here, so it may be elsewhere.
         let unsaid = keys(json!({"admin_port": 8000}));
-        assert_eq!(unsaid.place_of_admin(), Some(Place::Admin));
+        assert_eq!(unsaid.place_of_admin(), Some(OwnPort::Admin));
     }
 
     #[test]
@@ -326,9 +330,9 @@ mod tests {
             (keys.stand_ins(), tls(&keys)),
             (vec![], Some(Certificate::Files("c".into(), "k".into())))
         );
-        assert_eq!(keys.own_ports(), [(Place::Clients, 443)]);
+        assert_eq!(keys.own_ports(), [(OwnPort::Clients, 443)]);
         let same = json!({"ssl": true, "ssl_cert": "c", "ssl_key": "k", "api_port": 8000});
-        assert_eq!(self::keys(same).own_ports(), [(Place::Clients, 8_000)]);
+        assert_eq!(self::keys(same).own_ports(), [(OwnPort::Clients, 8_000)]);
         let mut half = NodeKeys {
             ssl: true,
             ..NodeKeys::default()
@@ -345,7 +349,7 @@ mod tests {
         );
         assert_eq!(
             (keys.own_ports(), keys.stand_ins()),
-            (vec![(Place::Clients, 8_000)], vec![])
+            (vec![(OwnPort::Clients, 8_000)], vec![])
         );
         let mut both = NodeKeys::default();
         for key in ["ssl_autocert", "ssl_cert"] {

@@ -22,9 +22,9 @@ pub struct RedisKeys {
     password: Option<String>,
     db: Option<String>,
     /// What lists, keys and channels begin with.
-    pub prefix: Option<String>,
+    pub(super) prefix: Option<String>,
     /// Whether lists are taken from.
-    pub api: bool,
+    pub(super) api: bool,
 }
 
 impl RedisKeys {

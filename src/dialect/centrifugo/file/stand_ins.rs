@@ -10,7 +10,7 @@ use super::super::wire::DIALECT;
 use super::node::{DEFAULT_PORT, KEYS, NodeKeys};
 use super::{V1, Variables};
 use crate::config::names::made_by_kubernetes;
-use crate::config::predecessor::{Found, Predecessor, StandIns};
+use crate::config::predecessor::{Predecessor, Reading, StandIns};
 use crate::config::reader::{Reader, Source};
 use crate::config::settings::{self as s, Row};
 use crate::config::sources::InPlace;
@@ -24,20 +24,21 @@ pub(in crate::dialect::centrifugo) static V1S: Predecessor = Predecessor {
     file: "Centrifugo's configuration",
     place: "Centrifugo's own configuration where the dialect `centrifugo` reads it ([CENTRIFUGO.md](CENTRIFUGO.md))",
     keys: KEYS,
+    variables: &[],
     family: "",
-    unread: &[],
+    unread: &["FOGHORN_CENTRIFUGO_FILE"],
     read,
 };
 
 /// What it says, where the dialect is switched on.
-fn read(r: &Reader) -> Found {
-    let mut found = Found {
+fn read(r: &Reader) -> Reading {
+    let mut found = Reading {
         stand_ins: in_place(r),
-        ..Found::default()
+        ..Reading::default()
     };
     let dialects = text(r, &found, &s::DIALECTS.row).unwrap_or_default();
     if !dialects.split(',').any(|name| name.trim() == DIALECT) {
-        return Found::default();
+        return Reading::default();
     }
     found.variables = variables(r);
     let path = text(r, &found, &CONFIG.row).map(PathBuf::from);
@@ -47,7 +48,7 @@ fn read(r: &Reader) -> Found {
     found
 }
 
-fn take(r: &Reader, found: &mut Found, node: &NodeKeys) {
+fn take(r: &Reader, found: &mut Reading, node: &NodeKeys) {
     for (key, value) in node.stand_ins() {
         if let Some(setting) = V1S.setting(key) {
             let source = V1S.source(key);
@@ -65,7 +66,7 @@ fn take(r: &Reader, found: &mut Found, node: &NodeKeys) {
 }
 
 /// What a setting is, by its own name or by what stands in for it.
-fn text(r: &Reader, found: &Found, row: &'static Row) -> Option<String> {
+fn text(r: &Reader, found: &Reading, row: &'static Row) -> Option<String> {
     if let Some((value, _)) = r.given(row) {
         return value.into_string().ok();
     }

@@ -12,7 +12,7 @@ use axum::body::{Bytes, HttpBody};
 use futures_util::future::BoxFuture;
 use hyper::body::Frame;
 
-use super::elsewhere::Remote;
+use super::elsewhere::RemoteFetch;
 use super::frames::{self, Transport};
 use crate::connection::detached::{Fetched, Fetcher};
 use crate::session::Close;
@@ -25,7 +25,7 @@ pub enum Source {
     /// A session of this node.
     Here(Fetcher),
     /// One of another.
-    Elsewhere(Box<Remote>),
+    Elsewhere(Box<RemoteFetch>),
 }
 
 impl Source {
@@ -86,7 +86,7 @@ pub async fn one(mut source: Source) -> String {
 }
 
 /// A body with one frame after another.
-pub struct Frames {
+pub struct FrameBody {
     source: Option<Source>,
     leaving: Option<BoxFuture<'static, ()>>,
     transport: Transport,
@@ -94,7 +94,7 @@ pub struct Frames {
     left: usize,
 }
 
-impl Frames {
+impl FrameBody {
     /// Frames as `transport` writes them.
     pub fn new(source: Source, transport: Transport) -> Self {
         let prelude = Some(Bytes::from(transport.prelude()));
@@ -108,7 +108,7 @@ impl Frames {
     }
 }
 
-impl HttpBody for Frames {
+impl HttpBody for FrameBody {
     type Data = Bytes;
     type Error = Infallible;
 

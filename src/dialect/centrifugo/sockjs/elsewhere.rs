@@ -106,8 +106,8 @@ impl Drop for Permit {
     }
 }
 
-/// A request that fetches from a session elsewhere. Dropped before [`Remote::leave`], it was cut off, and the session ends.
-pub struct Remote {
+/// A request that fetches from a session elsewhere. Dropped before [`RemoteFetch::leave`], it was cut off, and the session ends.
+pub struct RemoteFetch {
     cluster: Arc<Cluster>,
     tasks: Tasks,
     name: String,
@@ -120,7 +120,7 @@ pub struct Remote {
     permit: Option<Permit>,
 }
 
-impl Remote {
+impl RemoteFetch {
     /// Begins to fetch from the session of this name, wherever it is.
     ///
     /// # Errors
@@ -253,7 +253,7 @@ impl Remote {
     }
 }
 
-impl Drop for Remote {
+impl Drop for RemoteFetch {
     fn drop(&mut self) {
         if !self.over {
             self.part();

@@ -36,7 +36,7 @@ use axum::routing::any;
 use tokio::sync::Semaphore;
 
 use self::frames::{BadCallback, Transport, callback};
-use self::paths::{Place, Way};
+use self::paths::{Endpoint, Way};
 use self::relay::Relays;
 use self::session::PackedSession;
 use self::table::Table;
@@ -126,27 +126,27 @@ async fn answer(State(centrifugo): State<Arc<Centrifugo>>, request: Request) -> 
     let below = path
         .strip_prefix(&centrifugo.prefix)
         .and_then(|path| path.strip_prefix("/connection"));
-    let Some(place) = below.and_then(|below| Place::find(below.trim_matches('/'))) else {
+    let Some(endpoint) = below.and_then(|below| Endpoint::find(below.trim_matches('/'))) else {
         return nowhere();
     };
-    if !place.takes(request.method().as_str()) {
+    if !endpoint.takes(request.method().as_str()) {
         let mut answer = StatusCode::METHOD_NOT_ALLOWED.into_response();
         answer
             .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static(place.methods()));
+            .insert(ALLOW, HeaderValue::from_static(endpoint.methods()));
         return answer;
     }
     let (asks, asked) = (
         request.method() == Method::OPTIONS,
         request.headers().clone(),
     );
-    let mut answer = match place {
-        Place::Greeting => return pages::greeting(),
-        Place::Iframe => return pages::iframe(&centrifugo.sockjs.url, &asked),
-        Place::Info if asks => headers::preflight("OPTIONS, GET"),
-        Place::Session(..) if asks => headers::preflight("OPTIONS, POST"),
-        Place::Info => pages::info(),
-        Place::Session(name, way) => {
+    let mut answer = match endpoint {
+        Endpoint::Greeting => return pages::greeting(),
+        Endpoint::Iframe => return pages::iframe(&centrifugo.sockjs.url, &asked),
+        Endpoint::Info if asks => headers::preflight("OPTIONS, GET"),
+        Endpoint::Session(..) if asks => headers::preflight("OPTIONS, POST"),
+        Endpoint::Info => pages::info(),
+        Endpoint::Session(name, way) => {
             centrifugo.site.totals.add(Count::SockJs, 1);
             let (answer, transport, result) = of_session(&centrifugo, name, way, request).await;
             counter!(figures::SOCKJS, "transport" => transport, "result" => result).increment(1);

@@ -7,7 +7,7 @@ const LONGEST: usize = 256;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'p> {
+pub enum Endpoint<'p> {
     /// A greeting.
     Greeting,
     /// What the server can do.
@@ -39,7 +39,7 @@ pub enum Way {
     JsonpSend,
 }
 
-impl<'p> Place<'p> {
+impl<'p> Endpoint<'p> {
     /// Finds what is at a path below `/connection`, without slashes at its ends.
     pub fn find(path: &'p str) -> Option<Self> {
         let mut parts = path.split('/');
@@ -114,15 +114,15 @@ mod tests {
     #[test]
     fn paths_lead_where_the_specification_says() {
         assert_eq!(
-            (Place::find(""), Place::find("info")),
-            (Some(Place::Greeting), Some(Place::Info))
+            (Endpoint::find(""), Endpoint::find("info")),
+            (Some(Endpoint::Greeting), Some(Endpoint::Info))
         );
         for page in ["iframe.html", "iframe-1.6.1.html", "iframe0.1_a.html"] {
-            assert_eq!(Place::find(page), Some(Place::Iframe), "{page}");
+            assert_eq!(Endpoint::find(page), Some(Endpoint::Iframe), "{page}");
         }
         assert_eq!(
-            Place::find("000/abc/xhr"),
-            Some(Place::Session("abc", Way::Xhr))
+            Endpoint::find("000/abc/xhr"),
+            Some(Endpoint::Session("abc", Way::Xhr))
         );
         let long = format!("000/{}/xhr", "x".repeat(257));
         for nowhere in [
@@ -136,13 +136,13 @@ mod tests {
             "0/abc/zork",
             &long,
         ] {
-            assert_eq!(Place::find(nowhere), None, "{nowhere}");
+            assert_eq!(Endpoint::find(nowhere), None, "{nowhere}");
         }
     }
 
     #[test]
     fn each_is_answered_by_its_methods_and_no_other() {
-        let takes = |path, method| Place::find(path).expect(path).takes(method);
+        let takes = |path, method| Endpoint::find(path).expect(path).takes(method);
         assert!(
             takes("0/a/xhr", "POST") && takes("0/a/xhr", "OPTIONS") && !takes("0/a/xhr", "GET")
         );

@@ -12,8 +12,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::super::Centrifugo;
-use super::body::{self, Frames, Source};
-use super::elsewhere::{Failed, Remote};
+use super::body::{self, FrameBody, Source};
+use super::elsewhere::{Failed, RemoteFetch};
 use super::frames::{self, Transport};
 use super::{Counted, text};
 use crate::connection::Refused;
@@ -50,7 +50,7 @@ pub async fn receive(
             (answer(&transport, Body::from(written)), label, "ok")
         }
         Ok(source) => {
-            let body = Body::new(Frames::new(source, transport.clone()));
+            let body = Body::new(FrameBody::new(source, transport.clone()));
             let mut answer = answer(&transport, body);
             answer.extensions_mut().insert(Lasts);
             (answer, label, "ok")
@@ -81,7 +81,7 @@ async fn source(centrifugo: &Arc<Centrifugo>, name: &str, parts: &Parts) -> Resu
     if let Some(desk) = sockjs.table.find(name) {
         return fetch(&desk, parts);
     }
-    match Remote::begin(centrifugo, name).await {
+    match RemoteFetch::begin(centrifugo, name).await {
         Ok(remote) => return Ok(Source::Elsewhere(Box::new(remote))),
         Err(Failed::Taken) => return Err(Turned::Taken),
         Err(Failed::Full) => return Err(Turned::Full),

@@ -101,7 +101,7 @@ impl Relays {
         };
         let (sender, asked) = mpsc::channel(4);
         self.0.lock().insert(by, sender);
-        let place = Place {
+        let place = RelaySeat {
             relays: self.clone(),
             by,
         };
@@ -122,19 +122,24 @@ impl Relays {
 }
 
 /// A relay's place among them, given up when dropped.
-struct Place {
+struct RelaySeat {
     relays: Relays,
     by: u64,
 }
 
-impl Drop for Place {
+impl Drop for RelaySeat {
     fn drop(&mut self) {
         self.relays.0.lock().remove(&self.by);
     }
 }
 
 /// Fetches for a request elsewhere, until that leaves, is not heard of any more, or has all.
-async fn relay(fetcher: Fetcher, mut asked: mpsc::Receiver<Asked>, tasks: Tasks, _place: Place) {
+async fn relay(
+    fetcher: Fetcher,
+    mut asked: mpsc::Receiver<Asked>,
+    tasks: Tasks,
+    _place: RelaySeat,
+) {
     let (mut fetcher, mut told) = (Some(fetcher), Told::default());
     loop {
         let next = tokio::select! {

@@ -47,9 +47,9 @@ pub enum Want {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// The session's name.
-    pub session: String,
+    pub(super) session: String,
     /// What is wanted of it.
-    pub want: Want,
+    pub(super) want: Want,
 }
 
 impl Question {

@@ -17,7 +17,7 @@ pub struct Address {
     /// Host name or IP address.
     pub host: String,
     /// Port.
-    pub port: u16,
+    pub(super) port: u16,
     /// Who logs in, and with what password.
     pub login: Option<(String, String)>,
 }

@@ -18,11 +18,11 @@ const HEADER: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// What it is to be acknowledged by; `None`: it is not.
-    pub id: Option<u16>,
+    pub(super) id: Option<u16>,
     /// Whether the broker had it lying there.
-    pub retained: bool,
+    pub(super) retained: bool,
     /// Topic and payload; `None`: it was too long to be kept.
-    pub said: Option<(Bytes, Bytes)>,
+    pub(super) said: Option<(Bytes, Bytes)>,
 }
 
 /// What a broker says to who is subscribed.
@@ -49,7 +49,7 @@ struct Skipped {
 /// See the module's description.
 pub struct Frames {
     /// What has come and is no whole packet yet.
-    pub buffer: BytesMut,
+    pub(super) buffer: BytesMut,
     skipped: Option<Skipped>,
     longest: usize,
 }

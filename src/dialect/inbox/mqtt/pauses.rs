@@ -50,9 +50,9 @@ pub struct Pauses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// How long it is.
-    pub lasts: Duration,
+    pub(super) lasts: Duration,
     /// Whether somebody else seems to use the client id.
-    pub ousted: bool,
+    pub(super) ousted: bool,
 }
 
 impl Pauses {

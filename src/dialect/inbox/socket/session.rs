@@ -22,22 +22,22 @@ const NEVER: u64 = u64::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manner {
     /// What says that there is something new.
-    pub text: Bytes,
+    pub(in crate::dialect::inbox) text: Bytes,
     /// A page whose user was notified within so many milliseconds is told to look when it connects; 0: none is.
-    pub gap_ms: u64,
+    pub(in crate::dialect::inbox) gap_ms: u64,
     /// After so many milliseconds the session at the backend is looked up again; 0: never.
-    pub look_ms: u64,
+    pub(in crate::dialect::inbox) look_ms: u64,
 }
 
 /// Who a page's user is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The user, in decimal.
-    pub user: Arc<str>,
+    pub(super) user: Arc<str>,
     /// When the token runs out, Unix milliseconds; `None`: it is no token.
-    pub until_ms: Option<u64>,
+    pub(super) until_ms: Option<u64>,
     /// The session at the backend that proves it; `None`: a token does.
-    pub session: Option<Box<str>>,
+    pub(super) session: Option<Box<str>>,
 }
 
 /// See the module's description.

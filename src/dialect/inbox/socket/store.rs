@@ -17,7 +17,7 @@ const DASHES: [usize; 4] = [8, 13, 18, 23];
 pub struct Store {
     redis: Foreign,
     /// The cookie whose value names a session.
-    pub cookie: String,
+    pub(super) cookie: String,
 }
 
 impl Store {

@@ -16,7 +16,7 @@ pub struct Explained {
     pub valid: bool,
     /// Why not, as metrics call it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<&'static str>,
+    cause: Option<&'static str>,
     /// The same in words.
     pub text: String,
     /// Its header, `null` where that cannot be read.
@@ -24,7 +24,7 @@ pub struct Explained {
     /// Its claims, `null` where they cannot be read. Not to be believed where the signature is wrong.
     pub claims: Value,
     /// What it is good for.
-    pub uses: Uses,
+    uses: Uses,
     /// Seconds until it runs out; negative: since it has. `None`: it does not say.
     pub expires_in_seconds: Option<i64>,
 }
@@ -33,9 +33,9 @@ pub struct Explained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Uses {
     /// Subscribing to the library it names.
-    pub subscribe: bool,
+    subscribe: bool,
     /// Posting events.
-    pub events: bool,
+    events: bool,
 }
 
 impl Keys {

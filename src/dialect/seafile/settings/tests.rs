@@ -149,6 +149,36 @@ fn the_log_goes_where_upstream_would_send_it() {
 }
 
 #[test]
+fn upstreams_word_for_the_log_holds_whatever_dialects_run_and_the_nodes_own_comes_first() {
+    let report = |pairs: &[(&str, &str)]| {
+        let env = pairs.iter().map(|(n, v)| (n.into(), v.into())).collect();
+        load(&Sources {
+            log_file: Some("/x/y.log".into()),
+            env,
+            ..Sources::default()
+        })
+    };
+    let inbox = [
+        ("FOGHORN_DIALECTS", "inbox"),
+        ("FOGHORN_INBOX_ORIGINS", "https://example.org"),
+    ];
+    let file = |pairs: &[(&str, &str)]| report(&[&inbox, pairs].concat()).so_far().log.file.clone();
+    let upstreams = ("SEAFILE_LOG_TO_STDOUT", "true");
+    assert_eq!(file(&[]), Some("/x/y.log".into()));
+    assert_eq!(file(&[upstreams]), None);
+    assert_eq!(file(&[("FOGHORN_LOG_TO_STDOUT", "true")]), None);
+    let own = ("FOGHORN_LOG_TO_STDOUT", "false");
+    assert_eq!(file(&[upstreams, own]), Some("/x/y.log".into()));
+    let wrong = report(&[("SEAFILE_LOG_TO_STDOUT", "loud"), ("JWT_PRIVATE_KEY", KEY)]);
+    assert_eq!(
+        wrong.faults[0].to_string(),
+        "FOGHORN_LOG_TO_STDOUT: is \"loud\" (variable, SEAFILE_LOG_TO_STDOUT); it should be true or false"
+    );
+    let misspelled = report(&[("SEAFILE_LOG_TO_STDOT", "true"), ("JWT_PRIVATE_KEY", KEY)]);
+    assert_eq!(names(&misspelled), ["SEAFILE_LOG_TO_STDOT"]);
+}
+
+#[test]
 fn which_broker_and_why_is_always_said() {
     let broker = |pairs: &[(&str, &str)]| {
         load_env(&[&[("JWT_PRIVATE_KEY", KEY)], pairs].concat())
