@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
+use crate::unfinished::metered::Below;
 use crate::{drain, files, metrics};
 
 /// How often the files are looked at.
@@ -78,7 +79,7 @@ pub enum Speaks {
 }
 
 /// Whether both sides agreed on HTTP/2.
-pub(super) fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
+pub(super) fn is_http2(stream: &TlsStream<Below<TcpStream>>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 
@@ -112,7 +113,10 @@ impl Tls {
     ///
     /// # Errors
     /// The peer's, or the socket's.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn accept(
+        &self,
+        stream: Below<TcpStream>,
+    ) -> io::Result<TlsStream<Below<TcpStream>>> {
         TlsAcceptor::from(self.config()).accept(stream).await
     }
 
