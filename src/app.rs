@@ -126,7 +126,7 @@ pub async fn start(
         headroom: Arc::clone(&ground.headroom),
         notes: dialects::notes(&dialects),
         recorder,
-        operate: dialects::operated(&dialects),
+        operated: dialects::operated(&dialects),
         payloads: config.ops.payloads,
         tasks: back.clone(),
     });
