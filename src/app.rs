@@ -110,7 +110,14 @@ pub async fn start(
     dialects::answer_sessions(&dialects, &connections);
     context.grants.judged_by(&dialects);
     let router = dialect::router(&dialects).inspect_err(|_| back.stop())?;
-    let ops = operations::ops(config, &ground, &connections, &cluster, &dialects, doors.own.ordered());
+    let ops = operations::ops(
+        config,
+        &ground,
+        &connections,
+        &cluster,
+        &dialects,
+        doors.own.ordered(),
+    );
     cluster.start(dialects::voice(&dialects, &ops));
     let guard = operations::guard(config, ops_addr);
     let ports = doors.own.open();

@@ -15,6 +15,7 @@ pub mod idle;
 mod lasting;
 mod proxied;
 mod room;
+mod stall;
 pub mod tls;
 pub mod whole;
 
@@ -48,6 +49,7 @@ use crate::unfinished::Unfinished;
 use crate::unfinished::lent::lend;
 use crate::unfinished::metered::Metered;
 use again::Again;
+pub use answer::count_long_head;
 use answer::{HEAD, answer};
 pub use exchange::Cut;
 use exchange::Exchange;
@@ -229,7 +231,7 @@ impl Server {
     ) {
         let deadline = Instant::now() + self.times.handshake;
         let encrypted = tokio::select! {
-            encrypted = timeout_at(deadline, tls.accept(stream)) => encrypted,
+            encrypted = timeout_at(deadline, tls.accept(exchange.meter().below(stream))) => encrypted,
             () = exchange.must_end() => return,
             () = tasks.stopped() => return,
         };
@@ -286,7 +288,7 @@ impl Server {
 /// Serves an HTTP connection until it ends, or an answer takes it over, which comes after all that was answered before.
 /// `ends` has it end when it has answered. A first request has to come by `deadline`; what is under way when the node ends
 /// has `patience` to end too.
-async fn until_one_lasts<C: Future>(
+async fn until_one_lasts<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     ends: impl Fn(Pin<&mut C>),
     is_flushed: impl Fn() -> bool,
@@ -300,8 +302,14 @@ async fn until_one_lasts<C: Future>(
     let mut stops = false;
     let answer = loop {
         tokio::select! {
-            // How an HTTP connection ends is the peer's business; requests have been answered and counted.
-            _ = poll_fn(|cx| again.poll(connection.as_mut(), cx)) => return None,
+            // How an HTTP connection ends is the peer's business; requests have been answered and counted, but for one whose
+            // head was too long to be read.
+            ended = poll_fn(|cx| again.poll(connection.as_mut(), cx)) => {
+                if ended.is_err_and(|error| error.is_parse_too_large()) {
+                    count_long_head();
+                }
+                return None;
+            }
             () = exchange.must_end() => return None,
             answer = exchange.lasting() => break answer,
             () = at(until) => match stops || exchange.is_new() {

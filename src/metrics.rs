@@ -105,7 +105,7 @@ crate::metrics! {
     IDLE_CONNECTIONS = "foghorn_idle_connections", Gauge, [], "HTTP connections that wait for a request.";
     IDLE_CLOSED = "foghorn_idle_closed_total", Counter, ["reason"], "HTTP connections closed while they waited for a request, by the bound that was hit.";
     UNFINISHED_BYTES = "foghorn_unfinished_bytes", Gauge, [], "Bytes of heads, bodies and messages that have begun to come and are not whole.";
-    UNFINISHED_ENDED = "foghorn_unfinished_ended_total", Counter, ["reason"], "Connections ended in the midst of what they sent, by the bound that was hit; stalled: in the midst of what they were sent over HTTP/1.1, and took nothing of for 30 s.";
+    UNFINISHED_ENDED = "foghorn_unfinished_ended_total", Counter, ["reason"], "Connections ended in the midst of what they sent, by the bound that was hit; stalled: in the midst of what they were sent, and took nothing of for 30 s, which over HTTP/2 ends that answer alone.";
     MEMORY_LIMIT_USED = "foghorn_memory_limit_used_ratio", Gauge, [], "Share of the container's memory limit that is in use, from 0 to 1; absent where there is no limit.";
     MEMORY_SHORT = "foghorn_memory_short", Gauge, [], "1 while new connections are refused, since the container's memory limit is near.";
     LOG_LINES_DROPPED = "foghorn_log_lines_dropped_total", Counter, ["reason"], "Lines that the log lost, because what takes them was too slow (full) or failed (error).";

@@ -309,6 +309,9 @@ async fn a_head_may_have_32_kib_and_not_one_byte_more() {
             "{length}: {answer}"
         );
     }
+    let refused = "reason=\"head-too-large\"";
+    node.counted("foghorn_connections_refused_total", refused, 4.0)
+        .await;
 }
 
 #[tokio::test]

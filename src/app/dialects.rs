@@ -10,8 +10,8 @@ use crate::acme::Acme;
 use crate::cluster::{Responder, Voice};
 use crate::config::Config;
 use crate::connection::{Asker, Shared};
-use crate::dialect::{Context, Descriptor, Dialect, Operate};
-use crate::ops::{Notes, Ops, questions};
+use crate::dialect::{Context, Descriptor, Dialect};
+use crate::ops::{Notes, Operated, Ops, questions};
 
 /// Starts those that `config` switches on, in the order in which it names them.
 pub(super) fn start(config: &Config, context: &Context) -> Result<Vec<Arc<dyn Dialect>>, AppError> {
@@ -39,11 +39,15 @@ pub(super) fn answer_sessions(dialects: &[Arc<dyn Dialect>], connections: &Share
     let _ = connections.askers.set(dialects.iter().map(asker).collect());
 }
 
-/// What operators work on: the first dialect that lets them.
-pub(super) fn operated(dialects: &[Arc<dyn Dialect>]) -> Option<Arc<dyn Operate>> {
-    dialects
-        .iter()
-        .find_map(|dialect| Arc::clone(dialect).operate())
+/// What operators work on: the dialects that let them, in the order in which they are switched on.
+pub(super) fn operated(dialects: &[Arc<dyn Dialect>]) -> Vec<Operated> {
+    let operated = |dialect: &Arc<dyn Dialect>| {
+        Some(Operated {
+            dialect: dialect.name(),
+            operate: Arc::clone(dialect).operate()?,
+        })
+    };
+    dialects.iter().filter_map(operated).collect()
 }
 
 /// What `/readyz` shows of them, and of what is ordered for their ports.

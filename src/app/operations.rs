@@ -77,7 +77,7 @@ pub(super) fn ops(
         headroom: Arc::clone(&ground.headroom),
         notes: dialects::notes(dialects, ordered),
         recorder: ground.recorder.clone(),
-        operate: dialects::operated(dialects),
+        operated: dialects::operated(dialects),
         payloads: config.ops.payloads,
         tasks: ground.back.clone(),
     })

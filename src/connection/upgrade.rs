@@ -23,7 +23,7 @@ use super::{ClientInfo, Shared, handshake, websocket};
 use crate::outbox::Kind;
 use crate::session::Session;
 use crate::unfinished::lent::Lent;
-use crate::unfinished::metered::Metered;
+use crate::unfinished::metered::{Below, Metered};
 
 /// Answers a handshake; where it is a good one, the connection is served from now on by what `session` makes.
 pub fn upgrade<S, F>(
@@ -102,7 +102,7 @@ fn apart(upgraded: Upgraded) -> Option<(Io, Bytes)> {
         Err(upgraded) => upgraded,
     };
     let parts = upgraded
-        .downcast::<TokioIo<Lent<Metered<TlsStream<TcpStream>>>>>()
+        .downcast::<TokioIo<Lent<Metered<TlsStream<Below<TcpStream>>>>>>()
         .ok()?;
     let stream = parts.io.into_inner().into_inner()?;
     Some((Io::Tls(Box::new(stream.into_inner())), parts.read_buf))

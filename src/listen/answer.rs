@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::metrics::counter;
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
@@ -19,10 +20,17 @@ use tower::ServiceExt;
 
 use super::exchange::Exchange;
 use super::lasting::{Lasting, Lasts};
+use super::stall;
 use crate::admission::Remote;
+use crate::metrics;
 
 /// Bytes of a request's head at most.
 pub(super) const HEAD: usize = 32 * 1024;
+
+/// Counts a request whose head is longer than it may be.
+pub fn count_long_head() {
+    counter!(metrics::CONNECTIONS_REFUSED, "reason" => "head-too-large").increment(1);
+}
 
 /// Has `router` answer. The exchange rests when the answer has gone. One that lasts takes the connection over where it may:
 /// then nothing comes of this.
@@ -36,6 +44,7 @@ where
     B::Error: Into<BoxError>,
 {
     if head_bytes(&request) > HEAD {
+        count_long_head();
         let mut response = (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The head is longer than 32 KiB.\n",
@@ -52,7 +61,8 @@ where
         *request.uri_mut() = uri;
     }
     request.extensions_mut().insert(Remote(exchange.remote()));
-    request.extensions_mut().insert(exchange.cut());
+    let cut = stall::cut().unwrap_or_else(|| exchange.cut());
+    request.extensions_mut().insert(cut);
     let version = request.version();
     let response = match router.oneshot(request.map(Body::new)).await {
         Ok(response) => response,

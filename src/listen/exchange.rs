@@ -24,7 +24,7 @@ pub(super) struct Exchange {
     pending: Mutex<Option<Pending>>,
     requests: Mutex<Requests>,
     evicted: Arc<Notify>,
-    cut: Arc<Notify>,
+    cut: Cut,
     /// An answer that takes the connection over.
     lasting: Mutex<Option<Box<Lasting>>>,
     given: Notify,
@@ -39,12 +39,17 @@ struct Requests {
     since: Instant,
 }
 
-/// Cuts a connection off, for who answers on it: its peer does not read, so nothing else would end it. In every request's
-/// extensions.
-#[derive(Clone)]
+/// Cuts a connection off, for who answers on it, or the one answer over HTTP/2: its peer does not read, so nothing else would
+/// end it. In every request's extensions.
+#[derive(Clone, Default)]
 pub struct Cut(Arc<Notify>);
 
 impl Cut {
+    /// Waits until it is cut off.
+    pub(super) async fn cut(&self) {
+        self.0.notified().await;
+    }
+
     /// Cuts it off now.
     pub fn now(&self) {
         self.0.notify_one();
@@ -67,7 +72,7 @@ impl Exchange {
                 since: Instant::now(),
             }),
             evicted,
-            cut: Arc::default(),
+            cut: Cut::default(),
             lasting: Mutex::default(),
             given: Notify::new(),
         })
@@ -124,7 +129,7 @@ impl Exchange {
 
     /// What cuts the connection off.
     pub(super) fn cut(&self) -> Cut {
-        Cut(Arc::clone(&self.cut))
+        self.cut.clone()
     }
 
     /// Waits until nothing has been under way for so long.
@@ -157,7 +162,7 @@ impl Exchange {
                 () = self.meter.over() => return,
                 // A request may have come since.
                 () = self.evicted.notified() => if self.requests.lock().waiting.is_some() { return },
-                () = self.cut.notified() => return,
+                () = self.cut.cut() => return,
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Invariants: what a peer may have begun is bounded for each connection by its windows and header lists, and over all
 //! connections by what its requests' bodies have sent ([`Unfinished`](crate::unfinished::Unfinished)); a connection without
-//! a request ends as one of HTTP/1.1 does; a peer that is gone is noticed by pings.
+//! a request ends as one of HTTP/1.1 does; a peer that is gone is noticed by pings, and one that takes nothing of an answer
+//! loses that answer ([`stall`]).
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -22,7 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use super::answer::{HEAD, answer};
 use super::exchange::Exchange;
-use super::{Server, has_begun};
+use super::{Server, has_begun, stall};
 use crate::drain::Tasks;
 use crate::unfinished::metered::Meter;
 
@@ -35,6 +36,9 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// Requests of one connection that are answered at a time; event streams are among them.
 const STREAMS: u32 = 256;
+/// Bytes of a request's head that are read, as HTTP/2 counts them: more than are answered, since what is longer is refused
+/// before anybody here could count it.
+const READ_HEAD: u32 = 2 * HEAD as u32;
 /// How often a peer is asked whether it is there.
 const PING: Duration = Duration::from_secs(25);
 /// How long it may take to answer.
@@ -49,7 +53,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        self.0.spawn_connection(stream);
+        self.0.spawn_connection(stall::unless_stalled(stream));
     }
 }
 
@@ -71,14 +75,17 @@ impl Server {
             exchange.begins(true);
             let request =
                 request.map(|body| MeteredBody::new(body, Meter::new(&unfinished, within)));
-            async move { Ok::<_, Infallible>(answer(router, request, exchange).await) }
+            async move {
+                let answer = answer(router, request, exchange).await;
+                Ok::<_, Infallible>(answer.map(stall::Pieces::new))
+            }
         });
         let mut http = http2::Builder::new(Streams(tasks.clone()));
         http.timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS)
-            .max_header_list_size(HEAD as u32)
+            .max_header_list_size(READ_HEAD)
             .keep_alive_interval(PING)
             .keep_alive_timeout(PONG);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

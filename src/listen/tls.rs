@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::acme::Acme;
 use crate::acme::shown::PROOF;
+use crate::unfinished::metered::Below;
 use crate::{drain, files, metrics};
 
 /// How often the files are looked at.
@@ -92,7 +93,7 @@ pub(super) enum Agreed {
 }
 
 /// What is spoken on this connection.
-pub(super) fn agreed(stream: &TlsStream<TcpStream>) -> Agreed {
+pub(super) fn agreed(stream: &TlsStream<Below<TcpStream>>) -> Agreed {
     match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Agreed::Http2,
         Some(PROOF) => Agreed::Proof,
@@ -151,7 +152,10 @@ impl Tls {
     ///
     /// # Errors
     /// The peer's, or the socket's.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn accept(
+        &self,
+        stream: Below<TcpStream>,
+    ) -> io::Result<TlsStream<Below<TcpStream>>> {
         TlsAcceptor::from(self.config()).accept(stream).await
     }
 

@@ -15,10 +15,10 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Ops;
 use super::answer::{Answer, Failure, Said, asked};
 use super::questions::{ClientView, Question};
 use super::tail::tail;
+use super::{Operated, Ops};
 use crate::cluster::condition::Condition;
 use crate::cluster::history::Moment;
 use crate::cluster::rates::Percentiles;
@@ -61,7 +61,16 @@ struct Overview {
     shards: Vec<ShardView>,
     warnings: Vec<Warning>,
     words: Option<Words>,
+    dialects: Vec<Spoken>,
     payloads: bool,
+}
+
+/// A dialect that operators work on.
+#[derive(Serialize)]
+struct Spoken {
+    dialect: &'static str,
+    #[serde(flatten)]
+    words: Words,
 }
 
 async fn nodes(State(ops): State<Arc<Ops>>) -> Said<ClusterView> {
@@ -88,7 +97,18 @@ async fn overview(State(ops): State<Arc<Ops>>) -> Said<Overview> {
         condition,
         warnings,
         payloads: ops.payloads,
-        words: ops.operate.as_ref().map(|operate| operate.words()),
+        words: ops
+            .operated
+            .first()
+            .map(|operated| operated.operate.words()),
+        dialects: ops
+            .operated
+            .iter()
+            .map(|operated| Spoken {
+                dialect: operated.dialect,
+                words: operated.operate.words(),
+            })
+            .collect(),
     })
 }
 
@@ -103,8 +123,8 @@ async fn history(State(ops): State<Arc<Ops>>) -> Said<Past> {
     })
 }
 
-/// What can be done with the dialect that operators work on.
-fn operate(ops: &Ops) -> Result<Arc<dyn Operate>, Failure> {
+/// What can be done with the first dialect for which `wanted` holds.
+fn operate(ops: &Ops, wanted: impl Fn(&Operated) -> bool) -> Result<Arc<dyn Operate>, Failure> {
     let none = || {
         Failure::new(
             StatusCode::NOT_FOUND,
@@ -112,15 +132,18 @@ fn operate(ops: &Ops) -> Result<Arc<dyn Operate>, Failure> {
             "No dialect that runs here has this.",
         )
     };
-    ops.operate.clone().ok_or_else(none)
+    let found = ops.operated.iter().find(|operated| wanted(operated));
+    found
+        .map(|operated| Arc::clone(&operated.operate))
+        .ok_or_else(none)
 }
 
-/// The channel that is meant by `words`: `KIND/NAME`, or only the name, where the dialect that operators work on says of what
-/// kind it is.
+/// The channel that is meant by `words`: `KIND/NAME`, or only the name, where the first dialect that operators work on says of
+/// what kind it is.
 fn channel(ops: &Ops, words: &str) -> Result<Channel, Failure> {
     match words.contains('/') {
         true => Ok(Channel::from_text(words)),
-        false => Ok(Channel::new(operate(ops)?.words().kind, words)),
+        false => Ok(Channel::new(operate(ops, |_| true)?.words().kind, words)),
     }
 }
 
@@ -210,7 +233,10 @@ struct NewEvent {
 async fn event(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
     let new: NewEvent = read(&body)?;
     let channel = channel(&ops, &new.channel)?;
-    match operate(&ops)?
+    // The dialect whose channel it is; the first one says what is wrong with others.
+    let whose = |operated: &Operated| operated.operate.words().kind == channel.kind();
+    match operate(&ops, whose)
+        .or_else(|_| operate(&ops, |_| true))?
         .post(new.kind, channel, new.content.unwrap_or_default())
         .await
     {
@@ -256,11 +282,16 @@ async fn disconnect(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
 struct Token<'a> {
     #[serde(borrow)]
     token: std::borrow::Cow<'a, str>,
+    dialect: Option<std::borrow::Cow<'a, str>>,
 }
 
 async fn token(State(ops): State<Arc<Ops>>, body: Bytes) -> Answer<Value> {
     let asked: Token<'_> = read(&body)?;
+    let whose = |operated: &Operated| {
+        let wanted = asked.dialect.as_deref();
+        wanted.is_none_or(|wanted| wanted == operated.dialect)
+    };
     Ok(Said(
-        operate(&ops)?.explain(&asked.token, (now_ms() / 1_000) as i64),
+        operate(&ops, whose)?.explain(&asked.token, (now_ms() / 1_000) as i64),
     ))
 }

@@ -36,6 +36,14 @@ use crate::node::Node;
 /// What dialects tell of themselves, when asked.
 pub type Notes = Box<dyn Fn() -> Vec<Note> + Send + Sync>;
 
+/// A dialect that operators work on.
+pub struct Operated {
+    /// Its name.
+    pub dialect: &'static str,
+    /// What they may do with it.
+    pub operate: Arc<dyn Operate>,
+}
+
 /// What the answers are made from.
 pub struct Ops {
     /// The node's place in its life.
@@ -52,8 +60,8 @@ pub struct Ops {
     pub notes: Notes,
     /// The process's metrics.
     pub recorder: Recorder,
-    /// What operators may do with a dialect, where one that runs offers that.
-    pub operate: Option<Arc<dyn Operate>>,
+    /// What operators may do with dialects that run, for those that offer it.
+    pub operated: Vec<Operated>,
     /// Whether the live tail may show what is in events.
     pub payloads: bool,
     /// Who runs what goes on by itself here.

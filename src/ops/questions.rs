@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::Ops;
@@ -168,11 +169,14 @@ impl Ops {
                 channels.get(&peer.outbox.id()).cloned().unwrap_or_default(),
             )
         };
-        let asked: Vec<_> = peers.iter().map(asked).collect();
-        let ends = match &self.operate {
-            Some(operate) => Arc::clone(operate).ends(asked, PATIENCE).await,
-            None => Ends::default(),
-        };
+        // Each dialect is asked about who holds its channels, whatever they speak; all at once.
+        let ends = self.operated.iter().map(|operated| {
+            let kind = operated.operate.words().kind;
+            let own = |(_, held): &(_, Vec<Channel>)| held.iter().any(|held| held.kind() == kind);
+            let asked = peers.iter().map(asked).filter(own).collect();
+            Arc::clone(&operated.operate).ends(asked, PATIENCE)
+        });
+        let ends: Ends = join_all(ends).await.into_iter().flatten().collect();
         let peers: HashMap<u64, &Arc<Tracked>> =
             peers.iter().map(|peer| (peer.outbox.id(), peer)).collect();
         let view = |holder: &Match| {

@@ -2,12 +2,13 @@
 //!
 //! Invariants: a request without a body that comes in one piece costs two counters and no lock; only a connection that waits
 //! is entered in the common bound, with all it has sent since its last answer. A peer that takes nothing of an answer for
-//! [`STALL`] is cut off.
+//! [`STALL`] is cut off; one that takes a little is not, also where encryption stands between the answer and the socket
+//! ([`Below`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use ::metrics::counter;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Share, Unfinished};
 use crate::metrics;
 
 /// How long a peer may take nothing of what is written to it.
-const STALL: Duration = Duration::from_secs(30);
+pub const STALL: Duration = Duration::from_secs(30);
 
 /// See the module's description.
 pub struct Meter {
@@ -31,12 +32,14 @@ pub struct Meter {
     held: AtomicUsize,
     share: Mutex<Option<Share>>,
     over: Arc<Notify>,
+    /// Bytes that went out below encryption.
+    below: Arc<AtomicU64>,
 }
 
 impl Meter {
     /// Nothing has come yet. What is begun has to be whole `within` this time.
     pub fn new(unfinished: &Arc<Unfinished>, within: Duration) -> Arc<Self> {
-        let (unfinished, over) = (Arc::clone(unfinished), Arc::default());
+        let (unfinished, over, below) = (Arc::clone(unfinished), Arc::default(), Arc::default());
         Arc::new(Self {
             unfinished,
             within,
@@ -44,7 +47,14 @@ impl Meter {
             held: AtomicUsize::new(0),
             share: Mutex::default(),
             over,
+            below,
         })
+    }
+
+    /// `io` with what is written to it counted as taken by the peer: the socket, where what is metered is encrypted.
+    pub fn below<I>(&self, io: I) -> Below<I> {
+        let taken = Arc::clone(&self.below);
+        Below { io, taken }
     }
 
     /// What has come so far is whole, or answered.
@@ -102,6 +112,8 @@ enum Tried {
 
 struct Stall {
     tried: Tried,
+    /// What had gone out below by then.
+    below: u64,
     until: Pin<Box<Sleep>>,
 }
 
@@ -128,11 +140,16 @@ impl<I> Metered<I> {
             self.stalls.take_if(|stall| stall.tried == tried);
             return polled;
         }
-        let patience = self.meter.stall;
+        let (patience, below) = (self.meter.stall, self.meter.below.load(Ordering::Relaxed));
         let stall = self.stalls.get_or_insert_with(|| Stall {
             tried,
+            below,
             until: Box::pin(sleep(patience)),
         });
+        if stall.below != below {
+            stall.below = below;
+            stall.until.as_mut().reset(Instant::now() + patience);
+        }
         ready!(stall.until.as_mut().poll(cx));
         counter!(metrics::UNFINISHED_ENDED, "reason" => "stalled").increment(1);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -186,6 +203,64 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Metered<I> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.io).poll_shutdown(cx);
         self.came(cx, Tried::Flush, done)
+    }
+}
+
+/// A socket below encryption, which takes more in than the socket does: what the socket takes counts for who is [`Metered`]
+/// above.
+pub struct Below<I> {
+    io: I,
+    taken: Arc<AtomicU64>,
+}
+
+impl<I> Below<I> {
+    fn took(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &polled {
+            self.taken.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Below<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Below<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.took(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, pieces);
+        self.took(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

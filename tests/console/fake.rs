@@ -127,7 +127,7 @@ async fn overview(State(fake): State<Arc<Fake>>) -> Json<Value> {
         "latency": {"p50": 0.0006 + 0.0001 * swing(3), "p90": 0.002 + 0.0002 * swing(4), "p99": 0.008 + 0.001 * swing(5)},
         "shards": [{"name": "redis-a:6379", "up": true, "round_trip_seconds": 0.0004 + 0.00003 * swing(6)},
             {"name": "redis-b:6379", "up": turn % 20 < 15, "round_trip_seconds": 0.0007 + 0.00004 * swing(5)}],
-        "words": {"channel": "library", "name": "library ID", "kind": "repo", "types": ["repo-update", "comment-update"]},
+        "dialects": [{"dialect": "seafile", "channel": "library", "name": "library ID", "kind": "repo", "types": ["repo-update", "comment-update"]}],
         "payloads": true, "warnings": [{"code": "deaf", "text": "foghorn-2 does not hear from Redis at redis-b:6379."}],
         "lost": [lost()], "condition": {"state": "degraded", "since_ms": foghorn::event::now_ms() - 95_000, "problems": [
             {"code": "redis", "since_ms": foghorn::event::now_ms() - 95_000, "what": "Redis at redis-b:6379 is away for foghorn-2.",

@@ -410,3 +410,48 @@ async fn a_token_is_explained_and_forgotten() {
     }
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }
+
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn with_several_dialects_the_page_speaks_of_the_one_that_is_chosen() {
+    let port = common::ports::free_port();
+    let node = guarded()
+        .env("FOGHORN_DIALECTS", "seafile,inbox")
+        .env("FOGHORN_SSE_ADDR", &format!("127.0.0.1:{port}"))
+        .start()
+        .await;
+    let mut browser = console(node.ops()).await;
+    browser
+        .until("!document.getElementById('dialects').hidden")
+        .await;
+    shows(&mut browser, "send-label", "Library ID").await;
+    let choose = "(() => { const choice = document.getElementById('dialect'); choice.value = 'inbox'; \
+                  choice.dispatchEvent(new Event('change')); })()";
+    browser.evaluate(choose).await;
+    shows(&mut browser, "send-label", "User").await;
+    shows(&mut browser, "lookup-title", "Look up an inbox or a user").await;
+    // The name alone is a user's now.
+    let stream = "GET /sse/ann HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut page = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("a connection");
+    tokio::io::AsyncWriteExt::write_all(&mut page, stream.as_bytes())
+        .await
+        .expect("sent");
+    browser.fill("#lookup-value", "ann").await;
+    found(&mut browser, "1 client on 1 node").await;
+    shows(&mut browser, "lookup-result", "ann").await;
+    browser.fill("#send-channel", "ann").await;
+    browser.click("#send-form button").await;
+    shows(&mut browser, "send-answer", "Accepted at").await;
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("event: notify") {
+        let more = tokio::io::AsyncReadExt::read_buf(&mut page, &mut read);
+        assert!(more.await.expect("a stream") > 0);
+    }
+    // What is chosen stays so while the page asks again.
+    browser
+        .until("document.getElementById('dialect').value === 'inbox'")
+        .await;
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}

@@ -1,5 +1,6 @@
 //! `haproxy/haproxy.cfg` as shipped: each request goes where the page says, nodes come and go by DNS and readiness.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,9 @@ use tempfile::TempDir;
 
 use crate::haproxy_site::{SEAFILE, STRANGER, Site, loopback, node_address};
 use crate::stubs::Stub;
-use crate::support::{Answer, eventually, http, read, repeats_with_one_key, root, run, upgrade};
+use crate::support::{
+    Answer, eventually, free_port, http, read, repeats_with_one_key, root, run, upgrade,
+};
 
 /// The configuration with `server` lines where it asks DNS.
 fn without_dns(config: &str, servers: &[String]) -> String {
@@ -114,6 +117,61 @@ fn requests_go_where_the_page_says() {
     let inner = |from| http(from, site.inner, "POST /events", "{}").unwrap();
     assert!(node(&inner(SEAFILE)));
     assert_eq!(inner(STRANGER).status, 403);
+}
+
+#[test]
+#[ignore = "needs haproxy"]
+fn paths_of_inboxes_are_seafiles_until_somebody_says_otherwise() {
+    let paths = [
+        "GET /sse",
+        "GET /SSE/ann",
+        "POST /webNotification",
+        "GET /foghorn.js",
+        "GET /websocket/api/v1/notification/ws",
+    ];
+    let of = |site: &Site, head: &str| {
+        let answer = site.get(STRANGER, head);
+        answer.headers.get("x-node").cloned().unwrap_or_default()
+    };
+    let off = Site::shipped(&[]);
+    for head in paths {
+        assert_eq!(of(&off, head), "seafile", "{head}");
+    }
+    drop(off);
+    let (port, ops) = (free_port(), free_port());
+    // All that a node has is at one port here.
+    let own = port.to_string();
+    let nodes = (0..3).map(|index| {
+        let at = |port| SocketAddr::new(node_address(index).into(), port);
+        (
+            Stub::start(at(port), &format!("node{}", index + 1)),
+            Stub::start(at(ops), "ops"),
+        )
+    });
+    let site = Site::around(
+        nodes.collect(),
+        (port, ops),
+        &root().join("haproxy/haproxy.cfg"),
+        &[("INBOX", "on"), ("SSE_PORT", &own), ("SOCKET_PORT", &own)],
+        &[1, 2, 3],
+    );
+    for head in paths {
+        // Each backend finds the nodes by itself.
+        eventually("a node has it", 20, || of(&site, head).starts_with("node"));
+    }
+    let seen = site.get(STRANGER, &upgrade("/websocket/api/v1/notification/ws"));
+    assert_eq!(seen.status, 101, "{seen:?}");
+    for head in ["GET /", "GET /users", "GET /ssex", "GET /websocket"] {
+        assert_eq!(of(&site, head), "seafile", "{head}");
+    }
+    // Where nobody is there to answer, a stream is told to come back.
+    for (_, ops) in &site.nodes {
+        ops.set_ready(false);
+    }
+    eventually("streams wait", 30, || {
+        let answer = site.get(STRANGER, "GET /sse/ann");
+        answer.status == 200 && answer.body == "retry: 7000\n\n"
+    });
 }
 
 #[test]

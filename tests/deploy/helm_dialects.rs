@@ -84,6 +84,96 @@ fn inboxes_have_ports_and_a_service_where_they_are_switched_on() {
     );
 }
 
+#[test]
+#[ignore = "needs helm"]
+fn only_what_is_spoken_is_public() {
+    let routed = |dialects: &str, more: &str| {
+        let dialects = format!("settings.FOGHORN_DIALECTS={dialects}");
+        let routes = "ingress.enabled=true,gateway.enabled=true,gateway.parentRefs[0].name=web";
+        trial(&["--set", &dialects, "--set", &format!("{routes}{more}")])
+    };
+    let paths = |documents: &[Value]| {
+        let ingress = &of_kind(documents, "Ingress", "seafile-foghorn")["spec"]["rules"][0];
+        let of_ingress = ingress["http"]["paths"].as_array().expect("paths");
+        let route = &of_kind(documents, "HTTPRoute", "seafile-foghorn")["spec"]["rules"];
+        let matches = route.as_array().expect("rules").iter();
+        let matches = matches.flat_map(|rule| rule["matches"].as_array().expect("matches"));
+        let mut all: [Vec<String>; 2] = [
+            of_ingress
+                .iter()
+                .map(|path| path["path"].to_string())
+                .collect(),
+            matches
+                .map(|path| path["path"]["value"].to_string())
+                .collect(),
+        ];
+        all.iter_mut().for_each(|paths| paths.sort());
+        let [ingress, route] = all;
+        assert_eq!(ingress, route);
+        ingress.join(" ").replace('"', "")
+    };
+    let inbox = "/api/v1/notification/ws /foghorn.js /sse";
+    assert_eq!(paths(&routed("inbox", "")), inbox);
+    assert_eq!(
+        paths(&routed("inbox", ",inbox.streamPaths={/sse,/SSE}")),
+        "/SSE /api/v1/notification/ws /sse"
+    );
+    assert_eq!(paths(&routed("centrifugo", "")), "/connection");
+    let seafile = "/notification /notification/ /notification/events /notification/ping";
+    assert_eq!(paths(&routed("seafile", "")), seafile);
+    let both = paths(&routed("seafile\\,inbox", ""));
+    for path in seafile.split(' ').chain(inbox.split(' ')) {
+        assert!(both.split(' ').any(|found| found == path), "{path}: {both}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn nodes_may_connect_to_what_they_are_told_of() {
+    let ports = |settings: &[&str]| {
+        let on = ["--set", "networkPolicy.enabled=true"];
+        let documents = trial(&[&on[..], settings].concat());
+        let egress = &of_kind(&documents, "NetworkPolicy", "seafile-foghorn")["spec"]["egress"];
+        let ports = egress[1]["ports"].as_array().expect("ports").iter();
+        ports
+            .map(|port| port["port"].as_u64().expect("a number"))
+            .collect::<Vec<_>>()
+    };
+    let usual = [6379, 26379, 3306];
+    assert_eq!(ports(&[]), usual);
+    for (value, more) in [
+        (
+            "settings.FOGHORN_INBOX_BROKER_URL=mqtts://u:p%2F1@a\\,mqtt://b:1999",
+            &[8883, 1999][..],
+        ),
+        (
+            "settings.FOGHORN_INBOX_SESSION_REDIS_URL=redis://:9:9@backend:6380/0",
+            &[6380],
+        ),
+        (
+            "settings.FOGHORN_OTLP_ENDPOINT=http://collector:4318",
+            &[4318],
+        ),
+        ("settings.FOGHORN_OTLP_ENDPOINT=https://[::1]/x:1", &[443]),
+        (
+            "database.host=db,database.password=x,database.port=3307",
+            &[3307],
+        ),
+        (
+            "redis.bundled.enabled=false,redis.urls[0]=rediss-sentinel://u:p@a:26380\\,b:26381/m?sentinelPassword=x:1",
+            &[26380, 26381],
+        ),
+    ] {
+        let found = ports(&["--set", value]);
+        assert_eq!(found, [&usual[..], more].concat(), "{value}");
+    }
+    // What is named is all there is where nothing else is known.
+    assert_eq!(
+        ports(&["--set", "networkPolicy.egressPorts={7000}"]),
+        [7000]
+    );
+}
+
 /// The values that the chart's page has for Centrifugo's pages alone.
 pub fn centrifugo(more: &[&str]) -> Vec<Value> {
     let page = read("charts/foghorn/README.md");

@@ -108,6 +108,13 @@ async fn a_head_that_is_too_long_is_refused() {
             .await
             .expect(431);
     }
+    // Longer than anybody's: what serves HTTP refuses it.
+    let longer = "x".repeat(40 << 10);
+    let longer = http::try_request(node.port, "GET", "/users", &[("X-Long", &longer)], None).await;
+    assert!(longer.is_none_or(|answer| answer.status == 431));
+    let refused = "reason=\"head-too-large\"";
+    node.counted("foghorn_connections_refused_total", refused, 3.0)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

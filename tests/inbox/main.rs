@@ -13,5 +13,6 @@ mod list;
 mod operators;
 mod page;
 mod site;
+mod slow;
 mod stream;
 mod two_layers;

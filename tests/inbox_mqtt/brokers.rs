@@ -51,7 +51,8 @@ impl Broker {
         (Self::mosquitto_with(&more).await, encrypted(port))
     }
 
-    async fn mosquitto_with(more: &str) -> Self {
+    /// The same, with these lines more in its configuration.
+    pub async fn mosquitto_with(more: &str) -> Self {
         let (folder, port) = (folder(), free_port());
         let at = folder.path().display();
         let passwords = folder.path().join("passwords");
@@ -148,6 +149,23 @@ impl Broker {
     /// Its URL, with the login.
     pub fn url(&self) -> String {
         format!("mqtt://{USER}:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// Tells RabbitMQ something, as its administrator.
+    pub fn rabbitmqctl(&self, words: &[&str]) {
+        let names = std::fs::read_to_string(self.folder.path().join("names"));
+        let mut command = process::command("/usr/lib/rabbitmq/bin/rabbitmqctl".as_ref());
+        command
+            .env("HOME", self.folder.path())
+            .env("RABBITMQ_NODENAME", format!("mqtt{}@localhost", self.port))
+            .env("ERL_EPMD_PORT", names.expect("it was written"))
+            .args(words);
+        let done = command.output().expect("it starts");
+        assert!(
+            done.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     /// Asks it to end, and starts it again with what it kept.

@@ -114,6 +114,8 @@ pub const MAY_IMPORT: &[(&str, &[&str])] = &[
             // Who answers with a stream may have to cut its connection off.
             "listen::Cut",
             "listen::Lasts",
+            // A dialect may take shorter heads than others do.
+            "listen::count_long_head",
             // An access log is written as the log is.
             "logging",
             // Bodies that are posted.

@@ -155,6 +155,9 @@ FOGHORN_OPS_PASSWORD FOGHORN_OPS_TOKEN REDIS_PASSWORD OTEL_EXPORTER_OTLP_HEADERS
 {{- if and .Values.database.host (not (or .Values.database.password .Values.database.existingSecret .Values.seafile.secret)) -}}
 {{- fail "foghorn: database.host needs database.existingSecret, database.password or seafile.secret" -}}
 {{- end -}}
+{{- if and (or .Values.ingress.enabled .Values.gateway.enabled) (not (include "foghorn.isPublic" .)) -}}
+{{- fail "foghorn: ingress and gateway have nothing to lead to: set centrifugo.path, inbox.streamPaths or inbox.socketPaths, or take them away" -}}
+{{- end -}}
 {{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) -}}
 {{- fail "foghorn: gateway.enabled needs gateway.parentRefs" -}}
 {{- end -}}
@@ -319,6 +322,36 @@ FOGHORN_OPS_PASSWORD FOGHORN_OPS_TOKEN REDIS_PASSWORD OTEL_EXPORTER_OTLP_HEADERS
 {{/* Whether Centrifugo's protocol is spoken. */}}
 {{- define "foghorn.centrifugo" -}}
 {{- if has "centrifugo" (splitList "," (nospace (toString (default "" .Values.settings.FOGHORN_DIALECTS)))) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Whether any path is for people's clients. */}}
+{{- define "foghorn.isPublic" -}}
+{{- $v1 := and (include "foghorn.centrifugo" .) .Values.centrifugo.path -}}
+{{- $inbox := and (include "foghorn.inbox" .) (concat .Values.inbox.streamPaths .Values.inbox.socketPaths) -}}
+{{- if or (include "foghorn.seafile" .) $v1 $inbox -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Ports nodes may connect to: those that are named, and those of the URLs among the values. What stands in Secrets is not seen here. */}}
+{{- define "foghorn.egressPorts" -}}
+{{- $ports := list -}}
+{{- range .Values.networkPolicy.egressPorts -}}{{- $ports = append $ports (include "foghorn.plain" .) -}}{{- end -}}
+{{- if .Values.database.host -}}{{- $ports = append $ports (include "foghorn.plain" .Values.database.port) -}}{{- end -}}
+{{- $usual := dict "redis" "6379" "rediss" "6379" "redis-cluster" "6379" "rediss-cluster" "6379" "redis-sentinel" "26379" "rediss-sentinel" "26379" "mqtt" "1883" "mqtts" "8883" "http" "80" "https" "443" -}}
+{{- $urls := .Values.redis.urls -}}
+{{- range $name := list "FOGHORN_INBOX_BROKER_URL" "FOGHORN_INBOX_SESSION_REDIS_URL" "FOGHORN_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" "OTEL_EXPORTER_OTLP_ENDPOINT" -}}
+{{- with get $.Values.settings $name -}}{{- $urls = append $urls . -}}{{- end -}}
+{{- end -}}
+{{- range $urls -}}
+{{- $scheme := "" -}}
+{{- /* Several hosts, or several URLs, with commas between them. */ -}}
+{{- range splitList "," (toString .) -}}
+{{- $host := trim . -}}
+{{- if contains "://" $host -}}{{- $scheme = first (splitList "://" $host) -}}{{- $host = last (splitList "://" $host) -}}{{- end -}}
+{{- $host = regexReplaceAll "^.*@" (regexReplaceAll "[/?].*$" $host "") "" -}}
+{{- with trimPrefix ":" (regexFind ":[0-9]+$" $host) | default (get $usual $scheme) -}}{{- $ports = append $ports . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- join " " (uniq $ports) -}}
 {{- end -}}
 
 {{/* The entry of a Secret with Centrifugo's configuration; empty: there is none. */}}

@@ -1,6 +1,7 @@
 //! From a site to the cluster it needs.
 //!
-//! Invariant: the figures come from the coefficients compiled in, which `fit` made from a measurement.
+//! Invariant: the figures come from the coefficients compiled in, which `fit` made from a measurement, and from what
+//! `loadtest/bench.sh` measured of idle clients of other dialects.
 
 use super::Failed;
 use super::model::{Coefficients, Driver, Load, Resource};
@@ -12,15 +13,21 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 pub struct Site {
     /// Desktop clients that are connected
+    #[arg(long, value_parser = positive, required_unless_present_any = ["streams", "v1_connections"])]
+    connections: Option<f64>,
+    /// Event streams of inboxes that are open, one a page
     #[arg(long, value_parser = positive)]
-    connections: f64,
+    streams: Option<f64>,
+    /// Connections by Centrifugo v1's protocol
+    #[arg(long, value_parser = positive)]
+    v1_connections: Option<f64>,
     /// Events a second
     #[arg(long, value_parser = positive)]
     events: f64,
     /// Libraries of each client
     #[arg(long, default_value = "20", value_parser = positive)]
     libraries_per_client: f64,
-    /// Clients of each library that are connected: as many deliveries has an event
+    /// Clients of each library, or streams of each user, that are connected: as many deliveries has an event
     #[arg(long, default_value = "10", value_parser = positive)]
     subscribers_per_library: f64,
     /// Cores of a node
@@ -87,6 +94,25 @@ fn size(text: &str) -> Result<f64, String> {
 const REMEMBERED_SECONDS: u32 = 60;
 /// It remembers at least so many, however few may wait.
 const REMEMBERED: u32 = 16_384;
+/// What an idle client of another dialect takes of a node that does not encrypt, as docs/CAPACITY.md has it.
+struct Idle {
+    /// Bytes, the kernel's not among them.
+    memory: f64,
+    /// Seconds of CPU a second.
+    cpu: f64,
+}
+
+/// An event stream over HTTP/1.1.
+const STREAM: Idle = Idle {
+    memory: 3.5 * 1_024.0,
+    cpu: 0.2e-6,
+};
+/// A connection by Centrifugo v1's protocol.
+const V1: Idle = Idle {
+    memory: 3.6 * 1_024.0,
+    cpu: 0.4e-6,
+};
+
 /// A cluster larger than this is another design.
 const MOST_NODES: u32 = 10_000;
 
@@ -107,22 +133,39 @@ impl Use {
 impl Site {
     /// What `nodes` nodes and `shards` shards have to do together.
     fn load(&self, nodes: u32, shards: u32) -> Load {
-        let (n, subscriptions) = (
+        let desktops = self.connections.unwrap_or_default();
+        // Each of the others has one channel.
+        let subscriptions = desktops * self.libraries_per_client + self.others();
+        let (n, channels) = (
             f64::from(nodes),
-            self.connections * self.libraries_per_client,
+            subscriptions / self.subscribers_per_library,
         );
-        let libraries = subscriptions / self.subscribers_per_library;
         Load {
             nodes: n,
             shards: shards.into(),
-            connections: self.connections,
+            connections: self.all(),
             subscriptions,
-            channels: libraries * self.nodes_with_subscribers(n),
-            pings: self.connections,
+            channels: channels * self.nodes_with_subscribers(n),
+            pings: desktops,
             events: self.events,
             deliveries: self.events * self.subscribers_per_library,
             remembered: n * self.remembered(),
         }
+    }
+
+    /// Clients of other dialects, and what each takes.
+    fn idle(&self) -> [(f64, Idle); 2] {
+        [(self.streams, STREAM), (self.v1_connections, V1)]
+            .map(|(count, idle)| (count.unwrap_or_default(), idle))
+    }
+
+    fn others(&self) -> f64 {
+        self.idle().iter().map(|(count, _)| count).sum()
+    }
+
+    /// All clients.
+    fn all(&self) -> f64 {
+        self.connections.unwrap_or_default() + self.others()
     }
 
     /// How many events each node remembers.
@@ -139,16 +182,24 @@ impl Site {
     fn node(&self, c: &Coefficients, load: &Load) -> Vec<Use> {
         let each = |r: Resource| c.used(r, load) / load.nodes;
         let here = load.connections / load.nodes;
+        // What the model takes of a connection with one subscription is a desktop client's.
+        let modelled = c.cost(Resource::NodeMemory, Driver::Connection)
+            + c.cost(Resource::NodeMemory, Driver::Subscription);
+        let idle = self.idle();
+        let sum =
+            |of: &dyn Fn(&Idle) -> f64| idle.iter().map(|(count, i)| count * of(i)).sum::<f64>();
+        let cpu = sum(&|idle| idle.cpu) / load.nodes;
+        let memory = sum(&|idle| idle.memory - modelled) / load.nodes;
         vec![
             Use {
                 what: "CPU of a node, cores",
-                used: each(Resource::NodeCpu),
+                used: each(Resource::NodeCpu) + cpu,
                 limit: self.cores_per_node * self.fill,
                 show: digits,
             },
             Use {
                 what: "memory of a node, the kernel's included",
-                used: each(Resource::NodeMemory) + each(Resource::KernelMemory),
+                used: each(Resource::NodeMemory) + each(Resource::KernelMemory) + memory,
                 limit: self.memory_per_node * self.fill,
                 show: bytes,
             },
@@ -216,7 +267,7 @@ impl Site {
 
     /// Nodes, without the spare ones, and shards.
     fn solve(&self, c: &Coefficients) -> Result<(u32, u32), Failed> {
-        if self.subscribers_per_library > self.connections {
+        if self.subscribers_per_library > self.all() {
             return Err(Failed::Impossible(
                 "a library cannot have more subscribers than there are connections".into(),
             ));

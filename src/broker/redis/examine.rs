@@ -23,7 +23,7 @@ const MOVES: usize = 3;
 pub struct Examined {
     /// Host and port of the server that carried this look's message.
     pub address: String,
-    /// From publishing to hearing it.
+    /// From publishing to hearing it; from asking for a value to the answer.
     pub round_trip: Duration,
     /// What it calls itself, as `Redis 7.0.15`; empty where it does not tell.
     pub version: String,
@@ -77,13 +77,7 @@ pub async fn examine(server: &Server, prefix: &str) -> Result<Examined, ExamineE
     let channel = visit.channel.clone();
     visit.may(&mut mouth, &[command, &channel, "hello"]).await?;
     if !visit.missing.is_empty() {
-        let user = server.user.clone().unwrap_or_else(|| "default".to_owned());
-        return Err(ExamineError::Rights {
-            address: mouth.address,
-            user,
-            missing: visit.missing,
-            prefix: prefix.to_owned(),
-        });
+        return Err(visit.lacks(mouth.address, prefix));
     }
     if !heard(&mut ear).await? {
         return Err(ExamineError::Deaf {
@@ -100,6 +94,38 @@ pub async fn examine(server: &Server, prefix: &str) -> Result<Examined, ExamineE
         address: mouth.address,
         round_trip,
         version: hello.version,
+        notes,
+    })
+}
+
+/// Asks `server` for the value of `key`, as who looks up single values there does.
+///
+/// # Errors
+/// [`ExamineError`]: what hinders a node.
+pub async fn examine_values(server: &Server, key: &str) -> Result<Examined, ExamineError> {
+    let mut visit = Visit {
+        server,
+        channel: String::new(),
+        missing: Vec::new(),
+    };
+    let (mut talk, notes) = route::carrier(server).await?;
+    if server.database != 0 {
+        let database = server.database.to_string();
+        visit.may(&mut talk, &["SELECT", &database]).await?;
+    }
+    let asked = Instant::now();
+    visit.may(&mut talk, &["GET", key]).await?;
+    let round_trip = asked.elapsed();
+    if !visit.missing.is_empty() {
+        return Err(visit.lacks(talk.address, ""));
+    }
+    client::connect_for_keys(server)
+        .await
+        .map_err(|error| ExamineError::client(&talk.address, &error))?;
+    Ok(Examined {
+        address: talk.address,
+        round_trip,
+        version: String::new(),
         notes,
     })
 }
@@ -131,6 +157,17 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
+    /// What the user may not do at `address`, where names begin with `prefix`.
+    fn lacks(self, address: String, prefix: &str) -> ExamineError {
+        let user = self.server.user.clone();
+        ExamineError::Rights {
+            address,
+            user: user.unwrap_or_else(|| "default".to_owned()),
+            missing: self.missing,
+            prefix: prefix.to_owned(),
+        }
+    }
+
     /// A command that a node gives. A right that is missing is noted, and the look goes on.
     async fn may(&mut self, talk: &mut Talk, command: &[&str]) -> Result<Reply, ExamineError> {
         let reply = talk.ask(command).await?;

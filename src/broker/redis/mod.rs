@@ -27,7 +27,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use self::client::Connected;
 pub use self::config::{Config, ConfigFault, Layout, Server};
-pub use self::examine::{ExamineError, Examined, Login, Note, Right, examine};
+pub use self::examine::{ExamineError, Examined, Login, Note, Right, examine, examine_values};
 pub use self::foreign::Foreign;
 pub use self::keep::RedisKeeper;
 pub use self::keep::queue::Queue;

@@ -61,6 +61,11 @@ fn missing(server: &Server, right: &Right) -> String {
             let name = command.replace('|', " ").to_uppercase();
             format!("its user {user} may not use {name}: ACL SETUSER {user} +{command}")
         }
+        Right::Keys => {
+            format!(
+                "its user {user} may not use the keys that are asked for: ACL SETUSER {user} ~PATTERN"
+            )
+        }
         Right::Channels => {
             format!(
                 "its user {user} may not use Foghorn's channels: ACL SETUSER {user} &PREFIX* (FOGHORN_REDIS_PREFIX)"

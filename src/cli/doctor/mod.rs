@@ -6,10 +6,12 @@
 //! * [`handshake`]: the WebSocket through the proxy.
 //! * [`trip`]: tokens and events, end to end.
 //! * [`nodes`]: each node past the proxy.
-//! * [`stores`]: Redis ([`redis`]), the database and the MQTT broker ([`mqtt`]), where they are configured.
+//! * [`stores`]: Redis ([`redis`]), the database, the backend's sessions ([`sessions`]) and the MQTT broker ([`mqtt`]), where they are
+//!   configured; [`files`]: who can read the files with secrets.
 //! * [`inbox`]: users' event streams.
 //! * [`mend`]: the lines for each proxy; [`report`]: how it is told.
 
+mod files;
 mod handshake;
 mod inbox;
 mod mend;
@@ -19,6 +21,7 @@ mod reach;
 mod redirect;
 mod redis;
 mod report;
+mod sessions;
 mod sides;
 mod stores;
 mod trip;
@@ -47,7 +50,9 @@ Examples:
 
 With --sse alone, inboxes are looked at and nothing of Seafile's; the proof is made with FOGHORN_SSE_JWT_KEY or FOGHORN_SSE_COOKIE_SECRET,
 and a notification is posted, with FOGHORN_SSE_SECRET, to a user made up for this run. The MQTT broker is checked where
-FOGHORN_INBOX_BROKER_URL and FOGHORN_DIALECTS say so, under a client id of its own, so that no node is thrown out.
+FOGHORN_INBOX_BROKER_URL and FOGHORN_DIALECTS say so, under a client id of its own, so that no node is thrown out: it is
+asked for the subscription, and sent a message for nobody, which should come back. The backend's Redis
+(FOGHORN_INBOX_SESSION_REDIS_URL) is asked for a session that is nobody's.
 
 Without --url and --inner, the addresses are those of NOTIFICATION_SERVER_URL and INNER_NOTIFICATION_SERVER_URL in the
 environment, else that of this machine's node. Each node's key is looked at where a node's ops address tells of them all

@@ -1,4 +1,5 @@
-//! The MQTT broker, as the node that takes notifications from it would use it: connect, login, client id, subscription.
+//! The MQTT broker, as the node that takes notifications from it would use it: connect, login, client id, subscription, and
+//! whether anything comes by that.
 //!
 //! Invariants: nobody is thrown out and nothing is left there, since the visit is made under a client id of its own; no password is shown.
 
@@ -6,7 +7,7 @@ use super::report::Check;
 use crate::config::Config;
 use crate::dialect::inbox::mqtt::Source;
 use crate::dialect::inbox::mqtt::address::Address;
-use crate::dialect::inbox::mqtt::link::{Link, LinkError};
+use crate::dialect::inbox::mqtt::link::{Echo, Link, LinkError};
 use crate::dialect::inbox::start::source;
 
 /// Each broker that the settings name.
@@ -16,26 +17,63 @@ pub async fn check(config: &Config) -> Vec<Check> {
     };
     let mut checks = Vec::new();
     for address in &source.addresses {
-        checks.push(told(&source, address, Link::visit(&source, address).await));
+        let visited = Link::visit(&source, address).await;
+        checks.extend(told(&source, address, visited));
     }
     checks
 }
 
-fn told(source: &Source, address: &Address, visited: Result<(), LinkError>) -> Check {
-    let Err(error) = visited else {
-        let what = format!(
-            "{address} takes the login and a client id like {:?}, and grants the subscription to {:?}",
-            source.client_id,
-            source.topic.filter()
-        );
-        return Check::ok("mqtt", "subscribe", what);
-    };
-    Check::fail(
-        "mqtt",
-        step(&error),
-        format!("{address}: {error}"),
-        mend(source, address, &error),
-    )
+fn told(source: &Source, address: &Address, visited: Result<Echo, LinkError>) -> Vec<Check> {
+    match visited {
+        Ok(echo) => {
+            let what = format!(
+                "{address} takes the login and a client id like {:?}, and grants the subscription to {:?}",
+                source.client_id,
+                source.topic.filter()
+            );
+            vec![
+                Check::ok("mqtt", "subscribe", what),
+                delivered(source, address, echo),
+            ]
+        }
+        Err(error) => {
+            let (what, lines) = (format!("{address}: {error}"), mend(source, address, &error));
+            vec![Check::fail("mqtt", step(&error), what, lines)]
+        }
+    }
+}
+
+/// Whether anything comes by the subscription.
+fn delivered(source: &Source, address: &Address, echo: Echo) -> Check {
+    match echo {
+        Echo::Heard(topic) => {
+            let what = format!("{address} delivers what is published at {topic:?}");
+            Check::ok("mqtt", "deliver", what)
+        }
+        Echo::Silent(topic) => {
+            let user = address.login.as_ref().map_or("USER", |(user, _)| user);
+            let filter = source.topic.filter();
+            let what = format!(
+                "{address} has not delivered what was published at {topic:?}: either this user may not publish, as it need not, \
+                 or it grants a subscription that it does not serve"
+            );
+            let lines = vec![
+                format!(
+                    "topic read {filter}    # Mosquitto's acl_file, below `user {user}`: it grants every subscription, and delivers by this"
+                ),
+                format!(
+                    "mosquitto_pub --url mqtt://BACKEND:PASSWORD@{address}/{topic} --message x    # as the backend: foghorn_inbox_mqtt_messages_total counts it at a node"
+                ),
+            ];
+            Check::warn("mqtt", "deliver", what, lines)
+        }
+        Echo::Untried => {
+            let what = format!(
+                "{address} does not let this user publish, as it need not: whether it delivers could not be tried"
+            );
+            Check::skipped("mqtt", "deliver", what)
+        }
+    }
 }
 
 /// How far it came.
@@ -106,13 +144,24 @@ mod tests {
             longest: 1,
         };
         let address = &source.addresses[0];
-        let good = told(&source, address, Ok(()));
-        assert!(
-            good.outcome == Outcome::Ok
-                && good.what.contains("broker:1883")
-                && good.what.contains("\"+\""),
-            "{good:?}"
-        );
+        let topic = "notificationdoctor-0".to_owned();
+        for (echo, outcome) in [
+            (Echo::Heard(topic.clone()), Outcome::Ok),
+            (Echo::Silent(topic), Outcome::Warn),
+            (Echo::Untried, Outcome::Skipped),
+        ] {
+            let [good, delivers] = &told(&source, address, Ok(echo))[..] else {
+                panic!("two checks");
+            };
+            assert!(
+                good.outcome == Outcome::Ok
+                    && good.what.contains("broker:1883")
+                    && good.what.contains("\"+\""),
+                "{good:?}"
+            );
+            assert_eq!(delivers.outcome, outcome, "{delivers:?}");
+            assert!(!delivers.text().contains("hush"), "{delivers:?}");
+        }
         for (error, check, part) in [
             (
                 LinkError::Unreachable("connection refused".into()),
@@ -153,7 +202,9 @@ mod tests {
                 "the broker's own log",
             ),
         ] {
-            let failed = told(&source, address, Err(error.clone()));
+            let [failed] = &told(&source, address, Err(error.clone()))[..] else {
+                panic!("one check");
+            };
             assert_eq!(
                 (failed.outcome, failed.check),
                 (Outcome::Fail, check),

@@ -4,7 +4,8 @@
 
 mod mend;
 
-use self::mend::{mend, needless_password, url};
+pub use self::mend::mend;
+use self::mend::{needless_password, url};
 use super::report::Check;
 use crate::broker::redis::{ExamineError, Examined, Note, Server, examine};
 

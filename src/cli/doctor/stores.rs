@@ -1,10 +1,10 @@
-//! Redis, the ccnet database and the MQTT broker, as the node itself would use them, where the settings say that there are any.
+//! Redis, the ccnet database, the backend's sessions and the MQTT broker, as the node itself would use them, where the settings say that there are any.
 //!
 //! Invariant: nothing is left behind in any of them, and no password is shown.
 
-use super::mqtt;
 use super::redis::{self, Given};
 use super::report::Check;
+use super::{files, mqtt, sessions};
 use crate::config::{self, Report, Source, Sources};
 use crate::dialect::seafile::groups::{self, Config as Groups, GroupError, Tls};
 use crate::dialect::seafile::{DESCRIPTOR as SEAFILE, settings};
@@ -48,7 +48,9 @@ pub async fn check(sources: &Sources) -> Vec<Check> {
             "not set here (SEAFILE_MYSQL_DB_HOST)",
         )),
     }
+    checks.extend(sessions::check(config).await);
     checks.extend(mqtt::check(config).await);
+    checks.extend(files::check(&report, config));
     checks
 }
 

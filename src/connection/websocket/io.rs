@@ -16,13 +16,14 @@ use tokio_rustls::server::TlsStream;
 
 use crate::connection::ClientInfo;
 use crate::outbox::{Bounds, Outbox};
+use crate::unfinished::metered::Below;
 
 /// A connection, as the handshake left it.
 pub(in crate::connection) enum Io {
     /// In clear text.
     Plain(TcpStream),
     /// Encrypted.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Below<TcpStream>>>),
 }
 
 /// What the connection's task has of it.
@@ -32,7 +33,7 @@ pub(super) enum Near {
 }
 
 pub(super) struct Encrypted {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Below<TcpStream>>,
     /// Frames that are taken from the outbox and not written yet.
     frames: Bytes,
 }

@@ -15,6 +15,7 @@ use super::rules::Rules;
 use super::session::CHANNEL_KIND;
 use super::{Inbox, cors, form, open, post, script, users, watch};
 use crate::event::Channel;
+use crate::listen::count_long_head;
 
 /// Bytes of a request's head at most.
 const HEAD: usize = 16 << 10;
@@ -90,6 +91,7 @@ pub async fn answer(State(inbox): State<Arc<Inbox>>, request: Request) -> Respon
 
 async fn respond(inbox: &Arc<Inbox>, parts: &Parts, body: Body) -> Response {
     if is_too_long(parts) {
+        count_long_head();
         let advice = "The head of the request is longer than 16 KiB, or has more than 100 fields.";
         return plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, advice);
     }

@@ -18,7 +18,7 @@ use super::rules::Rules;
 use super::socket::{self, store::Store};
 use super::stream::Manner;
 use super::{Inbox, figures, settings as s, wire};
-use crate::broker::keep::Foreign;
+use crate::broker::keep::{Foreign, Server};
 use crate::config::reader::Reader;
 use crate::config::settings::Setting;
 use crate::config::{Config, Values};
@@ -161,7 +161,7 @@ fn start(config: &Config, context: Context) -> Result<Arc<dyn Dialect>, StartErr
     };
     let values = &config.values;
     let text = values.get(&s::TEXT);
-    let store = values.optional(&s::SESSION_REDIS).map(|server| {
+    let store = sessions(config).map(|server| {
         let redis = Foreign::new(server, s::SESSION_REDIS.row.name);
         Store::new(redis, values.get(&s::SESSION_COOKIE))
     });
@@ -204,6 +204,11 @@ fn start(config: &Config, context: Context) -> Result<Arc<dyn Dialect>, StartErr
         inbox.context.tasks.spawn("inbox-mqtt", holder.run());
     }
     Ok(inbox)
+}
+
+/// The Redis in which session cookies are looked up, if they are.
+pub fn sessions(config: &Config) -> Option<Server> {
+    config.values.optional(&s::SESSION_REDIS)
 }
 
 /// Where messages come from, if they do.

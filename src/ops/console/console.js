@@ -6,7 +6,7 @@ import * as lookup from '/console/lookup.js';
 import * as signin from '/console/signin.js';
 import * as tail from '/console/tail.js';
 import * as token from '/console/token.js';
-import { speak } from '/console/words.js';
+import * as words from '/console/words.js';
 
 const THEMES = ['system', 'light', 'dark'];
 
@@ -55,11 +55,12 @@ ask = cluster.start((overview, error) => {
   $('version').textContent = overview.version;
   document.title = `${overview.node} · Foghorn console`;
   tail.allow(overview.payloads);
-  speak(overview.words);
+  words.speak(overview.dialects);
   signin.unneeded();
   const well = (overview.condition?.problems ?? []).length === 0;
   state(well ? 'Live' : 'Live: degraded', well ? 'good' : 'bad');
 });
+words.start();
 lookup.start();
 tail.start();
 token.start();

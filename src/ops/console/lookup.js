@@ -2,7 +2,7 @@
 
 import { api } from '/console/api.js';
 import { $, answer, count, during, el, moment, table } from '/console/common.js';
-import { called, short } from '/console/words.js';
+import { called, short, whole } from '/console/words.js';
 
 const titles = () => ({ channel: called('Name'), user: 'User' });
 
@@ -21,7 +21,8 @@ function search() {
   const [by, value] = [$('lookup-by').value, $('lookup-value').value.trim()];
   $('lookup-result').replaceChildren();
   return during($('lookup-form').querySelector('button'), $('lookup-answer'), async () => {
-    show(by, value, await api(`lookup?${new URLSearchParams({ [by]: value })}`));
+    const asked = by === 'channel' ? whole(value) : value;
+    show(by, value, await api(`lookup?${new URLSearchParams({ [by]: asked })}`));
   });
 }
 

@@ -3,6 +3,7 @@
 
 import { stream } from '/console/api.js';
 import { $, answer, clock, count, el } from '/console/common.js';
+import { whole } from '/console/words.js';
 
 const KEEP = 200;
 const PACE = 300;
@@ -41,7 +42,7 @@ async function listen() {
   const mine = new AbortController();
   listening = mine;
   const filters = new URLSearchParams();
-  const channel = $('tail-channel').value.trim();
+  const channel = whole($('tail-channel').value.trim());
   if (channel) filters.set('channel', channel);
   if ($('tail-type').value) filters.set('type', $('tail-type').value);
   if ($('tail-payload').checked) filters.set('payload', '1');

@@ -2,6 +2,7 @@
 
 import { api } from '/console/api.js';
 import { $, answer, during, el, span } from '/console/common.js';
+import { dialect, whole } from '/console/words.js';
 
 export function start() {
   $('token-form').addEventListener('submit', (event) => {
@@ -9,7 +10,7 @@ export function start() {
     const token = $('token-value').value.trim();
     $('token-value').value = '';
     $('token-result').replaceChildren();
-    during(event.target.querySelector('button'), $('token-answer'), async () => explain(await api('token', { token })));
+    during(event.target.querySelector('button'), $('token-answer'), async () => explain(await api('token', { token, ...dialect() })));
   });
   $('send-form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -39,7 +40,7 @@ function json(value) {
 
 async function send() {
   const text = $('send-content').value.trim();
-  const event = { type: $('send-type').value, channel: $('send-channel').value.trim() };
+  const event = { type: $('send-type').value, channel: whole($('send-channel').value.trim()) };
   if (text) {
     try {
       event.content = JSON.parse(text);

@@ -126,6 +126,44 @@ fn one_node_alone_needs_no_redis() {
 }
 
 #[test]
+fn clients_of_other_dialects_count_by_what_the_page_says_of_them() {
+    let c = coefficients();
+    let uses = |options: &str| {
+        let s = site(options).unwrap();
+        s.node(&c, &s.load(2, 1))
+    };
+    let alone = uses("--connections 1e4 --events 1");
+    let page = include_str!("../../../../docs/CAPACITY.md");
+    for (option, begin, count) in [
+        ("--streams", "| an idle event stream over HTTP/1.1 |", 1e5),
+        (
+            "--v1-connections",
+            "| an idle connection of Centrifugo v1's |",
+            1e5,
+        ),
+    ] {
+        let row = page.lines().find(|line| line.starts_with(begin)).unwrap();
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let kib: f64 = cells[2].parse().unwrap();
+        let micros: f64 = cells[3].split(' ').next().unwrap().parse().unwrap();
+        let both = uses(&format!("--connections 1e4 --events 1 {option} {count}"));
+        let more = |at: usize| (both[at].used - alone[at].used) * 2.0 / count;
+        assert!((more(0) * 1e6 - micros).abs() < 1e-6, "{option}: CPU");
+        let kernel = c.cost(Resource::KernelMemory, Driver::Connection);
+        assert!(
+            (more(1) - kernel - kib * 1_024.0).abs() < 1e-3,
+            "{option}: memory"
+        );
+        // Descriptors, and ports of the proxy.
+        assert!((more(3) - 1.0).abs() < 1e-9 && (more(4) - 1.0).abs() < 1e-9);
+        let alone = solved(&format!(
+            "{option} {count} --events 10 --subscribers-per-library 1"
+        ));
+        assert!(alone.0 <= solved("--connections 1e5 --events 10").0);
+    }
+}
+
+#[test]
 fn the_impossible_is_said() {
     for (options, want) in [
         (

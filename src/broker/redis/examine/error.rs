@@ -121,6 +121,8 @@ pub enum Right {
     Command(String),
     /// The channels that begin with the prefix.
     Channels,
+    /// The keys that do.
+    Keys,
 }
 
 impl Right {
@@ -131,6 +133,9 @@ impl Right {
         }
         if said.contains("channel") {
             return Some(Self::Channels);
+        }
+        if said.contains("access") && said.contains("key") {
+            return Some(Self::Keys);
         }
         let name = command[0].to_lowercase();
         let sub = command
@@ -145,6 +150,7 @@ impl Right {
         match self {
             Self::Command(name) => format!("+{name}"),
             Self::Channels => format!("&{prefix}*"),
+            Self::Keys => format!("~{prefix}*"),
         }
     }
 }
@@ -214,6 +220,7 @@ fn list(missing: &[Right]) -> String {
     let name = |right: &Right| match right {
         Right::Command(name) => format!("the command {}", name.replace('|', " ").to_uppercase()),
         Right::Channels => "the channels of Foghorn".to_owned(),
+        Right::Keys => "the keys".to_owned(),
     };
     missing.iter().map(name).collect::<Vec<_>>().join(", ")
 }
@@ -258,6 +265,16 @@ mod tests {
                 "NOPERM No permissions to access a channel",
                 &["SUBSCRIBE"],
                 "&fog*",
+            ),
+            (
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+                &["GET", "k"],
+                "~fog*",
+            ),
+            (
+                "NOPERM No permissions to access a key",
+                &["GET", "k"],
+                "~fog*",
             ),
         ] {
             assert_eq!(

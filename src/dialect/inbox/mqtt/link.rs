@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Subscribe};
+use rumqttc::mqttbytes::v4::{Connect, Packet, PubAck, Publish, Subscribe};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,6 +22,9 @@ use crate::fault::{TlsFault, words};
 
 /// How long the broker may take for a step.
 pub const STEP: Duration = Duration::from_secs(10);
+
+/// What a visitor published is heard within this time, or not at all.
+const ECHO: Duration = Duration::from_secs(3);
 
 /// What the broker is told of how often it hears of us. It gives up after one and a half times this.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -71,6 +74,17 @@ impl LinkError {
     }
 }
 
+/// What became of a message for nobody that a visitor published, at this topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// It came back.
+    Heard(String),
+    /// It did not: this user may not publish, which the broker need not say, or is sent nothing that it is subscribed to.
+    Silent(String),
+    /// The broker ended the connection: this user may not publish.
+    Untried,
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -92,11 +106,12 @@ impl Link {
     }
 
     /// Connects, asks for the subscription and takes leave, as [`open`](Self::open) does, but as somebody else and without a session: nobody is
-    /// thrown out, nothing is left at the broker, and nothing that it has is taken.
+    /// thrown out, nothing is left at the broker, and nothing that it has is taken. What is subscribed to is tried with a message
+    /// for nobody, where the broker lets this user publish.
     ///
     /// # Errors
     /// [`LinkError`]: what the broker does not grant.
-    pub async fn visit(source: &Source, address: &Address) -> Result<(), LinkError> {
+    pub async fn visit(source: &Source, address: &Address) -> Result<Echo, LinkError> {
         let other = Source {
             client_id: another(&source.client_id),
             ..source.clone()
@@ -118,8 +133,34 @@ impl Link {
         let granted = timeout(STEP, granted)
             .await
             .unwrap_or(Err(LinkError::Late("SUBSCRIBE")));
+        let echo = match granted {
+            Ok(()) => Ok(link.echo(&other).await),
+            Err(error) => Err(error),
+        };
         link.close().await;
-        granted
+        echo
+    }
+
+    /// Publishes for nobody, and waits to hear it.
+    async fn echo(&mut self, source: &Source) -> Echo {
+        let word = format!("doctor-{:08x}", rand::random::<u32>());
+        let topic = source.topic.of_nobody(&word);
+        let publish = Publish::new(topic.clone(), QoS::AtMostOnce, word);
+        let heard = async {
+            self.send(&Packet::Publish(publish)).await?;
+            loop {
+                if let Frame::Message(message) = self.next().await?
+                    && message.said.is_some_and(|(to, _)| to == topic.as_bytes())
+                {
+                    return Ok::<_, LinkError>(());
+                }
+            }
+        };
+        match timeout(ECHO, heard).await {
+            Ok(Ok(())) => Echo::Heard(topic),
+            Ok(Err(_)) => Echo::Untried,
+            Err(_) => Echo::Silent(topic),
+        }
     }
 
     async fn begin(

@@ -37,6 +37,11 @@ impl Topic {
         format!("{above}+{below}")
     }
 
+    /// A topic that is subscribed to and no user's, made unlike others by `word`, which is no number.
+    pub fn of_nobody(&self, word: &str) -> String {
+        format!("{}{word}{}", self.before, self.behind)
+    }
+
     fn user(&self, topic: &[u8]) -> Option<u64> {
         let digits = str::from_utf8(topic)
             .ok()?
