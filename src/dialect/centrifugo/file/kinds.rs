@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::connection::websocket::deflate::codec::Level;
+
 /// What is wrong with one key.
 pub type Bad = String;
 
@@ -43,6 +45,17 @@ pub fn number(key: &str, value: &Value, least: u64) -> Result<u64, Bad> {
         .or_else(|| value.as_str()?.parse().ok())
         .filter(fits);
     number.ok_or_else(|| format!("{key}: it should be a whole number, {least} or more"))
+}
+
+/// How hard is tried to compress, as Go's `compress/flate` says it.
+pub fn level(key: &str, value: &Value) -> Result<Level, Bad> {
+    let level = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    match level {
+        Some(-2) => Ok(Level::Huffman),
+        Some(-1) => Ok(Level::Search(6)),
+        Some(level @ 0..=9) => Ok(Level::Search(level as u8)),
+        _ => Err(format!("{key}: it should be a whole number from -2 to 9")),
+    }
 }
 
 /// Whole seconds, one at least.
