@@ -5,6 +5,7 @@ mod api;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod compression;
 mod conversations;
 mod ledger;
 mod lists;

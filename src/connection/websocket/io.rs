@@ -129,3 +129,15 @@ impl Encrypted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_compresses_pays_for_it_and_not_much() {
+        assert_eq!(size_of::<Near>(), 16);
+        let bytes = size_of::<Deflated>();
+        assert!(bytes <= 160, "{bytes} bytes for each connection");
+    }
+}

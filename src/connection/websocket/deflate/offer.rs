@@ -59,8 +59,7 @@ fn unquoted(value: &str) -> &str {
 
 /// The size of a window, as a power of two; `None`: it is none.
 fn bits(value: &str) -> Option<u8> {
-    let bits = (8..=15).find(|bits: &u8| bits.to_string() == value);
-    bits
+    (8..=15).find(|bits: &u8| bits.to_string() == value)
 }
 
 #[cfg(test)]

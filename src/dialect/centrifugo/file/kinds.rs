@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::connection::websocket::deflate::codec::Level;
-
 /// What is wrong with one key.
 pub type Bad = String;
 
@@ -47,15 +45,13 @@ pub fn number(key: &str, value: &Value, least: u64) -> Result<u64, Bad> {
     number.ok_or_else(|| format!("{key}: it should be a whole number, {least} or more"))
 }
 
-/// How hard is tried to compress, as Go's `compress/flate` says it.
-pub fn level(key: &str, value: &Value) -> Result<Level, Bad> {
+/// How hard is tried to compress, as Go's `compress/flate` counts it.
+pub fn level(key: &str, value: &Value) -> Result<i8, Bad> {
     let level = value.as_i64().or_else(|| value.as_str()?.parse().ok());
-    match level {
-        Some(-2) => Ok(Level::Huffman),
-        Some(-1) => Ok(Level::Search(6)),
-        Some(level @ 0..=9) => Ok(Level::Search(level as u8)),
-        _ => Err(format!("{key}: it should be a whole number from -2 to 9")),
-    }
+    let level = level.and_then(|level| i8::try_from(level).ok());
+    level
+        .filter(|level| (-2..=9).contains(level))
+        .ok_or_else(|| format!("{key}: it should be a whole number from -2 to 9"))
 }
 
 /// Whole seconds, one at least.

@@ -80,7 +80,7 @@ struct Parts {
     admin_secret: Option<String>,
     redis_api_shards: u64,
     compression: bool,
-    level: Option<Level>,
+    level: Option<i8>,
     passed_bytes: usize,
 }
 
@@ -206,7 +206,11 @@ impl V1 {
         } = self;
         rules.default.keep = parts.kept.keep();
         fixed.compression = parts.compression.then_some(Effort {
-            level: parts.level.unwrap_or(Level::Search(1)),
+            level: match parts.level.unwrap_or(1) {
+                -2 => Level::Huffman,
+                -1 => Level::Search(6),
+                level => Level::Search(level.unsigned_abs()),
+            },
             passed_bytes: parts.passed_bytes,
         });
         node.put_together()?;
