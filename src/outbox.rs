@@ -26,7 +26,7 @@ use crate::metrics;
 use crate::session::{Close, Why};
 use coalesced::Coalesced;
 use far::Far;
-pub use kind::Kind;
+pub use kind::{Deflate, Kind};
 use queue::Queue;
 pub use wire::Wire;
 

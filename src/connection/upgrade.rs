@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
@@ -18,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::{Instrument, Level};
 
 use super::entry::{self, Open, Visit, Wish};
+use super::websocket::deflate;
 use super::websocket::io::Io;
 use super::{ClientInfo, Shared, handshake, websocket};
 use crate::outbox::Kind;
@@ -57,6 +59,7 @@ where
             "Bad WebSocket handshake: this connection cannot be upgraded.\n".into(),
         );
     };
+    let (kind, extensions) = deflate::agree(kind, &request.headers);
     let visit = match entry::enter(shared, kind, Wish::WebSocket, &request) {
         Ok(visit) => visit,
         Err(refused) if refused.is_temporary() => return unavailable(refused.advice()),
@@ -73,7 +76,7 @@ where
     } else {
         shared.tasks.spawn_connection(serve);
     }
-    switching(&accept)
+    switching(&accept, extensions)
 }
 
 async fn run<S: Session>(shared: Arc<Shared>, upgrade: OnUpgrade, visit: Visit, session: S) {
@@ -108,7 +111,7 @@ fn apart(upgraded: Upgraded) -> Option<(Io, Bytes)> {
     Some((Io::Tls(Box::new(stream.into_inner())), parts.read_buf))
 }
 
-fn switching(accept: &str) -> Response<String> {
+fn switching(accept: &str, extensions: Option<HeaderValue>) -> Response<String> {
     let mut response = Response::new(String::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -116,6 +119,9 @@ fn switching(accept: &str) -> Response<String> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(extensions) = extensions {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     response
 }

@@ -5,6 +5,7 @@
 
 mod begun;
 mod closing;
+pub mod deflate;
 pub mod framing;
 pub(super) mod io;
 mod progress;
@@ -26,8 +27,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 use super::link::Link;
 use super::{ClientInfo, Shared};
 use crate::metrics;
-use crate::outbox::Outbox;
-use crate::session::{Close, Session};
+use crate::outbox::{Deflate, Outbox};
+use crate::session::{Close, Session, Why};
 use begun::Begun;
 use closing::{Closing, fault};
 use io::{Io, Near};
@@ -37,6 +38,8 @@ use wire::{ParserView, config};
 const SCRATCH: usize = 16 * 1024;
 /// Reads of one connection before others get their turn.
 const READS_A_TURN: usize = 8;
+/// Bytes read at once, and in a turn, where messages may be compressed: they may come to a thousand times as much.
+const DEFLATED_SCRATCH: usize = 2 * 1024;
 /// Pings this close together show a client that pings every second.
 const PINGER_GAP_MS: u64 = 2_000;
 /// So many in a row.
@@ -88,6 +91,10 @@ pub(super) async fn serve<S: Session>(
     session: S,
 ) -> End {
     let (outbox, near) = io.split(client, shared.outbox);
+    let near = match client.kind.deflate {
+        Deflate::Agreed => near.deflated(shared.max_message),
+        Deflate::Never | Deflate::Offered(_) => near,
+    };
     let context = WebSocketContext::new(Role::Server, Some(config(shared.max_message)));
     let mut connection = Connection {
         socket: Socket { near, context },
@@ -189,9 +196,15 @@ impl<S: Session> Connection<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let is_deflated = self.socket.near.inflater().is_some();
         for _ in 0..READS_A_TURN {
             let end = BUFFER.with_borrow_mut(|scratch| {
-                let mut buffer = ReadBuf::new(scratch);
+                let room = if is_deflated {
+                    DEFLATED_SCRATCH
+                } else {
+                    SCRATCH
+                };
+                let mut buffer = ReadBuf::new(&mut scratch[..room]);
                 let read = ready!(self.socket.near.poll_read(cx, &mut buffer));
                 Poll::Ready(match read {
                     Err(error) => Some(self.over("lost", error.to_string())),
@@ -204,8 +217,8 @@ impl<S: Session> Connection<S> {
             if let Some(end) = ready!(end) {
                 return Poll::Ready(end);
             }
-            // What was just read may have asked for a close, or for writing.
-            if self.outbox_needs_care() || self.link.is_waiting() {
+            // What was just read may have asked for a close, or for writing; what is inflated may have taken its time.
+            if self.outbox_needs_care() || self.link.is_waiting() || is_deflated {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -238,20 +251,24 @@ impl<S: Session> Connection<S> {
         self.parse(input)
     }
 
-    fn parse(&mut self, input: &[u8]) -> Option<End> {
-        let mut wire = ParserView {
-            input,
-            outbox: &self.outbox.clone(),
-        };
+    fn parse(&mut self, mut input: &[u8]) -> Option<End> {
+        let outbox = self.outbox.clone();
         // A large message is kept until the parser has been asked for the next one: while it is alive the parser
         // cannot take its buffer back, and keeping that would cost an idle connection up to `max_message`.
         let mut large = None;
         loop {
             if self.is_waiting() {
-                self.link.hold(wire.input);
+                self.link.hold(input);
                 return None;
             }
-            let message = self.socket.context.read(&mut wire);
+            let Socket { near, context } = &mut self.socket;
+            let mut wire = ParserView {
+                input,
+                inflater: near.inflater(),
+                outbox: &outbox,
+            };
+            let message = context.read(&mut wire);
+            input = wire.input;
             drop(large.take());
             match message {
                 Ok(Message::Ping(_)) => self.on_ping(),
@@ -270,9 +287,10 @@ impl<S: Session> Connection<S> {
                     return Some(self.over("closed", "closed".into()));
                 }
                 Err(error) => {
-                    self.deaf = matches!(error, Error::Capacity(_));
+                    let why = fault(&error);
+                    self.deaf = why == Why::TooLong;
                     self.begun = None;
-                    self.outbox.end(&fault(&error));
+                    self.outbox.end(&why);
                     return None;
                 }
             }

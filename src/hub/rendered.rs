@@ -62,12 +62,13 @@ impl<'e> Rendered<'e> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::event::Channel;
-    use crate::outbox::Wire;
     use crate::outbox::testing::BARE;
+    use crate::outbox::{Deflate, Wire};
 
     static WRITTEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -95,8 +96,8 @@ mod tests {
                 fn heartbeat(&self) -> &'static [u8] {
                     b""
                 }
-                fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-                    frame
+                fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+                    frame.into()
                 }
             }
         };
@@ -109,6 +110,7 @@ mod tests {
             label,
             wire,
             dialect: BARE.dialect,
+            deflate: Deflate::Never,
             drained_last: false,
             pinger_patience: None,
             close: |_| None,

@@ -17,6 +17,8 @@ pub struct Kind {
     pub label: &'static str,
     /// How it is written to.
     pub wire: &'static dyn Wire,
+    /// Whether its messages may be compressed.
+    pub deflate: Deflate,
     /// Whether it is closed after all others when many are closed at an even pace.
     pub drained_last: bool,
     /// How long a client may be silent that has shown itself to ping every second; `None`: its pings show nothing.
@@ -24,6 +26,17 @@ pub struct Kind {
     /// What it is told when its connection ends; `None`: it is not closed for this reason. Where the reason is one of those
     /// that leave no choice ([`Why::is_final`]), `None` ends the connection without a word.
     pub close: fn(&Why) -> Option<Close>,
+}
+
+/// Whether the messages of a WebSocket are compressed, in both directions (RFC 7692, permessage-deflate).
+#[derive(Clone, Copy)]
+pub enum Deflate {
+    /// That is not agreed to.
+    Never,
+    /// Who offers it is of this kind instead, whose messages are.
+    Offered(&'static Kind),
+    /// They are.
+    Agreed,
 }
 
 impl fmt::Debug for Kind {

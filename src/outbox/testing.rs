@@ -2,11 +2,12 @@
 //!
 //! Invariant: it belongs to no dialect.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Kind, Wire};
+use super::{Deflate, Kind, Wire};
 use crate::event::Event;
 use crate::session::{Close, Why};
 
@@ -29,8 +30,8 @@ impl Wire for Bare {
         &[0x89, 0]
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        &frame[2..]
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        frame[2..].into()
     }
 }
 
@@ -43,6 +44,7 @@ pub(crate) static BARE: Kind = Kind {
     dialect: "test",
     label: "bare",
     wire: &Bare,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: Some(Duration::from_secs(10)),
     close,

@@ -3,6 +3,8 @@
 //! Invariant: what a wire writes for an event depends on the event alone, so it is written once for all clients of that
 //! wire on a node. Wires are told apart by their names, never by their addresses: wires without fields may share one.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::event::Event;
@@ -39,5 +41,5 @@ pub trait Wire: Send + Sync + 'static {
     }
 
     /// What a frame of this wire says, without its framing: for the log.
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8];
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]>;
 }

@@ -7,6 +7,7 @@ mod autocert;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod compression;
 mod conversations;
 mod ledger;
 mod lists;

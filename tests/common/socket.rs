@@ -33,6 +33,8 @@ pub struct Frame {
     pub opcode: u8,
     /// Whether it ends its message.
     pub fin: bool,
+    /// Whether its message is compressed (RFC 7692), where that was agreed on.
+    pub compressed: bool,
     /// Its bytes.
     pub payload: Vec<u8>,
 }
@@ -143,7 +145,8 @@ impl Socket {
     /// The next frame of any kind; `None` once the connection has ended.
     pub async fn frame(&mut self) -> Option<Frame> {
         loop {
-            if let Some((frame, size)) = parse_frame(&self.buffer) {
+            let compresses = self.headers.contains_key("sec-websocket-extensions");
+            if let Some((frame, size)) = parse_frame(&self.buffer, compresses) {
                 self.buffer.drain(..size);
                 match frame.opcode {
                     PING if self.pong => self.send(PONG, &frame.payload).await,
@@ -266,11 +269,13 @@ pub fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first frame in `bytes` and its size; `None` where it is not whole yet. A server's frames are not masked.
-fn parse_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
+/// The first frame in `bytes` and its size; `None` where it is not whole yet. A server's frames are not masked, and compressed
+/// only where that was agreed on.
+fn parse_frame(bytes: &[u8], compresses: bool) -> Option<(Frame, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     assert_eq!(second & 0x80, 0, "the server masked a frame");
-    assert_eq!(first & 0x70, 0, "the server set a reserved bit");
+    let reserved = if compresses { 0x30 } else { 0x70 };
+    assert_eq!(first & reserved, 0, "the server set a reserved bit");
     let (length, start) = match second {
         126 => (
             usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
@@ -287,6 +292,7 @@ fn parse_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
         Frame {
             opcode: first & 15,
             fin: first & 0x80 != 0,
+            compressed: first & 0x40 != 0,
             payload,
         },
         start + length,

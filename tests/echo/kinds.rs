@@ -1,15 +1,18 @@
 //! What clients of the echo dialect read: lines of text in WebSocket frames, and Server-Sent Events.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use foghorn::connection::websocket::framing::{PING, payload, text_frame};
 use foghorn::event::{Event, Kept};
-use foghorn::outbox::{Kind, Wire};
+use foghorn::outbox::{Deflate, Kind, Wire};
 use foghorn::session::{Close, Why};
 
 pub static SOCKET: Kind = Kind {
     dialect: "echo",
     label: "socket",
     wire: &Lines,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: None,
     close: |why| Some(close(why)),
@@ -62,8 +65,8 @@ impl Wire for Lines {
         PING
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }
 
@@ -90,7 +93,7 @@ impl Wire for Blocks {
         format!("event: bye\ndata: {}\n\n", close.reason).into()
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        frame
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        frame.into()
     }
 }

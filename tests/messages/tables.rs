@@ -19,6 +19,12 @@ pub const FAILURES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "connection/websocket/deflate/codec.rs Unreadable",
+        &[
+            "centrifugo/compression::what_comes_to_too_much_or_is_no_compressed_message_ends_its_connection_and_no_other",
+        ],
+    ),
+    (
         "dialect/seafile/auth.rs Refusal",
         &[
             "logs::who_posts_with_another_key_is_named",

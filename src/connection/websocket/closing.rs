@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketContext};
 
+use super::deflate::codec::Unreadable;
 use super::wire::{ParserView, config};
 use super::{Connection, End, RECEIVED, SENT};
 use crate::session::{Close, Session, Why};
@@ -19,6 +20,9 @@ use crate::unfinished::Reason;
 
 /// How long the peer has to answer a close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(3);
+/// What came was none.
+const NO_WEBSOCKET: &str = "not the WebSocket protocol";
+
 /// Why the connection is closing, and until when the peer may answer.
 pub(super) struct Closing {
     pub(super) end: End,
@@ -72,6 +76,7 @@ impl<S: Session> Connection<S> {
         };
         let mut wire = ParserView {
             input: &[],
+            inflater: None,
             outbox: &self.outbox,
         };
         // An error here means that the parser has seen the end already; the deadline covers that too.
@@ -81,6 +86,9 @@ impl<S: Session> Connection<S> {
         if self.deaf {
             self.socket.context =
                 WebSocketContext::new(Role::Server, Some(config(self.link.shared().max_message)));
+            if let Some(inflater) = self.socket.near.inflater() {
+                inflater.clear();
+            }
         }
         let end = End {
             label: close.label,
@@ -107,6 +115,11 @@ pub(super) fn fault(error: &Error) -> Why {
         Error::Utf8(_) => Why::NotText,
         Error::Capacity(CapacityError::MessageTooLong { .. }) => Why::TooLong,
         Error::Protocol(error) => Why::Protocol(error.to_string()),
-        _ => Why::Protocol("not the WebSocket protocol".into()),
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(Unreadable::TooLong) => Why::TooLong,
+            Some(broken) => Why::Protocol(broken.to_string()),
+            None => Why::Protocol(NO_WEBSOCKET.into()),
+        },
+        _ => Why::Protocol(NO_WEBSOCKET.into()),
     }
 }

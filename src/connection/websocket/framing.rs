@@ -9,18 +9,37 @@ use crate::buffer::Buffer;
 /// A ping with an empty payload.
 pub const PING: &[u8] = &[0x89, 0x00];
 
+/// The first byte of a text frame.
+const TEXT: u8 = 0x81;
+/// That of a compressed one (RFC 7692, section 6).
+const COMPRESSED_TEXT: u8 = TEXT | 0x40;
+
 /// A text frame whose payload is `parts`, one after the other.
 pub fn text_frame(parts: &[&[u8]]) -> Bytes {
+    frame(TEXT, parts)
+}
+
+/// A text frame whose payload is compressed.
+pub(super) fn compressed_frame(payload: &[u8]) -> Bytes {
+    frame(COMPRESSED_TEXT, &[payload])
+}
+
+/// Whether a frame's payload is compressed.
+pub(super) fn is_compressed(frame: &[u8]) -> bool {
+    frame.first() == Some(&COMPRESSED_TEXT)
+}
+
+fn frame(first: u8, parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     let mut frame = Buffer::with_room(length + 10);
     match length {
-        n @ 0..=125 => frame.put(&[0x81, n as u8]),
+        n @ 0..=125 => frame.put(&[first, n as u8]),
         n @ 126..=0xffff => {
-            frame.put(&[0x81, 126]);
+            frame.put(&[first, 126]);
             frame.put(&(n as u16).to_be_bytes());
         }
         n => {
-            frame.put(&[0x81, 127]);
+            frame.put(&[first, 127]);
             frame.put(&(n as u64).to_be_bytes());
         }
     }
@@ -28,7 +47,7 @@ pub fn text_frame(parts: &[&[u8]]) -> Bytes {
     frame.freeze()
 }
 
-/// The payload of a frame that [`text_frame`] made.
+/// The payload of a frame that was made here.
 pub fn payload(frame: &[u8]) -> &[u8] {
     let header = match frame.get(1) {
         Some(127) => 10,

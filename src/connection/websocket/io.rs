@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio_rustls::server::TlsStream;
 
+use super::deflate::inflater::Inflater;
 use crate::connection::ClientInfo;
 use crate::outbox::{Bounds, Outbox};
 use crate::unfinished::metered::Below;
@@ -30,6 +31,13 @@ pub(in crate::connection) enum Io {
 pub(super) enum Near {
     Plain(OwnedReadHalf),
     Tls(Box<Encrypted>),
+    /// One of these, where messages may be compressed. Apart, so that all others pay nothing for it.
+    Deflated(Box<Deflated>),
+}
+
+pub(super) struct Deflated {
+    near: Near,
+    inflater: Inflater,
 }
 
 pub(super) struct Encrypted {
@@ -65,6 +73,22 @@ impl Io {
 }
 
 impl Near {
+    /// The same, where what comes may be compressed. Messages have `most` bytes at most.
+    pub(super) fn deflated(self, most: usize) -> Self {
+        Self::Deflated(Box::new(Deflated {
+            near: self,
+            inflater: Inflater::new(most),
+        }))
+    }
+
+    /// What reads compressed messages, where there are any.
+    pub(super) fn inflater(&mut self) -> Option<&mut Inflater> {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => None,
+            Self::Deflated(deflated) => Some(&mut deflated.inflater),
+        }
+    }
+
     /// Reads what is there.
     pub(super) fn poll_read(
         &mut self,
@@ -74,6 +98,7 @@ impl Near {
         match self {
             Self::Plain(reader) => Pin::new(reader).poll_read(cx, buffer),
             Self::Tls(encrypted) => Pin::new(&mut encrypted.stream).poll_read(cx, buffer),
+            Self::Deflated(deflated) => deflated.near.poll_read(cx, buffer),
         }
     }
 
@@ -86,6 +111,7 @@ impl Near {
         match self {
             Self::Plain(_) => outbox.poll_flush(cx),
             Self::Tls(encrypted) => encrypted.poll_flush(outbox, cx),
+            Self::Deflated(deflated) => deflated.near.poll_flush(outbox, cx),
         }
     }
 }
@@ -102,5 +128,17 @@ impl Encrypted {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.frames))?;
             self.frames.advance(written);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_compresses_pays_for_it_and_not_much() {
+        assert_eq!(size_of::<Near>(), 16);
+        let bytes = size_of::<Deflated>();
+        assert!(bytes <= 160, "{bytes} bytes for each connection");
     }
 }

@@ -20,7 +20,6 @@ use super::posted::{self, ApiCommand};
 use super::rules::Rules;
 use super::session::ClientSession;
 use super::totals::Count;
-use super::wire::SOCKET;
 use super::{Centrifugo, admin, figures, sockjs};
 use crate::connection::upgrade::upgrade;
 use crate::dialect::Route;
@@ -75,7 +74,7 @@ async fn connect(State(centrifugo): State<Arc<Centrifugo>>, request: Request) ->
     let (parts, _) = request.into_parts();
     centrifugo.site.totals.add(Count::WebSockets, 1);
     let site = Arc::clone(&centrifugo.site);
-    upgrade(&centrifugo.connections, &SOCKET, parts, |_| {
+    upgrade(&centrifugo.connections, centrifugo.socket, parts, |_| {
         ClientSession::new(site)
     })
     .map(Body::from)

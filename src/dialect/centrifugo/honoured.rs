@@ -276,6 +276,21 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     ("ping_interval", "25", "seconds between two pings"),
     (
+        "websocket_compression",
+        "false",
+        "messages over the raw WebSocket are compressed for clients that offer it",
+    ),
+    (
+        "websocket_compression_level",
+        "1",
+        "how hard is tried: from 1, fast, to 9, small; -1: 6; 0: not at all; -2: nothing that is repeated is looked for",
+    ),
+    (
+        "websocket_compression_min_size",
+        "0",
+        "bytes up to which messages go as they are",
+    ),
+    (
         "sockjs_url",
         "`//cdn.jsdelivr.net/sockjs/1.1/sockjs.min.js`",
         "where the page in SockJS's iframe gets the client from",

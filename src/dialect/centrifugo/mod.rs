@@ -60,6 +60,7 @@ use self::totals::Totals;
 use crate::config::Config;
 use crate::connection::Shared;
 use crate::dialect::{Context, Dialect, Route};
+use crate::outbox::Kind;
 
 /// What sessions share with the rest of the dialect on one node.
 #[derive(Default)]
@@ -95,6 +96,8 @@ pub struct Centrifugo {
     /// What its connections share: bounds of their own.
     connections: Arc<Shared>,
     site: Arc<Site>,
+    /// What its clients with a raw WebSocket are.
+    socket: &'static Kind,
     /// What its clients without a raw WebSocket share.
     sockjs: SockJs,
     /// What all its paths begin with.

@@ -15,7 +15,6 @@ const KEYS: &[(&str, &str)] = &[
     ("web_password", "it is called `admin_password` now"),
     ("web_secret", "it is called `admin_secret` now"),
     ("insecure_web", "it is called `insecure_admin` now"),
-    ("websocket_compression", "frames are not compressed"),
 ];
 
 /// Why `key` is refused; `None`: it is no key of v1 at all.

@@ -122,6 +122,7 @@ fn start(config: &Config, context: Context) -> Result<Arc<dyn Dialect>, StartErr
     let connections = Arc::new(connections(&context, &fixed));
     let centrifugo = Arc::new(Centrifugo {
         sockjs: SockJs::new(&connections, &fixed),
+        socket: wire::socket(fixed.compression),
         connections,
         context,
         site: Arc::new(Site::new(rules, fixed.queue_bytes)),

@@ -2,13 +2,16 @@
 //!
 //! Invariant: a message is one JSON object, or an array of answers, in one text frame.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::answers as a;
 use super::message;
+use crate::connection::websocket::deflate::{self, Effort};
 use crate::connection::websocket::framing::{payload, text_frame};
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// How metrics and logs call the dialect.
@@ -22,10 +25,19 @@ pub static SOCKET: Kind = Kind {
     dialect: DIALECT,
     label: "websocket",
     wire: &Frames,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: None,
     close: |why| Some(close(why)),
 };
+
+/// The kind of clients with a WebSocket, whose messages are compressed like this where they offer it. It is made once at the
+/// start of a node.
+pub fn socket(compression: Option<Effort>) -> &'static Kind {
+    compression.map_or(&SOCKET, |effort| {
+        deflate::offered(&SOCKET, "centrifugo/websocket-deflate", effort)
+    })
+}
 
 /// What a client is told that ends for this reason.
 pub fn close(why: &Why) -> Close {
@@ -84,7 +96,7 @@ impl Wire for Frames {
         PING
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }

@@ -3,11 +3,13 @@
 //! Invariants: a block is whole, and its data is one line, so that its end is where the empty line is; what depends on the
 //! connection is not written here: it is asked for by a comment, a *note*, which the stream's body replaces.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::id;
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// How metrics and logs call the dialect.
@@ -27,6 +29,7 @@ pub static STREAM: Kind = Kind {
     dialect: DIALECT,
     label: "stream",
     wire: &Blocks,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: None,
     close: |why| (*why != Why::Missed).then(|| close(why)),
@@ -89,7 +92,7 @@ impl Wire for Blocks {
         RESYNC
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        frame
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        frame.into()
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a web page survives only five closes in its life, and checks nothing on connecting: it is closed only where
 //! nothing else is left, and after all others.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use crate::connection::handshake::has_token;
 use crate::connection::websocket::framing::{PING, payload, text_frame};
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// How metrics and logs call the dialect.
@@ -29,6 +30,7 @@ pub static DESKTOP: Kind = Kind {
     dialect: DIALECT,
     label: "desktop",
     wire: &WebSocket,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: PINGER_PATIENCE,
     close: |why| Some(close(why)),
@@ -39,6 +41,7 @@ static WEB: Kind = Kind {
     dialect: DIALECT,
     label: "web",
     wire: &WebSocket,
+    deflate: Deflate::Never,
     drained_last: true,
     pinger_patience: PINGER_PATIENCE,
     close: |why| (*why != Why::Missed).then(|| close(why)),
@@ -49,6 +52,7 @@ pub static OTHER: Kind = Kind {
     dialect: DIALECT,
     label: "other",
     wire: &WebSocket,
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: PINGER_PATIENCE,
     close: |why| Some(close(why)),
@@ -132,8 +136,8 @@ impl Wire for WebSocket {
         PING
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }
 

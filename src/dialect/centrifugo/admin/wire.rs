@@ -2,6 +2,8 @@
 //!
 //! Invariant: answers are arrays, as the API's are; a message that is watched is an object of its own.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::message;
@@ -9,7 +11,7 @@ use super::super::wire::{self, DIALECT, heartbeat};
 use super::session::{SLOW, STALE};
 use crate::connection::websocket::framing::{payload, text_frame};
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// An operator's socket.
@@ -17,6 +19,7 @@ pub(super) static ADMIN: Kind = Kind {
     dialect: DIALECT,
     label: "admin",
     wire: &AdminFrames,
+    deflate: Deflate::Never,
     drained_last: true,
     pinger_patience: None,
     close: |why| Some(close(why)),
@@ -59,8 +62,8 @@ impl Wire for AdminFrames {
         heartbeat()
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }
 

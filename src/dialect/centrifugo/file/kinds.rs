@@ -45,6 +45,15 @@ pub fn number(key: &str, value: &Value, least: u64) -> Result<u64, Bad> {
     number.ok_or_else(|| format!("{key}: it should be a whole number, {least} or more"))
 }
 
+/// How hard is tried to compress, as Go's `compress/flate` counts it.
+pub fn level(key: &str, value: &Value) -> Result<i8, Bad> {
+    let level = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    let level = level.and_then(|level| i8::try_from(level).ok());
+    level
+        .filter(|level| (-2..=9).contains(level))
+        .ok_or_else(|| format!("{key}: it should be a whole number from -2 to 9"))
+}
+
 /// Whole seconds, one at least.
 pub fn seconds(key: &str, value: &Value) -> Result<Duration, Bad> {
     number(key, value, 1).map(Duration::from_secs)

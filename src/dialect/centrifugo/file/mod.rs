@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 
 pub use self::fault::FileFault;
 use self::formats::Format;
-use self::kinds::{Bad, maybe_text, number, prefix, seconds, switch, text};
+use self::kinds::{Bad, level, maybe_text, number, prefix, seconds, switch, text};
 use self::node::{NodeKeys, list_count};
 use self::options::{Kept, namespaces, option};
 use super::admin::Admin;
@@ -29,6 +29,8 @@ use super::admin::tokens::Tokens;
 use super::rules::Rules;
 use super::signing_key::SigningKey;
 use super::{honoured, refused};
+use crate::connection::websocket::deflate::Effort;
+use crate::connection::websocket::deflate::codec::Level;
 
 /// Keys that win over those of the file, in small letters.
 pub type Variables = BTreeMap<String, String>;
@@ -42,6 +44,8 @@ pub struct Fixed {
     pub(super) queue_bytes: usize,
     /// How often clients are pinged.
     pub(super) ping: Duration,
+    /// What is compressed for those who offer it; `None`: nothing.
+    pub(super) compression: Option<Effort>,
     /// Over how long the figures of `stats` are counted.
     pub(super) metrics: Duration,
     /// Whether there is an admin socket.
@@ -76,6 +80,9 @@ struct Parts {
     kept: Kept,
     admin_secret: Option<String>,
     redis_api_shards: u64,
+    compression: bool,
+    level: Option<i8>,
+    passed_bytes: usize,
 }
 
 impl V1 {
@@ -169,6 +176,11 @@ impl V1 {
             "client_request_max_size" => fixed.request_bytes = number(key, value, 1)? as usize,
             "client_queue_max_size" => fixed.queue_bytes = number(key, value, 1)? as usize,
             "ping_interval" => fixed.ping = seconds(key, value)?,
+            "websocket_compression" => parts.compression = switch(key, value)?,
+            "websocket_compression_level" => parts.level = Some(level(key, value)?),
+            "websocket_compression_min_size" => {
+                parts.passed_bytes = number(key, value, 0)? as usize
+            }
             "node_metrics_interval" => fixed.metrics = seconds(key, value)?,
             "sockjs_url" => fixed.sockjs_url = text(key, value)?,
             "sockjs_heartbeat_delay" => {
@@ -194,6 +206,14 @@ impl V1 {
             rules, fixed, node, ..
         } = self;
         rules.default.keep = parts.kept.keep();
+        fixed.compression = parts.compression.then_some(Effort {
+            level: match parts.level.unwrap_or(1) {
+                -2 => Level::Huffman,
+                -1 => Level::Search(6),
+                level => Level::Search(level.unsigned_abs()),
+            },
+            passed_bytes: parts.passed_bytes,
+        });
         node.put_together()?;
         fixed.lists = node.lists(parts.redis_api_shards);
         let Admin {
@@ -222,6 +242,7 @@ impl Default for V1 {
             request_bytes: 65_536,
             queue_bytes: 10_485_760,
             ping,
+            compression: None,
             metrics,
             admin: false,
             web: false,

@@ -31,11 +31,6 @@ pub const NOTED: &[(&str, &str)] = &[
         "presence_ping_interval",
         "entries are renewed three times within presence_expire_interval",
     ),
-    ("websocket_compression_level", "frames are not compressed"),
-    (
-        "websocket_compression_min_size",
-        "frames are not compressed",
-    ),
     (
         "websocket_read_buffer_size",
         "buffers belong to no connection",

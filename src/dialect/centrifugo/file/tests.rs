@@ -205,3 +205,40 @@ fn a_fault_of_each_kind_has_a_word() {
             .contains("FOGHORN_CENTRIFUGO_CONFIG")
     );
 }
+
+#[test]
+fn what_is_compressed_and_how_is_as_v1_has_it_and_levels_are_those_of_go() {
+    let read = |more: &str| {
+        let text = format!(r#"{{"secret": "s", {more}}}"#);
+        let v1 = V1::read(&text).map_err(|fault| fault.to_string());
+        v1.map(|v1| v1.fixed.compression)
+    };
+    let effort = |level, passed_bytes| {
+        Ok(Some(Effort {
+            level,
+            passed_bytes,
+        }))
+    };
+    let on = r#""websocket_compression": true"#;
+    assert_eq!(read(r#""websocket_compression": "false""#), Ok(None));
+    assert_eq!(read(r#""websocket_compression_level": 9"#), Ok(None));
+    assert_eq!(read(on), effort(Level::Search(1), 0));
+    for (level, wanted) in [
+        ("-2", Level::Huffman),
+        ("-1", Level::Search(6)),
+        ("0", Level::Search(0)),
+        (r#""9""#, Level::Search(9)),
+    ] {
+        let more = format!(
+            r#"{on}, "websocket_compression_min_size": 200, "websocket_compression_level": {level}"#
+        );
+        assert_eq!(read(&more), effort(wanted, 200), "{level}");
+    }
+    for level in ["-3", "10", "1.5", "\"\"", "true"] {
+        let told = read(&format!(r#""websocket_compression_level": {level}"#)).expect_err(level);
+        assert!(
+            told.contains("websocket_compression_level: it should be"),
+            "{told}"
+        );
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what waits for a request that fetches it is lines, since whichever transport fetches them says how they are written.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::answers as a;
@@ -9,7 +11,7 @@ use super::super::wire::{self, DIALECT, PING};
 use super::frames::{self, END, quoted};
 use crate::connection::websocket::framing::{payload, text_frame};
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// A page with a WebSocket. Its heartbeats are SockJS's and a ping, which browsers answer by themselves.
@@ -43,6 +45,7 @@ const BASE: Kind = Kind {
     dialect: DIALECT,
     label: "",
     wire: &Lines { heartbeat: b"" },
+    deflate: Deflate::Never,
     drained_last: false,
     pinger_patience: None,
     close: |why| {
@@ -88,8 +91,8 @@ impl Wire for Socket {
         text_frame(&[frames::close(close).as_bytes()])
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }
 
@@ -117,8 +120,8 @@ impl Wire for Lines {
         self.heartbeat
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        frame.strip_suffix(&[END]).unwrap_or(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        frame.strip_suffix(&[END]).unwrap_or(frame).into()
     }
 }
 

@@ -3,13 +3,15 @@
 //! Invariant: each notification is one unfragmented text frame. What may be lost ends no connection: the same text makes the
 //! page look.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::notice;
 use super::super::wire::DIALECT;
 use crate::connection::websocket::framing::{PING, payload, text_frame};
 use crate::event::Event;
-use crate::outbox::{Kind, Wire};
+use crate::outbox::{Deflate, Kind, Wire};
 use crate::session::{Close, Why};
 
 /// Longest message of a client, bytes.
@@ -30,6 +32,7 @@ pub fn kind(text: &str) -> &'static Kind {
         dialect: DIALECT,
         label: "websocket",
         wire,
+        deflate: Deflate::Never,
         drained_last: false,
         pinger_patience: None,
         close,
@@ -95,8 +98,8 @@ impl Wire for Texts {
         &self.frame
     }
 
-    fn text<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
-        payload(frame)
+    fn text<'f>(&self, frame: &'f [u8]) -> Cow<'f, [u8]> {
+        payload(frame).into()
     }
 }
 

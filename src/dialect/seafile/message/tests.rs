@@ -171,7 +171,7 @@ fn sent(event: &BackendEvent) -> String {
         event.kind.name(),
         event.content.clone(),
     ));
-    std::str::from_utf8(wire.text(&frame))
+    std::str::from_utf8(&wire.text(&frame))
         .expect("text")
         .to_owned()
 }
