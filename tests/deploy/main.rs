@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compose;
 mod containers;
 mod haproxy;
 mod haproxy_load;
@@ -15,6 +16,8 @@ mod haproxy_site;
 mod helm;
 mod helm_dialects;
 mod helm_page;
+mod helm_refused;
+mod helm_upgrade;
 mod helm_values;
 mod kube;
 mod kube_cluster;
