@@ -11,6 +11,7 @@ mod compose;
 mod containers;
 mod haproxy;
 mod haproxy_load;
+mod haproxy_pages;
 mod haproxy_rollout;
 mod haproxy_site;
 mod helm;
