@@ -13,7 +13,7 @@ pub const FAILURES: &[(&str, &[&str])] = &[
         "dialect/seafile/auth.rs Refusal",
         &[
             "logs::who_posts_with_another_key_is_named",
-            "ops_api::a_token_is_explained_and_not_logged",
+            "ops_api/main::a_token_is_explained_and_not_logged",
         ],
     ),
     (
