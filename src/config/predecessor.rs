@@ -23,7 +23,7 @@ pub struct Predecessor {
     /// Variables that are no settings and that may stand beside them: that program reads them, or the compose files do.
     pub unread: &'static [&'static str],
     /// Reads it.
-    pub read: fn(&Reader) -> Reading,
+    pub read: fn(&Reader) -> Readout,
 }
 
 /// What a variable is called where it is named as what stands in.
@@ -71,7 +71,7 @@ pub type StandIns = BTreeMap<&'static str, (String, Source)>;
 
 /// What such a configuration says.
 #[derive(Default)]
-pub struct Reading {
+pub struct Readout {
     /// What stands in for settings that are not set.
     pub stand_ins: StandIns,
     /// Keys that were given by variables, for the dialect itself ([`Values::variables`](super::Values::variables)).

@@ -7,14 +7,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod compose;
 mod containers;
 mod haproxy;
 mod haproxy_load;
+mod haproxy_pages;
 mod haproxy_rollout;
 mod haproxy_site;
 mod helm;
 mod helm_dialects;
 mod helm_page;
+mod helm_refused;
+mod helm_upgrade;
 mod helm_values;
 mod kube;
 mod kube_cluster;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::node::foghorn;
-use crate::containers::without_null;
+use crate::compose::without_null;
 use crate::support::{fetched, root, run};
 
 const KEY: &str = "JWT_PRIVATE_KEY='mQ2vT8kLp0Zr5Xw9Bn3Yc7Hd1Gf6Js4A'\n";

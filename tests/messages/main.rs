@@ -2,7 +2,7 @@
 //! `Debug` text, each warning in the log says what to change or why there is nothing to, and each kind of failure has the
 //! test that runs into it and reads what is said, to whom it is told with advice.
 //!
-//! What a situation makes commands and the log say is in `tests/advice.rs`; this is the table of all tables.
+//! What a situation makes commands and the log say is in `tests/advice`; this is the table of all tables.
 
 mod tables;
 

@@ -14,7 +14,7 @@ pub const FAILURES: &[(&str, &[&str])] = &[
     (
         "app/error.rs AppError",
         &[
-            "advice::a_node_that_cannot_start",
+            "advice/main::a_node_that_cannot_start",
             "cli/life::a_taken_ops_port_is_no_sign_of_another_notification_server",
         ],
     ),
@@ -28,7 +28,7 @@ pub const FAILURES: &[(&str, &[&str])] = &[
         "dialect/seafile/auth.rs Refusal",
         &[
             "logs::who_posts_with_another_key_is_named",
-            "ops_api::a_token_is_explained_and_not_logged",
+            "ops_api/main::a_token_is_explained_and_not_logged",
         ],
     ),
     (
@@ -52,7 +52,7 @@ pub const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "broker/redis/config.rs ConfigFault",
-        &["advice::a_node_that_cannot_start"],
+        &["advice/main::a_node_that_cannot_start"],
     ),
     (
         "broker/redis/examine/error.rs ExamineError",
@@ -73,8 +73,8 @@ pub const FAILURES: &[(&str, &[&str])] = &[
         "client/mod.rs ClientError",
         &[
             "otlp::a_collector_that_is_away_holds_up_nothing_and_is_said_once",
-            "advice::commands_that_find_nobody_or_somebody_else",
-            "advice::tls_faults_get_tls_advice_from_every_command",
+            "advice/main::commands_that_find_nobody_or_somebody_else",
+            "advice/tls::tls_faults_get_tls_advice_from_every_command",
         ],
     ),
     (
@@ -157,13 +157,13 @@ pub const FAILURES: &[(&str, &[&str])] = &[
     ),
     (
         "dialect/seafile/start.rs TokensError",
-        &["advice::a_node_that_cannot_start"],
+        &["advice/main::a_node_that_cannot_start"],
     ),
     (
         "fault.rs TlsFault",
         &[
             "src/fault/tests::tls_faults_are_told_apart",
-            "advice::tls_faults_get_tls_advice_from_every_command",
+            "advice/tls::tls_faults_get_tls_advice_from_every_command",
         ],
     ),
     (
@@ -173,11 +173,11 @@ pub const FAILURES: &[(&str, &[&str])] = &[
     ("listen/http2.rs BodyError", &["ports/bounds::"]),
     (
         "listen/tls.rs TlsError",
-        &["advice::a_node_that_cannot_start", "ops_guard::"],
+        &["advice/main::a_node_that_cannot_start", "ops_guard::"],
     ),
     (
         "logging/mod.rs LogError",
-        &["advice::a_node_that_cannot_start"],
+        &["advice/main::a_node_that_cannot_start"],
     ),
 ];
 

@@ -3,15 +3,14 @@
 //! Invariant: one look-up at a time for each group, however many ask; an answer is at most a few seconds old; nothing
 //! here waits without an end. A look-up tries once: whoever holds an event decides how long to try again.
 
+mod login;
 mod standing;
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row, SslOpts};
+use mysql_async::{Conn, Pool, Row};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -19,14 +18,10 @@ use tokio::time::{Instant, timeout_at};
 use super::group_cache::{Cache, MemberList};
 use crate::drain::Tasks;
 use crate::fault::quoted;
+pub use login::{Config, Tls};
+use login::{MAX_CONNECTIONS, options};
 use standing::Standing;
 
-/// Connections to the database at most.
-const MAX_CONNECTIONS: usize = 8;
-/// Connections are made anew after this.
-const RENEW_AFTER: Duration = Duration::from_secs(300);
-/// Connections that nobody used for this long are closed.
-const IDLE: Duration = Duration::from_secs(60);
 /// How often the database is looked at while it is well.
 const LOOK_EVERY: Duration = Duration::from_secs(120);
 /// The same while it is not.
@@ -35,51 +30,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 const NOBODYS: i64 = -2;
 /// How long one look-up may take, connecting included.
 const ONE_TRY: Duration = Duration::from_secs(12);
-
-/// Whether the connection to the database is encrypted. A Unix socket never is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tls {
-    /// No.
-    #[default]
-    Off,
-    /// Yes, with any certificate.
-    On,
-    /// Yes, and the certificate must fit the host and lead to a trusted authority.
-    Verify,
-}
-
-/// Where the ccnet database is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Config {
-    /// A name, an address, or the path of a Unix socket if it starts with `/`.
-    pub host: String,
-    /// TCP port; not looked at for a socket.
-    pub port: u16,
-    /// Database user.
-    pub user: String,
-    /// That user's password.
-    pub password: String,
-    /// The database that has the `GroupUser` table.
-    pub database: String,
-    /// Encryption.
-    pub tls: Tls,
-    /// A file of PEM certificates to trust instead of the well-known authorities, for [`Tls::Verify`].
-    pub ca: Option<PathBuf>,
-}
-
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            port,
-            user,
-            database,
-            tls,
-            ..
-        } = self;
-        write!(f, "{user}@{host}:{port}/{database} (tls {tls:?})")
-    }
-}
 
 /// Why a group's members are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
@@ -299,66 +249,6 @@ async fn query(conn: &mut Conn, group: i64) -> Result<MemberList, mysql_async::E
     Ok(members.into())
 }
 
-fn options(config: &Config) -> OptsBuilder {
-    let constraints = PoolConstraints::new(0, MAX_CONNECTIONS).unwrap_or_default();
-    let pool = PoolOpts::default()
-        .with_constraints(constraints)
-        .with_inactive_connection_ttl(IDLE)
-        .with_abs_conn_ttl(Some(RENEW_AFTER));
-    let options = OptsBuilder::default()
-        .user(Some(&config.user))
-        .pass(Some(&config.password))
-        .db_name(Some(&config.database))
-        .tcp_keepalive(Some(IDLE))
-        // Else a connection over TCP would change to a socket that the server names, which may be another machine's.
-        .prefer_socket(false)
-        .pool_opts(pool);
-    if config.host.starts_with('/') {
-        options.socket(Some(&config.host))
-    } else {
-        options
-            .ip_or_hostname(&config.host)
-            .tcp_port(config.port)
-            .ssl_opts(encryption(config))
-    }
-}
-
-fn encryption(config: &Config) -> Option<SslOpts> {
-    match config.tls {
-        Tls::Off => None,
-        Tls::On => Some(
-            SslOpts::default()
-                .with_danger_accept_invalid_certs(true)
-                .with_danger_skip_domain_validation(true),
-        ),
-        Tls::Verify => Some(match &config.ca {
-            Some(ca) => SslOpts::default()
-                .with_root_certs(vec![ca.clone().into()])
-                .with_disable_built_in_roots(true),
-            None => SslOpts::default(),
-        }),
-    }
-}
-
 fn count(result: &'static str) {
     ::metrics::counter!(super::figures::GROUP_LOOKUPS, "result" => result).increment(1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_password_is_printed() {
-        let config = Config {
-            host: "db".into(),
-            port: 3306,
-            user: "seafile".into(),
-            password: "hush".into(),
-            database: "ccnet_db".into(),
-            tls: Tls::Off,
-            ca: None,
-        };
-        assert_eq!(format!("{config:?}"), "seafile@db:3306/ccnet_db (tls Off)");
-    }
 }

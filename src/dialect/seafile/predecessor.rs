@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::settings::KEY;
 use crate::config::files::text;
-use crate::config::predecessor::{Predecessor, Reading};
+use crate::config::predecessor::{Predecessor, Readout};
 use crate::config::reader::Reader;
 use crate::config::settings::{HOST, LOG_LEVEL, LOG_TO_STDOUT, PORT};
 
@@ -34,8 +34,8 @@ pub static SEAFILE: Predecessor = Predecessor {
 const FILE: &str = "seafile.conf";
 
 /// What stands in the file in the `-c` folder, whichever dialects run: where clients come in is the node's.
-fn read(r: &Reader) -> Reading {
-    let mut found = Reading::default();
+fn read(r: &Reader) -> Readout {
+    let mut found = Readout::default();
     let Some(dir) = &r.sources().config_dir else {
         return found;
     };

@@ -10,7 +10,7 @@ use super::super::wire::DIALECT;
 use super::node::{DEFAULT_PORT, KEYS, NodeKeys};
 use super::{V1, Variables};
 use crate::config::names::made_by_kubernetes;
-use crate::config::predecessor::{Predecessor, Reading, StandIns};
+use crate::config::predecessor::{Predecessor, Readout, StandIns};
 use crate::config::reader::{Reader, Source};
 use crate::config::settings::{self as s, Row};
 use crate::config::sources::InPlace;
@@ -31,14 +31,14 @@ pub(in crate::dialect::centrifugo) static V1S: Predecessor = Predecessor {
 };
 
 /// What it says, where the dialect is switched on.
-fn read(r: &Reader) -> Reading {
-    let mut found = Reading {
+fn read(r: &Reader) -> Readout {
+    let mut found = Readout {
         stand_ins: in_place(r),
-        ..Reading::default()
+        ..Readout::default()
     };
     let dialects = text(r, &found, &s::DIALECTS.row).unwrap_or_default();
     if !dialects.split(',').any(|name| name.trim() == DIALECT) {
-        return Reading::default();
+        return Readout::default();
     }
     found.variables = variables(r);
     let path = text(r, &found, &CONFIG.row).map(PathBuf::from);
@@ -48,7 +48,7 @@ fn read(r: &Reader) -> Reading {
     found
 }
 
-fn take(r: &Reader, found: &mut Reading, node: &NodeKeys) {
+fn take(r: &Reader, found: &mut Readout, node: &NodeKeys) {
     for (key, value) in node.stand_ins() {
         if let Some(setting) = V1S.setting(key) {
             let source = V1S.source(key);
@@ -66,7 +66,7 @@ fn take(r: &Reader, found: &mut Reading, node: &NodeKeys) {
 }
 
 /// What a setting is, by its own name or by what stands in for it.
-fn text(r: &Reader, found: &Reading, row: &'static Row) -> Option<String> {
+fn text(r: &Reader, found: &Readout, row: &'static Row) -> Option<String> {
     if let Some((value, _)) = r.given(row) {
         return value.into_string().ok();
     }

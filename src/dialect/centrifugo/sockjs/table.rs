@@ -31,7 +31,7 @@ impl Table {
     pub(super) fn find_or(
         &self,
         name: &str,
-        open: impl FnOnce(Box<dyn FnOnce() -> Seat>) -> Result<Arc<Desk>, Refused>,
+        open: impl FnOnce(Box<dyn FnOnce() -> TableSeat>) -> Result<Arc<Desk>, Refused>,
     ) -> Result<Arc<Desk>, Refused> {
         let mut sessions = self.0.lock();
         if let Some(found) = sessions.get(name) {
@@ -39,7 +39,7 @@ impl Table {
         }
         let place = {
             let (table, name) = (self.clone(), Box::from(name));
-            Box::new(move || Seat { table, name })
+            Box::new(move || TableSeat { table, name })
         };
         let desk = open(place)?;
         sessions.insert(name.into(), Arc::clone(&desk));
@@ -48,12 +48,12 @@ impl Table {
 }
 
 /// A session's place in the table, given up when dropped.
-pub struct Seat {
+pub struct TableSeat {
     table: Table,
     name: Box<str>,
 }
 
-impl Drop for Seat {
+impl Drop for TableSeat {
     fn drop(&mut self) {
         let mut sessions = self.table.0.lock();
         sessions.remove(&self.name);
