@@ -47,25 +47,29 @@ fn told(source: &Source, address: &Address, visited: Result<Echo, LinkError>) ->
 fn delivered(source: &Source, address: &Address, echo: Echo) -> Check {
     match echo {
         Echo::Heard(topic) => {
-            let what = format!("{address} delivers what is published at {topic:?}");
+            let what = format!("{address} delivers what is published at {topic}");
             Check::ok("mqtt", "deliver", what)
         }
-        Echo::Silent(topic) => {
-            let user = address.login.as_ref().map_or("USER", |(user, _)| user);
-            let filter = source.topic.filter();
+        Echo::Lost(topic) => {
             let what = format!(
-                "{address} has not delivered what was published at {topic:?}: either this user may not publish, as it need not, \
+                "{address} grants the subscription and does not serve it: what was published at {topic} has not come"
+            );
+            Check::fail("mqtt", "deliver", what, vec![read(source, address)])
+        }
+        Echo::Silent(topic) => {
+            let what = format!(
+                "{address} has not delivered what was published at {topic}: either this user may not publish, as it need not, \
                  or it grants a subscription that it does not serve"
             );
-            let lines = vec![
-                format!(
-                    "topic read {filter}    # Mosquitto's acl_file, below `user {user}`: it grants every subscription, and delivers by this"
-                ),
-                format!(
-                    "mosquitto_pub --url mqtt://BACKEND:PASSWORD@{address}/{topic} --message x    # as the backend: foghorn_inbox_mqtt_messages_total counts it at a node"
-                ),
-            ];
-            Check::warn("mqtt", "deliver", what, lines)
+            let backend = format!(
+                "mosquitto_pub --url mqtt://BACKEND:PASSWORD@{address}/{topic} --message x    # as the backend: foghorn_inbox_mqtt_messages_total counts it at a node"
+            );
+            Check::warn(
+                "mqtt",
+                "deliver",
+                what,
+                vec![read(source, address), backend],
+            )
         }
         Echo::Untried => {
             let what = format!(
@@ -74,6 +78,15 @@ fn delivered(source: &Source, address: &Address, echo: Echo) -> Check {
             Check::skipped("mqtt", "deliver", what)
         }
     }
+}
+
+/// The right without which Mosquitto delivers nothing.
+fn read(source: &Source, address: &Address) -> String {
+    let user = address.login.as_ref().map_or("USER", |(user, _)| user);
+    let filter = source.topic.filter();
+    format!(
+        "topic read {filter}    # Mosquitto's acl_file, below `user {user}`: it grants every subscription, and delivers by this"
+    )
 }
 
 /// How far it came.
@@ -147,6 +160,7 @@ mod tests {
         let topic = "notificationdoctor-0".to_owned();
         for (echo, outcome) in [
             (Echo::Heard(topic.clone()), Outcome::Ok),
+            (Echo::Lost(topic.clone()), Outcome::Fail),
             (Echo::Silent(topic), Outcome::Warn),
             (Echo::Untried, Outcome::Skipped),
         ] {

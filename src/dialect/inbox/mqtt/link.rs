@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::address::Address;
 use super::frames::{Frame, Frames};
-use super::{Source, tls};
+use super::{Source, permission, tls};
 use crate::fault::{TlsFault, words};
 
 /// How long the broker may take for a step.
@@ -79,13 +79,15 @@ impl LinkError {
 pub enum Echo {
     /// It came back.
     Heard(String),
-    /// It did not: this user may not publish, which the broker need not say, or is sent nothing that it is subscribed to.
+    /// It did not, though this user may publish: what is granted is not served.
+    Lost(String),
+    /// It did not, and the broker does not say whether this user may publish.
     Silent(String),
-    /// The broker ended the connection: this user may not publish.
+    /// This user may not publish.
     Untried,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// See the module's description.
@@ -138,7 +140,16 @@ impl Link {
             Err(error) => Err(error),
         };
         link.close().await;
-        echo
+        match echo? {
+            Echo::Silent(topic) => Ok(
+                match permission::may_publish(&other, address, &topic).await {
+                    Some(true) => Echo::Lost(topic),
+                    Some(false) => Echo::Untried,
+                    None => Echo::Silent(topic),
+                },
+            ),
+            echo => Ok(echo),
+        }
     }
 
     /// Publishes for nobody, and waits to hear it.
@@ -284,7 +295,10 @@ fn ended(error: &io::Error) -> LinkError {
     LinkError::Ended(format!(": {}", words(error)))
 }
 
-async fn dial(address: &Address, ca: Option<&Path>) -> Result<Box<dyn Stream>, LinkError> {
+pub(super) async fn dial(
+    address: &Address,
+    ca: Option<&Path>,
+) -> Result<Box<dyn Stream>, LinkError> {
     let connected = TcpStream::connect((address.host.as_str(), address.port)).await;
     let stream = connected.map_err(|error| LinkError::Unreachable(words(&error)))?;
     // Acknowledgements are small, and a broker that waits for them sends nothing more.

@@ -3,10 +3,11 @@
 //! * [`message`]: what a message says, pure. [`pauses`]: when to connect again, pure.
 //! * [`address`]: where the broker is. [`link`]: one connection to it; [`frames`]: packets out of bytes; [`tls`]: whom it trusts.
 //! * [`feed`]: what one connection brings, and when it is acknowledged. [`holder`]: who of the nodes is connected, and how often.
-//! * [`standing`]: what operators are told of it.
+//! * [`standing`]: what operators are told of it. [`permission`]: whether a user may publish, which `doctor` asks.
 //!
 //! The wire's packets are `rumqttc`'s, which is named in [`link`] and [`frames`] only. Its event loop is not used: it keeps a
 //! packet of any size in memory before anybody can refuse it, and hands what is to be acknowledged on to the next connection.
+//! The few bytes of MQTT 5 are written in [`permission`].
 
 pub mod address;
 pub mod feed;
@@ -15,6 +16,7 @@ pub mod holder;
 pub mod link;
 pub mod message;
 pub mod pauses;
+mod permission;
 pub mod standing;
 pub mod tls;
 
