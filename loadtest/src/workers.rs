@@ -328,6 +328,7 @@ fn add_ledger(all: &mut Ledger, l: Ledger) {
     all.unaccepted += l.unaccepted;
     all.duplicates += l.duplicates;
     all.reordered += l.reordered;
+    all.late_told += l.late_told;
     all.examples.extend(l.examples);
     all.examples.truncate(10);
 }

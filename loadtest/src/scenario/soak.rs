@@ -230,6 +230,7 @@ fn told(r: &mut Report, o: &Soak, sum: &Sum, l: &Ledger, recover: bool) {
         return add("missing, then told to resync (1012)", l.told);
     }
     add("missing, then told (recovered: false)", l.told);
+    add("out of order, told before (recovered: false)", l.late_told);
     add("subscriptions recovered", sum.tally.recovered);
     add(
         "subscriptions that were not: recovered: false",

@@ -202,6 +202,8 @@ pub struct Ledger {
     pub duplicates: u64,
     /// Accepted, and came after a newer one.
     pub reordered: u64,
+    /// The same of those from before the client was told that not all could be recovered.
+    pub late_told: u64,
     /// A few missing ones: client, library, number.
     pub examples: Vec<(u32, u32, u32)>,
 }

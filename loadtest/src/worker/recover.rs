@@ -51,6 +51,10 @@ impl Worker {
             i as usize * per_client as usize + answer.nth,
             clock::now_ns(),
         );
+        // Who had nothing to name is not told anything by that, but is given all there is.
+        let named = self.places[cell]
+            .as_ref()
+            .is_some_and(|p| !p.last.is_empty());
         match (answer.recovered, answer.place) {
             // A message that came before the answer is newer than what that tells.
             (None, place) => self.places[cell] = self.places[cell].take().or(place),
@@ -60,7 +64,7 @@ impl Worker {
         match answer.recovered {
             Some(true) => self.tally.recovered += 1,
             Some(false) => {
-                self.tally.holes += 1;
+                self.tally.holes += u64::from(named);
                 self.book.hole(cell, now / 1000);
             }
             None => {}
