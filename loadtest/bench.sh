@@ -8,7 +8,8 @@
 # http://127.0.0.1:PORT adds a running upstream server with the same key. For each row FOLDER gets a table (.txt), the values (.json) and plots (.svg).
 set -uo pipefail
 
-ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts mqtt v1-fanout v1-memory v1-deliveries)
+ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts mqtt v1-fanout v1-memory v1-deliveries
+    v1-requests v1-requests-redis v1-recover v1-recover-redis)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 node=${FOGHORN:-$here/target/release/foghorn}
 load=${LOAD:-$here/target/release/foghorn-load}
@@ -67,6 +68,31 @@ start_inbox() {
 start_v1() {
     echo '{"insecure": true, "insecure_api": true}' >"$out/v1.json"
     start_dialect centrifugo FOGHORN_CENTRIFUGO_CONFIG="$out/v1.json"
+}
+
+# Such a node and a Centrifugo whose channels keep 100 messages and who is there, and whose clients recover; both on one Redis
+# where `-redis` is said, whose process the option in $carried names then.
+start_keeping() {
+    local ours=() theirs=()
+    if [ "$1" = -redis ]; then
+        start_redis
+        carried=(--redis-pid "$redis_pid")
+        ours=("FOGHORN_REDIS_URLS=redis://127.0.0.1:$redis")
+        theirs=(CENTRIFUGO_ENGINE_TYPE=redis "CENTRIFUGO_ENGINE_REDIS_ADDRESS=redis://127.0.0.1:$redis")
+    fi
+    echo '{"insecure": true, "insecure_api": true, "history_size": 100, "history_lifetime": 600, "recover": true, "presence": true}' >"$out/v1.json"
+    start_dialect centrifugo FOGHORN_CENTRIFUGO_CONFIG="$out/v1.json" "${ours[@]}"
+    start_centrifugo CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_HISTORY_SIZE=100 CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_HISTORY_TTL=600s \
+        CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_FORCE_RECOVERY=true CENTRIFUGO_CHANNEL_WITHOUT_NAMESPACE_PRESENCE=true "${theirs[@]}"
+}
+
+# Starts a Redis that keeps nothing on disk and sets $redis to its port, $redis_pid to its process.
+start_redis() {
+    redis=$(free_port)
+    redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no >"$out/redis.log" 2>&1 &
+    redis_pid=$!
+    pids+=("$redis_pid")
+    wait_for redis-cli -p "$redis" ping >/dev/null
 }
 
 wait_for() {
@@ -145,9 +171,10 @@ upstream() { [ -z "${UPSTREAM:-}" ] || echo "--against upstream=$UPSTREAM"; }
 
 # shellcheck disable=SC2046  # upstream and peers give no word or two
 run_row() {
-    local url ops peers=()
+    local url ops redis redis_pid carried=() peers=()
     case $1 in
-        fanout | memory | deliveries | web | v1-*) start_centrifugo ;;
+        cluster | *-redis) command -v redis-server >/dev/null || { echo "bench: no redis-server here" >&2; failed+=("$1"); return; } ;;
+        fanout | memory | deliveries | web | v1-fanout | v1-memory | v1-deliveries) start_centrifugo ;;
     esac
     case $1 in
         fanout) start_node; row fanout fanout --url "$url" -n 1000,10000 --as desktop "${nchan[@]}" $(peers) $(upstream) ;;
@@ -174,6 +201,9 @@ run_row() {
         v1-memory) start_v1; rounds=1 row v1-memory idle --url "$url" --protocol centrifugo1 -n 15000 --seconds 10 "${nchan[@]}" $(peers) ;;
         v1-deliveries) start_v1
             row v1-deliveries rate --url "$url" --protocol centrifugo1 -r 5000 --channels 200 --subscribers 10 "${nchan[@]}" $(peers) ;;
+        v1-requests*) start_keeping "${1#v1-requests}"; row "$1" requests --url "$url" --protocol centrifugo1 "${carried[@]}" $(peers) ;;
+        v1-recover*) start_keeping "${1#v1-recover}"
+            row "$1" recover --url "$url" --protocol centrifugo1 -n 10000 -m 50 "${carried[@]}" $(peers) ;;
         *) usage ;;
     esac
 }
@@ -182,13 +212,8 @@ run_row() {
 # meanwhile.
 # shellcheck disable=SC2046  # peers gives no word or two
 cluster() {
-    local redis nodes=() peers=()
-    command -v redis-server >/dev/null || { echo "bench: no redis-server here" >&2; failed+=(cluster); return; }
-    redis=$(free_port)
-    redis-server --port "$redis" --bind 127.0.0.1 --save '' --appendonly no >"$out/redis.log" 2>&1 &
-    pids+=($!)
-    local redis_pid=$!
-    wait_for redis-cli -p "$redis" ping >/dev/null
+    local nodes=() peers=()
+    start_redis
     for _ in 1 2 3; do
         start_node "FOGHORN_REDIS_URLS=redis://127.0.0.1:$redis"
         nodes+=(--url "$url")

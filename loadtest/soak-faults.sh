@@ -2,11 +2,15 @@
 # A soak with faults at random: two Redis servers, three nodes, HAProxy in front; 500 events a second, clients that come
 # back, and every half minute something is hurt and healed. Prints the ledger; fails unless it balances.
 #
-#   loadtest/soak-faults.sh [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
+#   loadtest/soak-faults.sh [--protocol PROTOCOL] [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
 #
-# FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…); SOAK_FAULTS, which faults to pick from. All on 127.0.0.1; needs redis-server,
-# redis-cli, haproxy and curl. HAProxy posts again what a node did not answer, as in haproxy/haproxy.cfg; the nodes tell by
-# the Idempotency-Key that it gives each post.
+# FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…); SOAK_FAULTS, which faults to pick from; SOAK_FAULT_EVERY, about how many
+# seconds lie between two. All on 127.0.0.1; needs redis-server, redis-cli, haproxy and curl.
+#
+# PROTOCOL is seafile, unless told: HAProxy posts again what a node did not answer, as in haproxy/haproxy.cfg; the nodes tell by
+# the Idempotency-Key that it gives each post. Or centrifugo1: clients subscribe with `recover`, and Redis writes down what
+# channels keep, so that it has that after it was killed, but where the fault is to empty it. v1's API knows no
+# Idempotency-Key, so nothing is posted again that a node may have done.
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,17 +25,23 @@ ops_port() { echo $((base + 10 + $1)); }
 inner_port() { echo $((base + 15 + $1)); }
 pid() { cat "$SOAK/$1.pid"; }
 
+is_v1() { [ "$SOAK_PROTOCOL" = centrifugo1 ]; }
+
 start_redis() {
-    redis-server --port "$(redis_port "$1")" --bind 127.0.0.1 --save "" --appendonly no --dir "$SOAK" >>"$SOAK/redis$1.log" 2>&1 &
+    mkdir -p "$SOAK/redis$1"
+    redis-server --port "$(redis_port "$1")" --bind 127.0.0.1 --save "" --appendonly "$(is_v1 && echo yes || echo no)" \
+        --dir "$SOAK/redis$1" >>"$SOAK/redis$1.log" 2>&1 &
     echo $! >"$SOAK/redis$1.pid"
     disown
 }
 
 start_node() {
+    local dialect=()
+    is_v1 && dialect=(FOGHORN_DIALECTS=centrifugo "FOGHORN_CENTRIFUGO_CONFIG=$SOAK/v1.json")
     env -u FOGHORN -u FOGHORN_LOAD NOTIFICATION_SERVER_HOST=127.0.0.1 NOTIFICATION_SERVER_PORT="$(node_port "$1")" \
         FOGHORN_OPS_ADDR="127.0.0.1:$(ops_port "$1")" SEAFILE_LOG_TO_STDOUT=true FOGHORN_RESYNC_WINDOW=5 \
         FOGHORN_SETTLE_SECONDS=3 FOGHORN_DRAIN_SECONDS=10 \
-        FOGHORN_REDIS_URLS="redis://127.0.0.1:$(redis_port 0),redis://127.0.0.1:$(redis_port 1)" \
+        FOGHORN_REDIS_URLS="redis://127.0.0.1:$(redis_port 0),redis://127.0.0.1:$(redis_port 1)" "${dialect[@]}" \
         "$node" serve >>"$SOAK/node$1.log" 2>&1 &
     echo $! >"$SOAK/node$1.pid"
     disown
@@ -55,12 +65,15 @@ all_well() {
 
 gone() { while kill -0 "$1" 2>/dev/null; do sleep 0.1; done; }
 
+restart() { kill -TERM "$(pid "node$1")"; gone "$(pid "node$1")"; start_node "$1"; }
+
 # One fault, healed before it returns.
 hurt() {
     local n=$((RANDOM % 3)) r=$((RANDOM % 2)) port
     port=$(redis_port "$r")
     case $1 in
         redis-killed) kill -KILL "$(pid "redis$r")"; gone "$(pid "redis$r")"; sleep $((1 + RANDOM % 4)); start_redis "$r" ;;
+        redis-emptied) kill -KILL "$(pid "redis$r")"; gone "$(pid "redis$r")"; rm -rf "$SOAK/redis$r"; sleep 1; start_redis "$r" ;;
         redis-stopped) kill -STOP "$(pid "redis$r")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "redis$r")" ;;
         redis-cut) redis-cli -p "$port" CLIENT KILL TYPE pubsub; redis-cli -p "$port" CLIENT KILL TYPE normal ;;
         redis-refuses)
@@ -72,7 +85,8 @@ hurt() {
             cat <&3 >/dev/null; exec 3>&- ;;
         node-killed) kill -KILL "$(pid "node$n")"; gone "$(pid "node$n")"; sleep 2; start_node "$n" ;;
         node-stopped) kill -STOP "$(pid "node$n")"; sleep $((2 + RANDOM % 8)); kill -CONT "$(pid "node$n")" ;;
-        node-restarted) kill -TERM "$(pid "node$n")"; gone "$(pid "node$n")"; start_node "$n" ;;
+        node-restarted) restart "$n" ;;
+        all-restarted) for n in 0 1 2; do restart "$n"; all_well; done ;;
         *) echo "no such fault: $1" >&2; return 1 ;;
     esac >/dev/null
     all_well
@@ -106,7 +120,7 @@ proxy() {
         printf '    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host foghorn\n    http-check expect status 200\n'
         if [ $backend = clients ]; then printf '    timeout server 10m\n    retry-on conn-failure empty-response\n'
         else
-            printf '    timeout server 500ms\n    retry-on conn-failure empty-response response-timeout 503\n'
+            printf '    timeout server 500ms\n    retry-on conn-failure %s\n' "$(is_v1 || echo empty-response response-timeout 503)"
             printf '    http-request set-header Idempotency-Key %%[uuid] unless { req.hdr(Idempotency-Key) -m found }\n'
         fi
         for n in 0 1 2; do
@@ -119,6 +133,9 @@ proxy() {
 
 if [ "${1:-}" = hurt ]; then hurt "$2"; exit; fi
 
+export SOAK_PROTOCOL=seafile
+[ "${1:-}" != --protocol ] || { SOAK_PROTOCOL=$2; shift 2; }
+case $SOAK_PROTOCOL in seafile | centrifugo1) ;; *) echo "soak-faults: seafile or centrifugo1, not $SOAK_PROTOCOL" >&2; exit 2 ;; esac
 minutes=${1:-30} events=${2:-500}
 shift $(($# < 2 ? $# : 2))
 ulimit -n "$(ulimit -Hn)"
@@ -137,6 +154,8 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
+# Two minutes of a channel are kept at 500 events a second over 200 channels.
+echo '{"insecure": true, "insecure_api": true, "history_size": 300, "history_lifetime": 600, "recover": true}' >"$SOAK/v1.json"
 start_redis 0; start_redis 1
 for n in 0 1 2; do start_node "$n"; done
 proxy >"$SOAK/haproxy.cfg"
@@ -145,10 +164,12 @@ echo $! >"$SOAK/haproxy.pid"
 disown
 all_well
 
+all="redis-killed redis-stopped redis-cut redis-refuses node-killed node-stopped node-restarted"
+is_v1 && all+=" redis-emptied all-restarted"
 faults=()
-for fault in ${SOAK_FAULTS:-redis-killed redis-stopped redis-cut redis-refuses node-killed node-stopped node-restarted}; do
+for fault in ${SOAK_FAULTS:-$all}; do
     faults+=(--fault "$fault=exec '${BASH_SOURCE[0]}' hurt $fault")
 done
 "$load" soak --url "http://127.0.0.1:$front" --post-url "http://127.0.0.1:$(inner_port 0)" \
-    --post-url "http://127.0.0.1:$(inner_port 1)" --post-url "http://127.0.0.1:$(inner_port 2)" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
+    --post-url "http://127.0.0.1:$(inner_port 1)" --post-url "http://127.0.0.1:$(inner_port 2)" --protocol "$SOAK_PROTOCOL" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
     --replay 10 --back-after 1000 --fault-every "${SOAK_FAULT_EVERY:-20}" "${faults[@]}" "$@"

@@ -12,6 +12,7 @@ mod dialect;
 mod faults;
 mod floor;
 mod limits;
+mod line;
 mod nchan;
 mod plot;
 mod poster;
@@ -51,6 +52,10 @@ enum What {
     Fanout(scenario::fanout::Fanout),
     /// Events at a steady rate over many libraries
     Rate(scenario::rate::Rate),
+    /// N clients come back at once, and each recovers what it missed
+    Recover(scenario::recover::Recover),
+    /// How many questions a second are answered: who is there, what was published
+    Requests(scenario::requests::Requests),
     /// N clients connect and subscribe at once
     Storm(scenario::storm::Storm),
     /// Readers beside others that have stopped reading
@@ -84,6 +89,8 @@ fn main() -> ExitCode {
         What::Idle(o) => scenario::idle::run(&o).map_err(|e| e.to_string()),
         What::Fanout(o) => scenario::fanout::run(&o).map_err(|e| e.to_string()),
         What::Rate(o) => scenario::rate::run(&o).map_err(|e| e.to_string()),
+        What::Recover(o) => scenario::recover::run(&o).map_err(|e| e.to_string()),
+        What::Requests(o) => scenario::requests::run(&o).map_err(|e| e.to_string()),
         What::Storm(o) => scenario::storm::run(&o).map_err(|e| e.to_string()),
         What::Stuck(o) => scenario::stuck::run(&o).map_err(|e| e.to_string()),
         What::Churn(o) => scenario::churn::run(&o).map_err(|e| e.to_string()),

@@ -4,16 +4,15 @@
 //! event's stamp is the moment it was due to be sent, so a server that is slow to answer cannot hide its slowness.
 
 use crate::clock;
-use crate::dialect::{self, Dialect};
+use crate::dialect::Dialect;
+use crate::line::Line;
 use crate::stamp::{self, Stamp};
 use crate::stats::Times;
 use crate::target::Target;
 use crate::token::Signer;
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What to post to whom.
 #[derive(Clone)]
@@ -38,10 +37,20 @@ pub struct Source {
     pub after_seq: u32,
 }
 
+impl Source {
+    /// Posts one event over a connection and waits for the answer's status.
+    fn post(&self, line: &mut Line, token: &str, s: Stamp, body: &str) -> Result<u16, String> {
+        let answer = line.ask(&self.targets, self.timeout, |target, out| {
+            self.dialect.post(target, token, s, body, out);
+        })?;
+        Ok(answer.status)
+    }
+}
+
 /// What became of all events.
 #[derive(Default)]
 pub struct Posted {
-    /// For each library, for each number from 1: when it was due (nanoseconds), 0 if it was not accepted.
+    /// For each library, for each number from 1: when it was sent (nanoseconds), 0 if it was not accepted.
     pub accepted: Vec<Vec<u64>>,
     /// How many were accepted.
     pub good: u64,
@@ -60,112 +69,6 @@ pub struct Watch {
     pub bad: AtomicU64,
     /// Set to end before time.
     pub stop: AtomicBool,
-}
-
-/// One blocking connection, made again when it breaks, then to the next target.
-struct Line {
-    stream: Option<TcpStream>,
-    target: usize,
-    inbox: Vec<u8>,
-    used: Instant,
-}
-
-/// After so long a time without use a connection is looked at before it is trusted.
-const IDLE: Duration = Duration::from_millis(500);
-
-impl Line {
-    fn new(target: usize) -> Self {
-        Self {
-            stream: None,
-            target,
-            inbox: Vec::new(),
-            used: Instant::now(),
-        }
-    }
-
-    fn open(&mut self, src: &Source) -> Result<(), String> {
-        let mut last = String::new();
-        for _ in 0..src.targets.len() {
-            let addr = src.targets[self.target % src.targets.len()].addr;
-            match TcpStream::connect_timeout(&addr, src.timeout) {
-                Ok(s) => {
-                    let set = s
-                        .set_nodelay(true)
-                        .and_then(|()| s.set_read_timeout(Some(src.timeout)))
-                        .and_then(|()| s.set_write_timeout(Some(src.timeout)));
-                    set.map_err(|e| e.to_string())?;
-                    self.inbox.clear();
-                    self.stream = Some(s);
-                    return Ok(());
-                }
-                Err(e) => last = format!("connect: {}", e.kind()),
-            }
-            self.target += 1;
-        }
-        Err(last)
-    }
-
-    /// Posts one and waits for the answer's status.
-    fn post(&mut self, src: &Source, token: &str, s: Stamp, body: &str) -> Result<u16, String> {
-        // A kept-alive connection may have been closed while idle; that shows before anything was sent.
-        if self.used.elapsed() > IDLE && self.stream.as_ref().is_some_and(is_closed) {
-            self.stream = None;
-        }
-        if self.stream.is_none() {
-            self.open(src)?;
-        }
-        let mut out = Vec::with_capacity(body.len() + 512);
-        src.dialect.post(
-            &src.targets[self.target % src.targets.len()],
-            token,
-            s,
-            body,
-            &mut out,
-        );
-        let answer = self.exchange(&out);
-        self.used = Instant::now();
-        if answer.is_err() {
-            self.stream = None;
-            self.target += 1;
-        }
-        answer
-    }
-
-    fn exchange(&mut self, out: &[u8]) -> Result<u16, String> {
-        let stream = self.stream.as_mut().expect("opened before");
-        stream
-            .write_all(out)
-            .map_err(|e| format!("sending: {}", e.kind()))?;
-        let mut some = [0; 4096];
-        loop {
-            if let Some(a) =
-                dialect::answer(&self.inbox).filter(|a| self.inbox.len() >= a.head + a.body)
-            {
-                self.inbox.drain(..a.head + a.body);
-                if a.close {
-                    self.stream = None;
-                }
-                return Ok(a.status);
-            }
-            match stream.read(&mut some) {
-                Ok(0) => return Err("no answer: closed".into()),
-                Ok(n) => self.inbox.extend_from_slice(&some[..n]),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // What a socket's time limit looks like.
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    return Err("no answer in time".into());
-                }
-                Err(e) => return Err(format!("no answer: {}", e.kind())),
-            }
-        }
-    }
-}
-
-fn is_closed(s: &TcpStream) -> bool {
-    let mut byte = [0];
-    let peeked = s.set_nonblocking(true).and_then(|()| s.peek(&mut byte));
-    let back = s.set_nonblocking(false);
-    !matches!(peeked, Err(ref e) if e.kind() == ErrorKind::WouldBlock) || back.is_err()
 }
 
 /// Posts single events, one after another.
@@ -195,9 +98,6 @@ impl Single {
     pub fn post(&mut self, channel: u32) -> Result<(u64, Duration), String> {
         let seq = &mut self.seq[channel as usize];
         *seq += 1;
-        if self.line.stream.is_none() {
-            self.line.open(&self.src)?;
-        }
         let token = self.signer.event(clock::unix_s() + 300);
         let s = Stamp {
             run: self.src.run,
@@ -207,7 +107,7 @@ impl Single {
         };
         let mut body = String::new();
         stamp::body(&mut body, s, self.src.pad);
-        match self.line.post(&self.src, &token, s, &body)? {
+        match self.src.post(&mut self.line, &token, s, &body)? {
             200..=202 => Ok((s.at_ns, Duration::from_nanos(clock::now_ns() - s.at_ns))),
             n => Err(format!("answered {n}")),
         }
@@ -283,9 +183,10 @@ fn post_line(
             at_ns,
         };
         stamp::body(&mut body, s, src.pad);
-        match conn.post(src, &token, s, &body) {
+        let sent_ns = clock::now_ns();
+        match src.post(&mut conn, &token, s, &body) {
             Ok(200..=202) => {
-                mine.push(at_ns);
+                mine.push(sent_ns);
                 p.good += 1;
                 p.answer.record(clock::us_between(at_ns, clock::now_ns()));
                 watch.good.fetch_add(1, Ordering::Relaxed);

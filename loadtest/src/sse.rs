@@ -124,6 +124,23 @@ fn chunk(b: &[u8]) -> Result<Option<Chunk>, Ended> {
     }
 }
 
+/// The text of a whole body in chunks at the start of `b`, and the body's bytes; `None` while some of it is missing.
+///
+/// # Errors
+/// When it is no such body.
+pub fn in_chunks(b: &[u8]) -> Result<Option<(Vec<u8>, usize)>, Ended> {
+    let (mut text, mut at) = (Vec::new(), 0);
+    while let Some(c) = chunk(&b[at..])? {
+        if c.len == 0 {
+            // Nothing stands between the last one and the blank line: nobody here sends trailers.
+            return Ok((b.len() >= at + c.size()).then_some((text, at + c.size())));
+        }
+        text.extend_from_slice(&b[at + c.head..at + c.head + c.len]);
+        at += c.size();
+    }
+    Ok(None)
+}
+
 fn hex(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > MOST_DIGITS {
         return None;
@@ -221,6 +238,17 @@ mod tests {
         assert_eq!(Body::new(true).take(wire, count), Err(Ended::Last));
         assert_eq!(got, 2);
         assert_eq!(Body::new(true).take(wire, |_| false), Ok(8));
+    }
+
+    #[test]
+    fn a_body_in_chunks_is_read_when_it_is_whole() {
+        let wire = b"3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n";
+        for cut in 0..wire.len() {
+            assert_eq!(in_chunks(&wire[..cut]), Ok(None), "{cut}");
+        }
+        let next = [&wire[..], b"HTTP/1.1 200 OK"].concat();
+        assert_eq!(in_chunks(&next), Ok(Some((b"abcde".to_vec(), wire.len()))));
+        assert_eq!(in_chunks(b"zz\r\n"), Err(Ended::Broken));
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub fn repo(run: u32, channel: u32) -> String {
     format!("{run:08x}-0000-4000-8000-0000{channel:08x}")
 }
 
-const MARK: &[u8] = br#""commit_id":""#;
+/// What stands before a stamp.
+pub const MARK: &[u8] = br#""commit_id":""#;
 
 /// Writes an event's body over `out`. `pad` bytes of filling make it larger than the usual 150.
 pub fn body(out: &mut String, s: Stamp, pad: usize) {

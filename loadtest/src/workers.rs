@@ -60,6 +60,8 @@ impl Sum {
         s.duplicates += t.duplicates;
         s.reordered += t.reordered;
         s.replayed += t.replayed;
+        s.recovered += t.recovered;
+        s.holes += t.holes;
         s.foreign += t.foreign;
         s.expired += t.expired;
         s.begun += t.begun;
@@ -280,6 +282,25 @@ impl Workers {
         self.tell_all(&Instruction::Calm)
     }
 
+    /// All clients hang up and stay away.
+    ///
+    /// # Errors
+    /// When a worker is gone.
+    pub fn leave(&mut self) -> Result<(), Failed> {
+        self.tell_all(&Instruction::Leave)?;
+        self.listen("leaving", Duration::from_secs(60), |_, word| {
+            matches!(word, WorkerMessage::Left)
+        })
+    }
+
+    /// They come back, all at once.
+    ///
+    /// # Errors
+    /// When a worker is gone.
+    pub fn come_back(&mut self) -> Result<(), Failed> {
+        self.tell_all(&Instruction::Return)
+    }
+
     /// Balances the books.
     ///
     /// # Errors
@@ -302,11 +323,12 @@ fn add_ledger(all: &mut Ledger, l: Ledger) {
     all.owed += l.owed;
     all.made += l.made;
     all.missing += l.missing;
-    all.resynced += l.resynced;
+    all.told += l.told;
     all.excused += l.excused;
     all.unaccepted += l.unaccepted;
     all.duplicates += l.duplicates;
     all.reordered += l.reordered;
+    all.late_told += l.late_told;
     all.examples.extend(l.examples);
     all.examples.truncate(10);
 }

@@ -81,9 +81,8 @@ fn all_arrives(url: &str, protocol: &str) {
     }
 }
 
-#[test]
-#[ignore = "needs foghorn beside foghorn-load"]
-fn clients_of_centrifugo_1_get_all_that_is_published() {
+/// A node of Centrifugo v1's dialect, which wants no proofs, with these settings; and its URL.
+fn centrifugo_1(settings: &[(&str, &str)]) -> (Node, String) {
     let at = free();
     let insecure = [
         ("CENTRIFUGO_INSECURE", "true"),
@@ -93,8 +92,83 @@ fn clients_of_centrifugo_1_get_all_that_is_published() {
         ("FOGHORN_DIALECTS", "centrifugo"),
         ("NOTIFICATION_SERVER_PORT", &*at.port().to_string()),
     ];
-    let _node = Node::start(at, &[node, insecure].concat());
-    all_arrives(&format!("http://{at}"), "centrifugo1");
+    let node = Node::start(at, &[&node, &insecure, settings].concat());
+    (node, format!("http://{at}"))
+}
+
+/// Channels keep so many messages, and who is there.
+fn keeping(messages: &str) -> [(&str, &str); 4] {
+    [
+        ("CENTRIFUGO_HISTORY_SIZE", messages),
+        ("CENTRIFUGO_HISTORY_LIFETIME", "600"),
+        ("CENTRIFUGO_RECOVER", "true"),
+        ("CENTRIFUGO_PRESENCE", "true"),
+    ]
+}
+
+const V1: [&str; 2] = ["--protocol", "centrifugo1"];
+
+#[test]
+#[ignore = "needs foghorn beside foghorn-load"]
+fn clients_of_centrifugo_1_get_all_that_is_published() {
+    let (_node, url) = centrifugo_1(&[]);
+    all_arrives(&url, "centrifugo1");
+}
+
+#[test]
+#[ignore = "needs foghorn beside foghorn-load"]
+fn a_herd_recovers_what_it_missed() {
+    let (_node, url) = centrifugo_1(&keeping("10"));
+    let args = ["recover", "-n", "100", "-m", "9", "--channels", "3"];
+    let report = load_at(&url, &[&args[..], &V1].concat());
+    assert!(value(&report, "all have all after, s", "server") > 0.0);
+    let each = count(&report, "from connecting to recovered", "server");
+    assert_eq!(each, 100);
+    assert_eq!(report["notes"], serde_json::json!([]), "{report:#}");
+}
+
+#[test]
+#[ignore = "needs foghorn beside foghorn-load"]
+fn a_herd_that_misses_something_is_no_result() {
+    let (_node, url) = centrifugo_1(&keeping("5"));
+    let args = "recover -n 10 -m 6 --rounds 1 --timeout 3";
+    let out = Command::new(LOAD)
+        .args(args.split(' ').chain(V1).chain(["--url", &url]))
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success(), "{said}");
+    assert!(
+        said.contains("10 told that something may be missing"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "needs foghorn beside foghorn-load"]
+fn a_backends_questions_are_answered() {
+    let (_node, url) = centrifugo_1(&keeping("5"));
+    let args = "requests -n 2 --channels 4 --subscribers 3 -m 5 --seconds 1";
+    let args: Vec<&str> = args.split(' ').chain(V1).collect();
+    let report = load_at(&url, &args);
+    for what in ["presence", "history"] {
+        assert!(value(&report, &format!("{what}, answers/s"), "server") > 0.0);
+    }
+}
+
+#[test]
+#[ignore = "needs foghorn beside foghorn-load"]
+fn a_soaks_clients_recover_once_and_in_order() {
+    let (_node, url) = centrifugo_1(&keeping("100"));
+    let args =
+        "soak --seconds 4 -r 100 -n 30 --channels 10 --settle 3 --hang-up-rate 20 --back-after 300";
+    let args: Vec<&str> = args.split(' ').chain(V1).collect();
+    let report = load_at(&url, &args);
+    let of = |metric| value(&report, metric, "server");
+    assert_eq!(of("events accepted"), 400.0);
+    assert_eq!(of("deliveries owed"), 2400.0);
+    assert_eq!(of("deliveries made"), 2400.0);
+    assert!(of("subscriptions recovered") > 0.0);
 }
 
 #[test]

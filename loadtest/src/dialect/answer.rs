@@ -58,8 +58,7 @@ pub fn answer(b: &[u8]) -> Option<Answer> {
             "content-length" => a.body = value.parse().unwrap_or(0),
             "retry-after" => a.retry_s = value.parse().ok(),
             "connection" => a.close |= value.eq_ignore_ascii_case("close"),
-            // Only a stream's chunks are read. What else has a body in chunks is given up, which is simpler.
-            "transfer-encoding" => (a.chunked, a.close) = (true, true),
+            "transfer-encoding" => a.chunked = true,
             "content-type" => a.streams = status == 200 && value.starts_with(STREAM),
             "sec-websocket-accept" => a.upgraded = status == 101 && value == ACCEPT,
             _ => {}

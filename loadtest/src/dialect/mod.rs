@@ -3,12 +3,16 @@
 //! Invariant: all carry the same event bytes to the client; only how one subscribes and publishes differs.
 
 mod answer;
+mod ask;
 mod publish;
+mod recover;
 
 use crate::target::Target;
 use crate::token::Signer;
 use crate::{clock, sse, wire};
 pub use answer::answer;
+pub use ask::Question;
+pub use recover::{Heard, Message, Place, Subscribed};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -118,28 +122,9 @@ impl Dialect {
         match self {
             Self::Seafile => Self::subscribe_with_tokens(signer, user, repos, each, key, out),
             Self::Nchan | Self::Inbox | Self::NchanStreams => {}
-            Self::Centrifugo => {
-                let mut text = String::from(r#"{"id":1,"connect":{}}"#);
-                for (id, repo) in (2..).zip(repos) {
-                    write!(
-                        text,
-                        "\n{{\"id\":{id},\"subscribe\":{{\"channel\":\"{repo}\"}}}}"
-                    )
-                    .expect("a string takes all");
-                }
-                wire::push_client(out, wire::TEXT, text.as_bytes(), key);
-            }
-            Self::Centrifugo1 => {
-                let mut text = String::from(r#"[{"uid":"1","method":"connect","params":{}}"#);
-                for (uid, repo) in (2..).zip(repos) {
-                    write!(
-                        text,
-                        r#",{{"uid":"{uid}","method":"subscribe","params":{{"channel":"{repo}"}}}}"#
-                    )
-                    .expect("a string takes all");
-                }
-                text.push(']');
-                wire::push_client(out, wire::TEXT, text.as_bytes(), key);
+            Self::Centrifugo | Self::Centrifugo1 => {
+                let wanted: Vec<_> = repos.iter().map(|repo| (repo.clone(), None)).collect();
+                self.subscribe_from(&wanted, key, out);
             }
         }
     }

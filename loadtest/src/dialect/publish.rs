@@ -9,7 +9,6 @@ use crate::target::Target;
 impl Dialect {
     /// Appends the request that posts an event, with `token` in it where the server wants one.
     pub fn post(self, t: &Target, token: &str, s: Stamp, body: &str, out: &mut Vec<u8>) {
-        let Target { host, path, .. } = t;
         let (before, after) = self.around(&stamp::repo(s.run, s.channel));
         let to = match self {
             Self::Seafile => "/events".to_owned(),
@@ -23,13 +22,7 @@ impl Dialect {
         } else {
             String::new()
         };
-        let len = before.len() + body.len() + after.len();
-        let head = format!(
-            "POST {path}{to} HTTP/1.1\r\nHost: {host}\r\n{who}Content-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
-        );
-        for part in [&head, &before, body, after] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        request(t, &to, &who, &[&before, body, after], out);
     }
 
     /// What stands before and after the event in the body: the channel, where the path does not name it.
@@ -43,6 +36,19 @@ impl Dialect {
             ),
             Self::Inbox => (format!(r#"{{"id":"notify_{channel}","data":"#), "}"),
         }
+    }
+}
+
+/// Appends a request that posts JSON, whose parts stand one behind the other, with `who` among its headers.
+pub fn request(t: &Target, to: &str, who: &str, parts: &[&str], out: &mut Vec<u8>) {
+    let Target { host, path, .. } = t;
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    let head = format!(
+        "POST {path}{to} HTTP/1.1\r\nHost: {host}\r\n{who}Content-Type: application/json\r\nContent-Length: {len}\r\n\r\n"
+    );
+    out.extend_from_slice(head.as_bytes());
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

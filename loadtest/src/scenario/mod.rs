@@ -6,6 +6,8 @@ pub mod churn;
 pub mod fanout;
 pub mod idle;
 pub mod rate;
+pub mod recover;
+pub mod requests;
 pub mod soak;
 pub mod storm;
 pub mod stuck;

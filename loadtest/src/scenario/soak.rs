@@ -97,6 +97,7 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
     plan.ledger = true;
     plan.reconnect_ms = Some(o.back_after);
     plan.hang_up_rate = o.hang_up_rate;
+    plan.recover = system.dialect.keeps();
     let (mut workers, _) = stage.raise(system, &plan)?;
     workers.mark(0)?;
     let mut source = stage.source(system, &plan);
@@ -119,6 +120,7 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
     let used = procfs::usage(&system.pids) - before;
     let mut r = Report::new("soak", "events/s");
     fill(&mut r, o, &posted, &sum, &ledger);
+    told(&mut r, o, &sum, &ledger, plan.recover);
     if !system.pids.is_empty() && faults.is_empty() {
         r.add(
             "CPU, % of a core",
@@ -187,7 +189,6 @@ fn fill(r: &mut Report, o: &Soak, posted: &Posted, sum: &Sum, l: &Ledger) {
         ("deliveries owed", l.owed),
         ("deliveries made", l.made),
         ("missing", l.missing),
-        ("missing, then told to resync (1012)", l.resynced),
         ("duplicated", l.duplicates),
         ("out of order", l.reordered),
         ("not owed: client away", l.excused),
@@ -221,6 +222,20 @@ fn fill(r: &mut Report, o: &Soak, posted: &Posted, sum: &Sum, l: &Ledger) {
             "missing: client {client}, library {library}, event {number}"
         ));
     }
+}
+/// What clients know that they miss, and how they know.
+fn told(r: &mut Report, o: &Soak, sum: &Sum, l: &Ledger, recover: bool) {
+    let mut add = |metric, n: u64| r.add(metric, o.events.into(), &o.common.name, n as f64);
+    if !recover {
+        return add("missing, then told to resync (1012)", l.told);
+    }
+    add("missing, then told (recovered: false)", l.told);
+    add("out of order, told before (recovered: false)", l.late_told);
+    add("subscriptions recovered", sum.tally.recovered);
+    add(
+        "subscriptions that were not: recovered: false",
+        sum.tally.holes,
+    );
 }
 
 fn verdict(workers: &mut Workers, l: &Ledger) -> Result<(), Failed> {

@@ -172,6 +172,7 @@ impl Stage {
             wrong_key: false,
             stuck: 0,
             hang_up_rate: 0,
+            recover: false,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which events each client got, and at the end the balance against those that were accepted.
 //!
 //! Invariant: an event is owed to a client that was there when it was posted, where "there" reaches over gaps shorter
-//! than the server's promised replay; what is owed is counted as made, missing or resynced, exactly once.
+//! than the server's promised replay, or, where clients recover, from its first coming to its last leaving; what is owed is
+//! counted as made, missing or told, exactly once.
 
 use super::control::{Ledger, Plan, Settle};
 use crate::stamp::Stamp;
@@ -46,8 +47,24 @@ struct Track {
     top: u32,
     connection: Bits,
     ever: Bits,
-    /// Those that came after a newer one on the same connection.
-    late: Vec<u32>,
+    /// Those that came after a newer one on the same connection, and when the client had last been told of a hole before that.
+    late: Vec<(u32, u64)>,
+    holes: Vec<Hole>,
+}
+
+impl Track {
+    /// Whether the client was told that the `n`th event, sent at `at_us`, may be missing.
+    fn has_hole(&self, n: u32, at_us: u64) -> bool {
+        self.holes.iter().any(|h| n > h.after && at_us <= h.at_us)
+    }
+}
+
+/// A client came back and was told that not all that it missed is there.
+struct Hole {
+    /// The newest that it had had.
+    after: u32,
+    /// When it was told.
+    at_us: u64,
 }
 
 struct Session {
@@ -61,6 +78,7 @@ pub struct Book {
     first: u32,
     per_client: u32,
     channels: u32,
+    recovers: bool,
     tops: Vec<u32>,
     tracks: Vec<Track>,
     sessions: Vec<Vec<Session>>,
@@ -76,7 +94,7 @@ const MARGIN_US: u64 = 1_000_000;
 impl Book {
     /// An empty book for this worker's clients.
     pub fn new(p: &Plan) -> Self {
-        let cells = p.clients as usize * p.per_client as usize;
+        let cells = super::cells(p);
         let (tops, tracks, rows) = if p.ledger {
             (0, cells, p.clients as usize)
         } else {
@@ -86,6 +104,7 @@ impl Book {
             first: p.first,
             per_client: p.per_client,
             channels: p.channels,
+            recovers: p.recover,
             tops: vec![0; tops],
             tracks: std::iter::repeat_with(Track::default)
                 .take(tracks)
@@ -100,7 +119,8 @@ impl Book {
             % u64::from(self.channels)) as u32
     }
 
-    fn cell(&self, i: u32, channel: u32) -> Option<usize> {
+    /// Where this library of client `i` is among all of this worker's, if it is one of its own.
+    pub fn cell(&self, i: u32, channel: u32) -> Option<usize> {
         if channel >= self.channels {
             return None;
         }
@@ -131,7 +151,7 @@ impl Book {
         let late = s.seq < t.top;
         t.top = t.top.max(s.seq);
         if late {
-            t.late.push(s.seq);
+            t.late.push((s.seq, t.holes.last().map_or(0, |h| h.at_us)));
         }
         match (late, again) {
             (true, _) => Receipt::Late,
@@ -153,20 +173,35 @@ impl Book {
 
     /// Client `i`'s connection ended; `resync`: the server told it to look at everything afresh.
     pub fn left(&mut self, i: u32, now_us: u64, resync: bool) {
-        let cells =
-            i as usize * self.per_client as usize..(i as usize + 1) * self.per_client as usize;
-        for t in self.tracks.get_mut(cells.clone()).into_iter().flatten() {
-            t.top = 0;
-            t.connection = Bits::default();
+        // Who recovers goes on where it was.
+        if !self.recovers {
+            let first = i as usize * self.per_client as usize;
+            (first..first + self.per_client as usize).for_each(|cell| self.begin_afresh(cell));
         }
-        self.tops
-            .get_mut(cells)
-            .into_iter()
-            .flatten()
-            .for_each(|t| *t = 0);
         if let Some(s) = self.sessions.get_mut(i as usize).and_then(|s| s.last_mut()) {
             s.to_us = s.to_us.min(now_us);
             s.resync |= resync;
+        }
+    }
+
+    /// Whoever has this [`Book::cell`] was told that it does not recover all that it missed: what is kept comes whole.
+    pub fn hole(&mut self, cell: usize, now_us: u64) {
+        if let Some(t) = self.tracks.get_mut(cell) {
+            let before = t.holes.last().map_or(0, |h| h.after);
+            t.holes.push(Hole {
+                after: t.top.max(before),
+                at_us: now_us,
+            });
+        }
+        self.begin_afresh(cell);
+    }
+
+    fn begin_afresh(&mut self, cell: usize) {
+        if let Some(t) = self.tracks.get_mut(cell) {
+            (t.top, t.connection) = (0, Bits::default());
+        }
+        if let Some(top) = self.tops.get_mut(cell) {
+            *top = 0;
         }
     }
 
@@ -175,7 +210,10 @@ impl Book {
         let mut spans: Vec<(u64, u64)> = Vec::new();
         for s in &self.sessions[i] {
             match spans.last_mut() {
-                Some(last) if s.from_us.saturating_sub(last.1) + MARGIN_US <= replay_us => {
+                Some(last)
+                    if self.recovers
+                        || s.from_us.saturating_sub(last.1) + MARGIN_US <= replay_us =>
+                {
                     last.1 = s.to_us
                 }
                 _ => spans.push((s.from_us, s.to_us)),
@@ -196,10 +234,15 @@ impl Book {
                     continue;
                 };
                 // Who posts gave up an event that was not accepted before it posted the next: it has no place in the order.
-                let accepted = |n: &&u32| times.get(**n as usize - 1).is_some_and(|at| *at != 0);
-                l.reordered += track.late.iter().filter(accepted).count() as u64;
+                for &(n, hole_us) in &track.late {
+                    match times.get(n as usize - 1) {
+                        None | Some(0) => {}
+                        Some(at) if *at <= hole_us => l.late_told += 1,
+                        Some(_) => l.reordered += 1,
+                    }
+                }
                 for (n, &at) in (1u32..).zip(times) {
-                    self.weigh(&mut l, i, &spans, at, (channel, n, track.ever.has(n)));
+                    self.weigh(&mut l, i, &spans, at, (channel, n, track));
                 }
             }
         }
@@ -212,8 +255,9 @@ impl Book {
         i: usize,
         spans: &[(u64, u64)],
         at: u64,
-        (channel, n, got): (u32, u32, bool),
+        (channel, n, track): (u32, u32, &Track),
     ) {
+        let got = track.ever.has(n);
         if at == 0 {
             l.unaccepted += u64::from(got);
             return;
@@ -228,11 +272,12 @@ impl Book {
         l.owed += 1;
         if got {
             l.made += 1;
-        } else if self.sessions[i]
-            .iter()
-            .any(|s| s.resync && s.to_us > at && s.to_us - at <= RESYNC_US)
+        } else if track.has_hole(n, at)
+            || self.sessions[i]
+                .iter()
+                .any(|s| s.resync && s.to_us > at && s.to_us - at <= RESYNC_US)
         {
-            l.resynced += 1;
+            l.told += 1;
         } else {
             l.missing += 1;
             if l.examples.len() < 10 {
@@ -267,6 +312,7 @@ mod tests {
             wrong_key: false,
             stuck: 0,
             hang_up_rate: 0,
+            recover: false,
         }
     }
 
@@ -351,17 +397,51 @@ mod tests {
         // 1: before it came. 2: made. 3: not accepted. 4: in the short gap. 5: away. 6: made. 7: resync. 8: missing.
         // 3 and 2 came late, but 3 was not accepted: one out of order.
         assert_eq!(
-            (
-                l.owed,
-                l.made,
-                l.missing,
-                l.resynced,
-                l.excused,
-                l.unaccepted
-            ),
+            (l.owed, l.made, l.missing, l.told, l.excused, l.unaccepted),
             (5, 2, 2, 1, 2, 1)
         );
         assert_eq!(l.reordered, 1);
         assert_eq!(l.examples, [(3, 0, 4), (3, 0, 8)]);
+    }
+
+    #[test]
+    fn who_recovers_is_owed_what_came_while_it_was_away() {
+        const S: u64 = 1_000_000;
+        let mut b = Book::new(&Plan {
+            dialect: Dialect::Centrifugo1,
+            recover: true,
+            ..plan(1, 1, 1, true)
+        });
+        let receive = |b: &mut Book, n| b.receive(0, event(0, n));
+        b.arrived(0, 10 * S);
+        assert_eq!(receive(&mut b, 2), Receipt::Good);
+        b.left(0, 100 * S, false);
+        // Back after long, and all is there: once, and behind what it had.
+        assert_eq!(receive(&mut b, 2), Receipt::Duplicate);
+        assert_eq!(receive(&mut b, 4), Receipt::Good);
+        assert_eq!(receive(&mut b, 3), Receipt::Late);
+        b.arrived(0, 300 * S);
+        b.left(0, 400 * S, false);
+        // Back, and told that something is missing: what is kept comes again.
+        b.hole(0, 500 * S);
+        assert_eq!(receive(&mut b, 4), Receipt::Again);
+        assert_eq!(receive(&mut b, 7), Receipt::Good);
+        b.arrived(0, 500 * S);
+        // It comes after all, and late.
+        assert_eq!(receive(&mut b, 6), Receipt::Late);
+        let at = [20, 30, 150, 200, 350, 450, 460, 510]
+            .map(|s| s * S)
+            .to_vec();
+        let l = b.settle(&Settle {
+            accepted: vec![at],
+            replay_us: 10 * S,
+        });
+        // 1: missing, since the client had 2 when it was told of the hole. 5: in the hole. 8: after it, so missing.
+        assert_eq!(
+            (l.owed, l.made, l.missing, l.told, l.excused),
+            (8, 5, 2, 1, 0)
+        );
+        assert_eq!((l.reordered, l.late_told), (1, 1));
+        assert_eq!(l.examples, [(3, 0, 1), (3, 0, 8)]);
     }
 }

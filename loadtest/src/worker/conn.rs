@@ -3,7 +3,7 @@
 //! Invariant: a connection has at most one socket, and every end of one goes through [`Worker::ended`], which counts it.
 
 use super::Worker;
-use super::control::STUCK;
+use super::control::{LEFT, STUCK};
 use crate::dialect::Manner;
 use crate::{clock, sse, stamp, wire};
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
@@ -43,6 +43,8 @@ pub struct Conn {
     rest_out: Vec<u8>,
     /// Of an event stream.
     pub(super) body: sse::Body,
+    /// Subscriptions that have been answered, of a client that recovers.
+    pub(super) answered: u32,
 }
 
 impl Conn {
@@ -59,6 +61,7 @@ impl Conn {
             rest_in: Vec::new(),
             rest_out: Vec::new(),
             body: sse::Body::default(),
+            answered: 0,
         }
     }
 }
@@ -155,7 +158,7 @@ impl Worker {
         *self.ends.entry(format!("{stuck}{why}")).or_default() += 1;
         c.fd = None; // closing takes it out of epoll
         (c.rest_in, c.rest_out, c.silent) = (Vec::new(), Vec::new(), 0);
-        c.body = sse::Body::default();
+        (c.body, c.answered) = (sse::Body::default(), 0);
         c.turn = c.turn.wrapping_add(1);
         c.tries = if was_ready { 1 } else { c.tries + 1 };
         let wait_ms = match self.plan.reconnect_ms {
@@ -241,6 +244,29 @@ impl Worker {
     pub fn hang_up(&mut self, i: u32) {
         if self.conns[i as usize].state == State::Ready {
             self.ended(i, "hung up at random", 500);
+        }
+    }
+
+    /// Cuts all connections; nobody comes back before [`Worker::come_back`].
+    pub fn leave(&mut self) {
+        self.plan.reconnect_ms = None;
+        (0..self.plan.clients).for_each(|i| {
+            if self.conns[i as usize].state == State::Ready {
+                self.ended(i, LEFT, 0);
+            }
+        });
+    }
+
+    /// Lets everybody connect who has given up or was told to leave.
+    pub fn come_back(&mut self) {
+        self.subscribe.clear();
+        let now = clock::now_ns();
+        for i in 0..self.plan.clients {
+            if self.conns[i as usize].state == State::Lost {
+                self.conns[i as usize].tries = 0;
+                self.set_state(i, State::Off);
+                self.due.push(std::cmp::Reverse((now, i)));
+            }
         }
     }
 

@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// How the reasons for which a stuck reader's connection ended begin.
 pub const STUCK: &str = "stuck reader: ";
 
+/// Why the connections of clients ended that were told to leave.
+pub const LEFT: &str = "left when told to";
+
 /// Everything a worker needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -50,6 +53,8 @@ pub struct Plan {
     pub stuck: u32,
     /// Clients that hang up each second, without a word, and come back as `reconnect_ms` says.
     pub hang_up_rate: u32,
+    /// Clients that come back ask for what they missed.
+    pub recover: bool,
 }
 
 impl Plan {
@@ -59,6 +64,8 @@ impl Plan {
             Some("who listens to an event stream cannot ping, as desktop clients and bystanders do")
         } else if self.dialect.subscribes_by_connecting() && self.per_client > 1 {
             Some("the connection is the subscription, so a client cannot have several libraries")
+        } else if self.recover && !self.dialect.keeps() {
+            Some("only clients of centrifugo1 and centrifugo can recover")
         } else {
             None
         }
@@ -79,6 +86,10 @@ pub enum Instruction {
     Churn(u64),
     /// No more hanging up at random.
     Calm,
+    /// All clients hang up, without a word, and stay away; say [`WorkerMessage::Left`].
+    Leave,
+    /// They come back, all at once.
+    Return,
     /// Balance the book against these accepted events.
     Settle(Settle),
 }
@@ -112,6 +123,8 @@ pub enum WorkerMessage {
     },
     /// [`Instruction::Mark`] is done: what is posted now is counted.
     Marked,
+    /// [`Instruction::Leave`] is done.
+    Left,
     /// As many events as were expected have come.
     Done {
         /// When the last came.
@@ -151,11 +164,15 @@ pub struct Tally {
     pub reordered: u64,
     /// Events a client had already had on an earlier connection (with a ledger; not in `received`).
     pub replayed: u64,
+    /// Answers to clients that recover: all that they missed is there.
+    pub recovered: u64,
+    /// Such answers that say that something may be missing.
+    pub holes: u64,
     /// Text that is no event of this run.
     pub foreign: u64,
     /// `jwt-expired` messages.
     pub expired: u64,
-    /// Since the start: connecting until subscribed.
+    /// Since the start, or since all came back: connecting until subscribed.
     pub subscribe: Packed,
     /// Since the start: how connections ended, and how often.
     pub ends: BTreeMap<String, u64>,
@@ -174,8 +191,9 @@ pub struct Ledger {
     pub made: u64,
     /// Of these, how many never came.
     pub missing: u64,
-    /// Missing, but the server then closed the client with 1012, which makes it look at everything afresh.
-    pub resynced: u64,
+    /// Missing, but the client was told: closed with 1012, which makes it look at everything afresh, or answered when it came back
+    /// that not all could be recovered.
+    pub told: u64,
     /// Not owed: the client was away for longer than the replay, or left without coming back.
     pub excused: u64,
     /// Came to a client although its post was not answered with 200.
@@ -184,6 +202,8 @@ pub struct Ledger {
     pub duplicates: u64,
     /// Accepted, and came after a newer one.
     pub reordered: u64,
+    /// The same of those from before the client was told that not all could be recovered.
+    pub late_told: u64,
     /// A few missing ones: client, library, number.
     pub examples: Vec<(u32, u32, u32)>,
 }

@@ -94,15 +94,19 @@ impl Worker {
     /// Sends the subscriptions, and a ping behind them.
     fn subscribe(&mut self, i: u32) {
         let per_client = self.plan.per_client;
-        let repos: Vec<String> = (0..per_client)
-            .map(|j| stamp::repo(self.plan.run, self.book.channel(i, j)))
-            .collect();
-        let user = format!("u{}@load", self.plan.first + i);
-        let each = self.plan.manner == Manner::Desktop;
         let (mut out, key) = (Vec::new(), self.mask_key());
-        self.plan
-            .dialect
-            .subscribe(&self.signer, &user, &repos, each, key, &mut out);
+        let repos = (0..per_client).map(|j| stamp::repo(self.plan.run, self.book.channel(i, j)));
+        if self.plan.recover {
+            let wanted: Vec<_> = repos.zip(self.places_of(i).iter().cloned()).collect();
+            self.plan.dialect.subscribe_from(&wanted, key, &mut out);
+        } else {
+            let repos: Vec<String> = repos.collect();
+            let user = format!("u{}@load", self.plan.first + i);
+            let each = self.plan.manner == Manner::Desktop;
+            self.plan
+                .dialect
+                .subscribe(&self.signer, &user, &repos, each, key, &mut out);
+        }
         wire::push_client(&mut out, wire::PING, &clock::now_ns().to_be_bytes(), key);
         self.send(i, &out);
     }
@@ -151,7 +155,10 @@ impl Worker {
             self.pong.record(clock::us_between(sent, now));
             return self.churn_on(i);
         }
-        self.subscribed(i, now);
+        // Who recovers waits for the answers, which may come after it.
+        if !self.plan.recover {
+            self.subscribed(i, now);
+        }
     }
 
     /// All that client `i` wants is done.

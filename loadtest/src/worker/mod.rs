@@ -11,10 +11,12 @@ mod churn;
 mod conn;
 pub mod control;
 mod listen;
+mod recover;
 mod stream;
 
 use crate::clock;
-use crate::stamp;
+use crate::dialect::Place;
+use crate::stamp::{self, Stamp};
 use crate::stats::Times;
 use crate::token::Signer;
 use book::{Book, Receipt};
@@ -53,6 +55,8 @@ pub struct Worker {
     epoll: OwnedFd,
     conns: Vec<Conn>,
     book: Book,
+    /// Of clients that recover: where each is in each of its libraries, once it has been there.
+    places: Vec<Option<Place>>,
     /// When which client connects next.
     due: BinaryHeap<Reverse<(u64, u32)>>,
     flying: u32,
@@ -73,6 +77,11 @@ pub struct Worker {
     scratch: Vec<u8>,
     orders: Vec<u8>,
     seed: u64,
+}
+
+/// How many times a client of this worker has a library.
+fn cells(p: &Plan) -> usize {
+    p.clients as usize * p.per_client as usize
 }
 
 /// Says something to the parent.
@@ -123,6 +132,7 @@ impl Worker {
         Ok(Self {
             signer: Signer::new(key),
             book: Book::new(&plan),
+            places: vec![None; if plan.recover { cells(&plan) } else { 0 }],
             conns: (0..plan.clients)
                 .map(|i| Conn::new(plan.first + i))
                 .collect(),
@@ -271,6 +281,11 @@ impl Worker {
             Instruction::Report => say(&WorkerMessage::Report(Box::new(self.report()))),
             Instruction::Churn(pairs) => self.churn_begin(pairs),
             Instruction::Calm => self.plan.hang_up_rate = 0,
+            Instruction::Leave => {
+                self.leave();
+                say(&WorkerMessage::Left);
+            }
+            Instruction::Return => self.come_back(),
             Instruction::Settle(s) => {
                 let mut l = self.book.settle(&s);
                 l.duplicates = self.tally.duplicates;
@@ -298,22 +313,31 @@ impl Worker {
         if i < self.plan.stuck && self.conns[i as usize].state == State::Ready {
             return;
         }
+        if self.plan.recover {
+            return self.on_recoverable(i, payload);
+        }
+        match stamp::find(&self.finder, payload) {
+            Some(s) if s.run == self.plan.run => self.receive(i, s),
+            _ => self.on_other(i, payload),
+        }
+    }
+
+    /// It is no event of this run.
+    fn on_other(&mut self, i: u32, payload: &[u8]) {
+        if memchr::memmem::find(payload, b"\"jwt-expired\"").is_some() {
+            self.tally.expired += 1;
+        } else if self.plan.dialect.is_ping(payload) {
+            self.tally.server_pings += 1;
+            if !self.plan.dialect.streams() {
+                self.reply(i, crate::wire::TEXT, payload);
+            }
+        } else if !self.plan.dialect.is_answer(payload) {
+            self.tally.foreign += 1;
+        }
+    }
+
+    fn receive(&mut self, i: u32, s: Stamp) {
         let now = clock::now_ns();
-        let s = match stamp::find(&self.finder, payload) {
-            Some(s) if s.run == self.plan.run => s,
-            _ if memchr::memmem::find(payload, b"\"jwt-expired\"").is_some() => {
-                return self.tally.expired += 1;
-            }
-            _ if self.plan.dialect.is_answer(payload) => return,
-            _ if self.plan.dialect.is_ping(payload) => {
-                self.tally.server_pings += 1;
-                if !self.plan.dialect.streams() {
-                    self.reply(i, crate::wire::TEXT, payload);
-                }
-                return;
-            }
-            _ => return self.tally.foreign += 1,
-        };
         self.hear(i);
         match self.book.receive(i, s) {
             Receipt::Good => {}
