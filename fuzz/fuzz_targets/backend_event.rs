@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(text.ends_with(b"}\n") && !text[..text.len() - 1].contains(&b'\n'));
     let (Ok(posted), Ok(sent)) = (
         serde_json::from_slice::<Value>(data),
-        serde_json::from_slice::<Value>(text),
+        serde_json::from_slice::<Value>(&text),
     ) else {
         return;
     };
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
         sent["content"]["repo_id"].as_str().unwrap_or_default(),
         event.repo_id
     );
-    match BackendEvent::parse(text) {
+    match BackendEvent::parse(&text) {
         Ok(Parsed::Deliver(again)) => assert_eq!(again, event),
         other => panic!("what was sent cannot be read: {other:?}"),
     }
