@@ -327,6 +327,7 @@ fn add_ledger(all: &mut Ledger, l: Ledger) {
     all.excused += l.excused;
     all.unaccepted += l.unaccepted;
     all.duplicates += l.duplicates;
+    all.doubled_told += l.doubled_told;
     all.reordered += l.reordered;
     all.late_told += l.late_told;
     all.examples.extend(l.examples);

@@ -217,12 +217,9 @@ fn fill(r: &mut Report, o: &Soak, posted: &Posted, sum: &Sum, l: &Ledger) {
     for (why, n) in &sum.tally.ends {
         r.note(format!("{n} connections ended: {why}"));
     }
-    for (client, library, number) in &l.examples {
-        r.note(format!(
-            "missing: client {client}, library {library}, event {number}"
-        ));
-    }
+    l.examples.iter().for_each(|example| r.note(example));
 }
+
 /// What clients know that they miss, and how they know.
 fn told(r: &mut Report, o: &Soak, sum: &Sum, l: &Ledger, recover: bool) {
     let mut add = |metric, n: u64| r.add(metric, o.events.into(), &o.common.name, n as f64);
@@ -230,6 +227,7 @@ fn told(r: &mut Report, o: &Soak, sum: &Sum, l: &Ledger, recover: bool) {
         return add("missing, then told to resync (1012)", l.told);
     }
     add("missing, then told (recovered: false)", l.told);
+    add("duplicated, told before (recovered: false)", l.doubled_told);
     add("out of order, told before (recovered: false)", l.late_told);
     add("subscriptions recovered", sum.tally.recovered);
     add(

@@ -49,10 +49,17 @@ struct Track {
     ever: Bits,
     /// Those that came after a newer one on the same connection, and when the client had last been told of a hole before that.
     late: Vec<(u32, u64)>,
+    /// The same of those that came twice on one connection.
+    doubled: Vec<(u32, u64)>,
     holes: Vec<Hole>,
 }
 
 impl Track {
+    /// When the client was told of a hole last; 0: it was not.
+    fn hole_us(&self) -> u64 {
+        self.holes.last().map_or(0, |h| h.at_us)
+    }
+
     /// Whether the client was told that the `n`th event, sent at `at_us`, may be missing.
     fn has_hole(&self, n: u32, at_us: u64) -> bool {
         self.holes.iter().any(|h| n > h.after && at_us <= h.at_us)
@@ -143,6 +150,7 @@ impl Book {
         }
         let t = &mut self.tracks[cell];
         if t.connection.has(s.seq) {
+            t.doubled.push((s.seq, t.hole_us()));
             return Receipt::Duplicate;
         }
         let again = t.ever.has(s.seq);
@@ -151,7 +159,7 @@ impl Book {
         let late = s.seq < t.top;
         t.top = t.top.max(s.seq);
         if late {
-            t.late.push((s.seq, t.holes.last().map_or(0, |h| h.at_us)));
+            t.late.push((s.seq, t.hole_us()));
         }
         match (late, again) {
             (true, _) => Receipt::Late,
@@ -222,7 +230,7 @@ impl Book {
         spans
     }
 
-    /// The balance. Duplicates are counted as they come, not here.
+    /// The balance.
     pub fn settle(&self, s: &Settle) -> Ledger {
         let mut l = Ledger::default();
         for i in 0..self.sessions.len() {
@@ -233,20 +241,37 @@ impl Book {
                 let Some(times) = s.accepted.get(channel as usize) else {
                     continue;
                 };
-                // Who posts gave up an event that was not accepted before it posted the next: it has no place in the order.
-                for &(n, hole_us) in &track.late {
-                    match times.get(n as usize - 1) {
-                        None | Some(0) => {}
-                        Some(at) if *at <= hole_us => l.late_told += 1,
-                        Some(_) => l.reordered += 1,
-                    }
-                }
+                self.weigh_receipts(&mut l, i, channel, times, track);
                 for (n, &at) in (1u32..).zip(times) {
                     self.weigh(&mut l, i, &spans, at, (channel, n, track));
                 }
             }
         }
         l
+    }
+
+    /// What came twice or late.
+    fn weigh_receipts(&self, l: &mut Ledger, i: usize, channel: u32, times: &[u64], track: &Track) {
+        let client = self.first + i as u32;
+        let sent = |n: u32| times.get(n as usize - 1).copied().unwrap_or(0);
+        let told = |n: u32, hole_us: u64| (1..=hole_us).contains(&sent(n));
+        for &(n, hole_us) in &track.doubled {
+            if told(n, hole_us) {
+                l.doubled_told += 1;
+            } else {
+                l.duplicates += 1;
+                l.example("duplicated", (client, channel, n));
+            }
+        }
+        // Who posts gave up an event that was not accepted before it posted the next: it has no place in the order.
+        for &(n, hole_us) in track.late.iter().filter(|(n, _)| sent(*n) != 0) {
+            if told(n, hole_us) {
+                l.late_told += 1;
+            } else {
+                l.reordered += 1;
+                l.example("out of order", (client, channel, n));
+            }
+        }
     }
 
     fn weigh(
@@ -280,9 +305,7 @@ impl Book {
             l.told += 1;
         } else {
             l.missing += 1;
-            if l.examples.len() < 10 {
-                l.examples.push((self.first + i as u32, channel, n));
-            }
+            l.example("missing", (self.first + i as u32, channel, n));
         }
     }
 }
@@ -401,7 +424,14 @@ mod tests {
             (5, 2, 2, 1, 2, 1)
         );
         assert_eq!(l.reordered, 1);
-        assert_eq!(l.examples, [(3, 0, 4), (3, 0, 8)]);
+        assert_eq!(
+            l.examples,
+            [
+                "out of order: client 3, library 0, event 2",
+                "missing: client 3, library 0, event 4",
+                "missing: client 3, library 0, event 8"
+            ]
+        );
     }
 
     #[test]
@@ -427,8 +457,9 @@ mod tests {
         assert_eq!(receive(&mut b, 4), Receipt::Again);
         assert_eq!(receive(&mut b, 7), Receipt::Good);
         b.arrived(0, 500 * S);
-        // It comes after all, and late.
+        // It comes after all, late and twice.
         assert_eq!(receive(&mut b, 6), Receipt::Late);
+        assert_eq!(receive(&mut b, 6), Receipt::Duplicate);
         let at = [20, 30, 150, 200, 350, 450, 460, 510]
             .map(|s| s * S)
             .to_vec();
@@ -442,6 +473,15 @@ mod tests {
             (8, 5, 2, 1, 0)
         );
         assert_eq!((l.reordered, l.late_told), (1, 1));
-        assert_eq!(l.examples, [(3, 0, 1), (3, 0, 8)]);
+        assert_eq!((l.duplicates, l.doubled_told), (1, 1));
+        assert_eq!(
+            l.examples,
+            [
+                "duplicated: client 3, library 0, event 2",
+                "out of order: client 3, library 0, event 3",
+                "missing: client 3, library 0, event 1",
+                "missing: client 3, library 0, event 8"
+            ]
+        );
     }
 }

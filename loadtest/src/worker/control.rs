@@ -200,10 +200,23 @@ pub struct Ledger {
     pub unaccepted: u64,
     /// Came twice on one connection.
     pub duplicates: u64,
+    /// The same of those from before the client was told that not all could be recovered.
+    pub doubled_told: u64,
     /// Accepted, and came after a newer one.
     pub reordered: u64,
     /// The same of those from before the client was told that not all could be recovered.
     pub late_told: u64,
-    /// A few missing ones: client, library, number.
-    pub examples: Vec<(u32, u32, u32)>,
+    /// A few that are missing, duplicated or out of order.
+    pub examples: Vec<String>,
+}
+
+impl Ledger {
+    /// Names an event of a client and a library as one of those.
+    pub fn example(&mut self, what: &str, (client, library, number): (u32, u32, u32)) {
+        if self.examples.len() < 10 {
+            self.examples.push(format!(
+                "{what}: client {client}, library {library}, event {number}"
+            ));
+        }
+    }
 }

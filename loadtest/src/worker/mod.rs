@@ -287,9 +287,7 @@ impl Worker {
             }
             Instruction::Return => self.come_back(),
             Instruction::Settle(s) => {
-                let mut l = self.book.settle(&s);
-                l.duplicates = self.tally.duplicates;
-                say(&WorkerMessage::Ledger(l));
+                say(&WorkerMessage::Ledger(self.book.settle(&s)));
             }
         }
     }
