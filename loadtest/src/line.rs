@@ -40,6 +40,21 @@ impl Line {
         }
     }
 
+    /// Connects where there is no connection, so that the next request takes no longer than itself.
+    ///
+    /// # Errors
+    /// When no server takes one, with the reason.
+    pub fn connect(&mut self, targets: &[Target], timeout: Duration) -> Result<(), String> {
+        // A kept-alive connection may have been closed while idle; that shows before anything was sent.
+        if self.used.elapsed() > IDLE && self.stream.as_ref().is_some_and(is_closed) {
+            self.stream = None;
+        }
+        if self.stream.is_none() {
+            self.open(targets, timeout)?;
+        }
+        Ok(())
+    }
+
     /// Sends the request that `write` writes for a target, and waits for its answer.
     ///
     /// # Errors
@@ -50,13 +65,7 @@ impl Line {
         timeout: Duration,
         write: impl FnOnce(&Target, &mut Vec<u8>),
     ) -> Result<Answer, String> {
-        // A kept-alive connection may have been closed while idle; that shows before anything was sent.
-        if self.used.elapsed() > IDLE && self.stream.as_ref().is_some_and(is_closed) {
-            self.stream = None;
-        }
-        if self.stream.is_none() {
-            self.open(targets, timeout)?;
-        }
+        self.connect(targets, timeout)?;
         let mut out = Vec::with_capacity(1024);
         write(&targets[self.target % targets.len()], &mut out);
         let answer = self.exchange(&out);

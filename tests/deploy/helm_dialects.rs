@@ -168,10 +168,10 @@ fn nodes_may_connect_to_what_they_are_told_of() {
         assert_eq!(found, [&usual[..], more].concat(), "{value}");
     }
     // What is named is all there is where nothing else is known.
-    assert_eq!(
-        ports(&["--set", "networkPolicy.egressPorts={7000}"]),
-        [7000]
-    );
+    let named = "networkPolicy.egressPorts={7000}";
+    let alone = "redis.bundled.enabled=false,replicaCount=1";
+    assert_eq!(ports(&["--set", named, "--set", alone]), [7000]);
+    assert_eq!(ports(&["--set", named]), [7000, 6379], "the chart's own Redis");
 }
 
 /// The values that the chart's page has for Centrifugo's pages alone.

@@ -336,6 +336,7 @@ FOGHORN_OPS_PASSWORD FOGHORN_OPS_TOKEN REDIS_PASSWORD OTEL_EXPORTER_OTLP_HEADERS
 {{- $ports := list -}}
 {{- range .Values.networkPolicy.egressPorts -}}{{- $ports = append $ports (include "foghorn.plain" .) -}}{{- end -}}
 {{- if .Values.database.host -}}{{- $ports = append $ports (include "foghorn.plain" .Values.database.port) -}}{{- end -}}
+{{- if .Values.redis.bundled.enabled -}}{{- $ports = append $ports "6379" -}}{{- end -}}
 {{- $usual := dict "redis" "6379" "rediss" "6379" "redis-cluster" "6379" "rediss-cluster" "6379" "redis-sentinel" "26379" "rediss-sentinel" "26379" "mqtt" "1883" "mqtts" "8883" "http" "80" "https" "443" -}}
 {{- $urls := .Values.redis.urls -}}
 {{- range $name := list "FOGHORN_INBOX_BROKER_URL" "FOGHORN_INBOX_SESSION_REDIS_URL" "FOGHORN_OTLP_ENDPOINT" "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" "OTEL_EXPORTER_OTLP_ENDPOINT" -}}
