@@ -64,7 +64,8 @@ impl Again {
         self.state.task.register(cx.waker());
         let mut inner = Context::from_waker(&self.waker);
         for _ in 0..TURNS {
-            self.state.now.store(POLLED, Ordering::Release);
+            // Not a store: what those did who woke it until now, and wake nobody more for it, is to be seen by this poll.
+            self.state.now.swap(POLLED, Ordering::AcqRel);
             if let Poll::Ready(output) = connection.as_mut().poll(&mut inner) {
                 return Poll::Ready(output);
             }

@@ -13,7 +13,12 @@ const BATCH_BYTES: usize = 256 << 10;
 impl Mesh {
     /// Whether there may be something to say on a shard.
     pub(in crate::broker) fn has_work(&self, on: usize) -> bool {
-        self.shards[on].has_work() && (self.join.is_joined() || !self.shards[on].only_events())
+        self.shards[on].has_work() && (self.says_events() || !self.shards[on].only_events())
+    }
+
+    /// Whether its events may go out: it has joined, and fits in.
+    fn says_events(&self) -> bool {
+        self.join.is_joined() && self.misfit.is_none()
     }
 
     /// What to say next on a shard; nothing while a batch is under way. The outcome goes to [`Mesh::said`].
@@ -24,7 +29,7 @@ impl Mesh {
         }
         let mut batch = Batch::default();
         shard.take_controls(&mut batch);
-        if self.join.is_joined() && self.misfit.is_none() {
+        if self.says_events() {
             self.take_events(on, &mut batch);
         }
         self.shards[on].take_fills(&mut batch);
@@ -122,5 +127,34 @@ impl Mesh {
         if let Some(cost) = self.partitions[number as usize].outgoing.confirm(first) {
             self.waiting = (self.waiting.0 - 1, self.waiting.1 - cost);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Misfit, Settings};
+    use super::*;
+    use crate::broker::Bounds;
+
+    #[test]
+    fn events_are_nothing_to_say_while_the_node_stays_out() {
+        let mut mesh = Mesh::new(Settings {
+            origin: 1,
+            partitions: 1,
+            shards: vec![false],
+            replay_ms: 0,
+            waiting: Bounds::default(),
+        });
+        mesh.join.has_joined(0);
+        let shard = &mut mesh.shards[0];
+        (shard.answers, shard.proven) = (true, true);
+        shard.queue.push_back((0, 1));
+        assert!(mesh.has_work(0));
+        mesh.misfit = Some(Misfit::Keys {
+            with: "first".to_owned(),
+        });
+        assert!(!mesh.has_work(0) && mesh.batch(0).is_none());
+        mesh.misfit = None;
+        assert!(mesh.has_work(0));
     }
 }

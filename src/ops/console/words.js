@@ -32,7 +32,8 @@ export const dialect = () => ((spoken?.length ?? 0) < 2 ? {} : { dialect: words.
 
 /** Lets one of these dialects be chosen, if there are several, and puts its words onto the page. */
 export function speak(dialects) {
-  if (JSON.stringify(dialects) === JSON.stringify(spoken)) return;
+  // A node of a former version, which may answer at the same address as this one, does not tell.
+  if (!dialects || JSON.stringify(dialects) === JSON.stringify(spoken)) return;
   spoken = dialects;
   const choice = $('dialect');
   const before = choice.value;
