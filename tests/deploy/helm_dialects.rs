@@ -171,7 +171,11 @@ fn nodes_may_connect_to_what_they_are_told_of() {
     let named = "networkPolicy.egressPorts={7000}";
     let alone = "redis.bundled.enabled=false,replicaCount=1";
     assert_eq!(ports(&["--set", named, "--set", alone]), [7000]);
-    assert_eq!(ports(&["--set", named]), [7000, 6379], "the chart's own Redis");
+    assert_eq!(
+        ports(&["--set", named]),
+        [7000, 6379],
+        "the chart's own Redis"
+    );
 }
 
 /// The values that the chart's page has for Centrifugo's pages alone.
