@@ -96,7 +96,8 @@ async fn attend(acme: &Arc<Acme>, holder: &mut Holder, due: &mut Due) {
             due.failed = false;
             due.backoff.reset();
             due.at_ms = held.renewed_ms();
-            due.rests = Instant::now() + LEAST;
+            // To a clock that is far ahead it has ended already: it is not ordered again and again for that.
+            due.rests = Instant::now() + LEAST.max(held.whole() / 10);
             acme.failing.lock().remove(host);
             failing(host, false);
             acme.shown.show(host, held);
