@@ -118,11 +118,12 @@ fn tell(acme: &Acme, host: &str, error: &AcmeError, pause: Duration) {
         true => "the former one stays in use",
         false => "clients cannot be let in",
     };
+    // First of all, so that who has seen one of the others finds out why.
+    let words = format!("{error}: {advice}");
+    acme.failing.lock().insert(host.to_owned(), words);
     counted(host, error.label());
     failing(host, true);
     tracing::error!(%host, %error, "certificate not ordered, so {still}: {advice}. The next attempt is in {minutes} minutes, or on SIGHUP");
-    let words = format!("{error}: {advice}");
-    acme.failing.lock().insert(host.to_owned(), words);
 }
 
 fn counted(host: &str, result: &'static str) {
