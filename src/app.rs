@@ -110,13 +110,14 @@ pub async fn start(
     dialects::answer_sessions(&dialects, &connections);
     context.grants.judged_by(&dialects);
     let router = dialect::router(&dialects).inspect_err(|_| back.stop())?;
+    let ordered = doors.own.ordered();
     let ops = operations::ops(
         config,
         &ground,
         &connections,
         &cluster,
         &dialects,
-        doors.own.ordered(),
+        ordered.clone(),
     );
     cluster.start(dialects::voice(&dialects, &ops));
     let guard = operations::guard(config, ops_addr);
@@ -137,6 +138,7 @@ pub async fn start(
         register: Arc::clone(&connections.register),
         guard,
         certificates,
+        ordered,
         shards: shards.unwrap_or_default(),
         life: ground.life,
         front: ground.front,

@@ -53,9 +53,14 @@ impl Held {
 
     /// When the next one is ordered, Unix milliseconds: with about a third of its time left, and no two nodes at once.
     pub(super) fn renewed_ms(&self) -> u64 {
-        let third = Duration::from_millis(self.until_ms.saturating_sub(self.from_ms) / 3);
+        let third = self.whole() / 3;
         self.until_ms
             .saturating_sub(u64::try_from(around(third).as_millis()).unwrap_or_default())
+    }
+
+    /// For how long it is good in all.
+    pub(super) fn whole(&self) -> Duration {
+        Duration::from_millis(self.until_ms.saturating_sub(self.from_ms))
     }
 }
 
@@ -74,7 +79,7 @@ mod tests {
         let certificate = params.self_signed(&key).expect("a certificate").pem();
         let held = Held::read((key.serialize_pem() + &certificate).as_bytes()).expect("held");
         let day = 24 * 60 * 60 * 1_000;
-        assert_eq!(held.until_ms - held.from_ms, 90 * day);
+        assert_eq!(held.whole(), Duration::from_millis(90 * day));
         let left = (held.until_ms - held.renewed_ms()) / day;
         assert!((22..38).contains(&left), "{left} days");
         let stranger = KeyPair::generate().expect("a key").serialize_pem() + &certificate;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::dialects;
 use super::ports::OpenPort;
 use super::translate::limits;
+use crate::acme::Acme;
 use crate::admission::Admission;
 use crate::broker::redis;
 use crate::config::Config;
@@ -48,6 +49,8 @@ pub struct Running {
     pub(super) guard: Arc<Guard>,
     /// What is read again on demand.
     pub(super) certificates: Vec<Arc<Tls>>,
+    /// What is ordered, each once however many ports show it.
+    pub(super) ordered: Vec<Arc<Acme>>,
     /// The Redis servers, whose logins may change.
     pub(super) shards: Vec<redis::Server>,
     pub(super) life: Life,
@@ -74,6 +77,7 @@ impl Running {
         self.admission.replace(limits(config));
         self.guard.replace(config.ops.credentials());
         self.certificates.iter().for_each(Tls::reload);
+        self.ordered.iter().for_each(|acme| acme.try_again());
         if self.has_the_redis_of(config) {
             let pairs = self
                 .shards

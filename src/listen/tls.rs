@@ -104,7 +104,7 @@ pub(super) fn agreed(stream: &TlsStream<Below<TcpStream>>) -> Agreed {
 /// Where certificates come from.
 enum Source {
     Files(Files),
-    Ordered(Arc<Acme>),
+    Ordered,
 }
 
 /// See the module's description.
@@ -143,7 +143,7 @@ impl Tls {
         config.alpn_protocols = speaks.names();
         config.alpn_protocols.push(PROOF.to_vec());
         Ok(Arc::new(Self {
-            source: Source::Ordered(Arc::clone(acme)),
+            source: Source::Ordered,
             config: RwLock::new(Arc::new(config)),
         }))
     }
@@ -163,20 +163,18 @@ impl Tls {
         Arc::clone(&self.config.read())
     }
 
-    /// Reads the files now, on a thread of its own, whether they have changed or not; orders now what could not be ordered.
-    /// Connections that there are keep the certificate that they were made with.
+    /// Reads the files now, on a thread of its own, whether they have changed or not; what is ordered has none. Connections
+    /// that there are keep the certificate that they were made with.
     pub fn reload(self: &Arc<Self>) {
-        match &self.source {
-            Source::Ordered(acme) => acme.try_again(),
-            Source::Files(_) => {
-                let tls = Arc::clone(self);
-                let look = move || {
-                    tls.look(None);
-                };
-                if let Err(error) = drain::aside("certificate", look) {
-                    refused(&TlsError::Thread(error));
-                }
-            }
+        if matches!(self.source, Source::Ordered) {
+            return;
+        }
+        let tls = Arc::clone(self);
+        let look = move || {
+            tls.look(None);
+        };
+        if let Err(error) = drain::aside("certificate", look) {
+            refused(&TlsError::Thread(error));
         }
     }
 

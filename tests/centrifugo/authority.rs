@@ -118,7 +118,12 @@ impl Authority {
         let mut start = command(&programs.join("pebble"));
         start.arg("-config").arg(at("config.json"));
         start.args(["-dnsserver", &dns]);
-        start.envs([("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0")]);
+        // By itself it refuses one good nonce in twenty, and three refusals in a row end an order.
+        start.envs([
+            ("PEBBLE_VA_NOSLEEP", "1"),
+            ("PEBBLE_AUTHZREUSE", "0"),
+            ("PEBBLE_WFE_NONCEREJECT", "0"),
+        ]);
         let mut pebble = Process::start("pebble", start, &at("pebble.log"));
         pebble.listening(port).await;
         pebble.listening(management).await;

@@ -21,18 +21,28 @@ use crate::site::plan;
 
 const OTHER: &str = "other.example.com";
 
-/// The certificate that `host` shows, once it shows one that `client` trusts.
-async fn shown(client: &TlsConnector, port: u16, host: &str) -> Vec<u8> {
+/// A connection to `host`, once it shows a certificate that `client` trusts.
+async fn trusted(client: &TlsConnector, port: u16, host: &str) -> TlsStream<TcpStream> {
     eventually("a certificate that is trusted", || async move {
-        let stream = connect(client, port, host).await.ok()?;
-        Some(stream.get_ref().1.peer_certificates()?[0].to_vec())
+        connect(client, port, host).await.ok()
     })
     .await
 }
 
+/// The certificate that it showed.
+fn certificate_of(stream: &TlsStream<TcpStream>) -> Vec<u8> {
+    let chain = stream.get_ref().1.peer_certificates();
+    chain.expect("it showed one")[0].to_vec()
+}
+
+/// The certificate that `host` shows, once it shows one that `client` trusts.
+async fn shown(client: &TlsConnector, port: u16, host: &str) -> Vec<u8> {
+    certificate_of(&trusted(client, port, host).await)
+}
+
 /// A WebSocket of the host's.
 async fn page(client: &TlsConnector, port: u16) -> TlsStream<TcpStream> {
-    let mut page = connect(client, port, HOST).await.expect("a connection");
+    let mut page = trusted(client, port, HOST).await;
     let request = format!(
         "GET /connection/websocket HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
@@ -75,8 +85,11 @@ async fn a_certificate_is_ordered_and_after_a_restart_taken_from_the_cache() {
         .folder()
         .join("certs")
         .join(format!("127.0.0.1_{}_dir", authority.port));
-    eventually("a certificate that is kept", || async {
-        kept.join(HOST).exists().then_some(())
+    eventually("a certificate and an account that are kept", || async {
+        [HOST, "foghorn_account"]
+            .iter()
+            .all(|name| kept.join(name).exists())
+            .then_some(())
     })
     .await;
     assert_eq!(
@@ -145,8 +158,8 @@ async fn before_a_certificate_ends_another_one_is_ordered_and_connections_stay()
     let endless = json!({"stale_connection_close_delay": 0, "ping_interval": 3600});
     let _node: Node = authority.plan(&endless).start().await;
     let client = authority.client().await;
-    let first = shown(&client, authority.tls, HOST).await;
     let mut page = page(&client, authority.tls).await;
+    let first = certificate_of(&page);
     eventually("another certificate", || async {
         (shown(&client, authority.tls, HOST).await != first).then_some(())
     })
