@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures every figure of the performance table: a fresh node for each, in turns with the floor, nginx + nchan and Centrifugo.
+# Measures every figure of the performance table: a fresh node for each, in turns with the floor, nginx + nchan, Centrifugo and Mercure.
 #
 #   loadtest/bench.sh [-o FOLDER] [-r ROUNDS] [ROW...]       rows: see ROWS; ROUNDS: 5 unless told
 #
 # Needs target/release/foghorn and target/release/foghorn-load. nchan is used where Debian's libnginx-mod-nchan is
-# installed, else fetched (not installed) with apt-get where nginx is; Centrifugo 6 is compiled where Go is. UPSTREAM=
-# http://127.0.0.1:PORT adds a running upstream server with the same key. For each row FOLDER gets a table (.txt), the values (.json) and plots (.svg).
+# installed, else fetched (not installed) with apt-get where nginx is; Centrifugo 6 and Mercure are compiled where Go
+# is. UPSTREAM=http://127.0.0.1:PORT adds a running upstream server with the same key. For each row FOLDER gets a table (.txt), the
+# values (.json) and plots (.svg).
 set -uo pipefail
 
 ROWS=(fanout memory deliveries web desktop storm tokens stuck churn cluster streams stream-memory stream-posts mqtt v1-fanout v1-memory v1-deliveries
@@ -21,7 +22,7 @@ pids=()
 export JWT_PRIVATE_KEY=${JWT_PRIVATE_KEY:-bench-key-bench-key-bench-key-00}
 export PATH=$PATH:/usr/sbin
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 clean_up() {
     local pid
@@ -150,6 +151,36 @@ start_centrifugo() {
     wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/health"
 }
 
+# Sets $mercure to its program, or to nothing where there is none. It is the server without Caddy, which has to be asked for by tags.
+find_mercure() {
+    local version=0.21.0
+    mercure=$cache/mercure-$version/mercure
+    [ -x "$mercure" ] && return 0
+    # From a module of our own: `go install` asks for the list of all versions too, which not every proxy has.
+    if command -v go >/dev/null && mkdir -p "$(dirname "$mercure")" &&
+        printf 'module bench\n\nrequire github.com/dunglas/mercure v%s\n' "$version" >"$(dirname "$mercure")/go.mod" &&
+        (cd "$(dirname "$mercure")" && go build -mod=mod -tags deprecated_server,deprecated_transport -o mercure \
+            github.com/dunglas/mercure/cmd/mercure) >"$out/mercure-build.log" 2>&1; then
+        return 0
+    fi
+    echo "bench: no Mercure here" >&2
+    mercure=
+}
+
+# Starts a Mercure and sets $hub to the option that adds it; to nothing where there is none. The transport `local` keeps no history
+# on disk, as nchan keeps its ten messages in memory; heartbeats are as far apart as nchan's; the rest is Mercure's default. It
+# writes a line for each request that it has answered, which nothing turns off: to /dev/null, where that costs least.
+start_mercure() {
+    local port
+    [ -n "$mercure" ] || return 0
+    port=$(free_port)
+    PUBLISHER_JWT_KEY=$JWT_PRIVATE_KEY "$mercure" --addr "127.0.0.1:$port" --transport-url local://local --allow-anonymous \
+        --heartbeat-interval 55s >/dev/null 2>&1 &
+    pids+=($!)
+    hub=(--against "mercure=mercure+http://127.0.0.1:$port")
+    wait_for curl -fsS -o /dev/null "http://127.0.0.1:$port/healthz"
+}
+
 # The option that adds the Centrifugo nodes of $peers, if there are any.
 peers() {
     [ ${#peers[@]} -eq 0 ] || (IFS=, && echo "--against centrifugo=centrifugo+${peers[*]}")
@@ -171,10 +202,11 @@ upstream() { [ -z "${UPSTREAM:-}" ] || echo "--against upstream=$UPSTREAM"; }
 
 # shellcheck disable=SC2046  # upstream and peers give no word or two
 run_row() {
-    local url ops redis redis_pid carried=() peers=()
+    local url ops redis redis_pid carried=() peers=() hub=()
     case $1 in
         cluster | *-redis) command -v redis-server >/dev/null || { echo "bench: no redis-server here" >&2; failed+=("$1"); return; } ;;
         fanout | memory | deliveries | web | v1-fanout | v1-memory | v1-deliveries) start_centrifugo ;;
+        streams | stream-memory | stream-posts) start_mercure ;;
     esac
     case $1 in
         fanout) start_node; row fanout fanout --url "$url" -n 1000,10000 --as desktop "${nchan[@]}" $(peers) $(upstream) ;;
@@ -191,11 +223,11 @@ run_row() {
             row stuck stuck --url "$url" -n 5000 -r 5 --payload 16384 --seconds 60 --no-floor; closes ;;
         churn) start_node; rounds=1 row churn churn --url "$url" --pairs 1000000 --timeout 600 $(upstream) ;;
         cluster) cluster ;;
-        # Tabs of one user; nchan's clients are EventSources too, and the floor writes chunks.
-        streams) start_inbox; row streams fanout --url "$url" --protocol inbox -n 1000,10000 "${nchan[@]}" ;;
-        stream-memory) start_inbox; rounds=1 row stream-memory idle --url "$url" --protocol inbox -n 15000 --seconds 10 "${nchan[@]}" ;;
+        # Tabs of one user; nchan's and Mercure's clients are EventSources too, and the floor writes chunks.
+        streams) start_inbox; row streams fanout --url "$url" --protocol inbox -n 1000,10000 "${nchan[@]}" "${hub[@]}" ;;
+        stream-memory) start_inbox; rounds=1 row stream-memory idle --url "$url" --protocol inbox -n 15000 --seconds 10 "${nchan[@]}" "${hub[@]}" ;;
         # 1,000 users with one tab each: a delivery is a post.
-        stream-posts) start_inbox; row stream-posts rate --url "$url" --protocol inbox -r 5000 --channels 1000 --subscribers 1 "${nchan[@]}" ;;
+        stream-posts) start_inbox; row stream-posts rate --url "$url" --protocol inbox -r 5000 --channels 1000 --subscribers 1 "${nchan[@]}" "${hub[@]}" ;;
         mqtt) mqtt ;;
         v1-fanout) start_v1; row v1-fanout fanout --url "$url" --protocol centrifugo1 -n 1000,10000 "${nchan[@]}" $(peers) ;;
         v1-memory) start_v1; rounds=1 row v1-memory idle --url "$url" --protocol centrifugo1 -n 15000 --seconds 10 "${nchan[@]}" $(peers) ;;
@@ -254,6 +286,7 @@ failed=()
 echo '{}' >"$out/centrifugo.json"
 find_nchan
 find_centrifugo
+find_mercure
 [ $# -gt 0 ] || set -- "${ROWS[@]}"
 for name in "$@"; do
     run_row "$name"

@@ -100,7 +100,8 @@ impl Single {
         *seq += 1;
         // How long connecting takes is no part of what is measured.
         self.line.connect(&self.src.targets, self.src.timeout)?;
-        let token = self.signer.event(clock::unix_s() + 300);
+        let exp = clock::unix_s() + 300;
+        let token = self.src.dialect.token(&self.signer, exp);
         let s = Stamp {
             run: self.src.run,
             channel,
@@ -172,7 +173,7 @@ fn post_line(
         }
         if clock::unix_s() != minted {
             minted = clock::unix_s();
-            token = signer.event(minted + 300);
+            token = src.dialect.token(&signer, minted + 300);
         }
         let channel = (k % u64::from(src.channels)) as u32;
         let mine = &mut p.accepted[channel as usize];

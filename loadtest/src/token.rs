@@ -41,6 +41,11 @@ impl Signer {
         self.sign(&json!({ "exp": exp }).to_string())
     }
 
+    /// A token that publishes to Mercure, whatever the topic; `exp` in Unix seconds.
+    pub fn publication(&self, exp: i64) -> String {
+        self.sign(&json!({ "exp": exp, "mercure": { "publish": ["*"] } }).to_string())
+    }
+
     /// A token that subscribes `user` to `repo`; `exp` in Unix seconds.
     pub fn subscription(&self, repo: &str, user: &str, exp: i64) -> String {
         self.sign(&json!({ "exp": exp, "repo_id": repo, "username": user }).to_string())
@@ -63,12 +68,25 @@ mod tests {
 
     #[test]
     fn subscription_claims() {
-        let token = Signer::new("k").subscription("r", "u@x", 5);
+        assert_eq!(
+            claims(&Signer::new("k").subscription("r", "u@x", 5)),
+            json!({"exp": 5, "repo_id": "r", "username": "u@x"})
+        );
+    }
+
+    #[test]
+    fn publication_claims() {
+        assert_eq!(
+            claims(&Signer::new("k").publication(5)),
+            json!({"exp": 5, "mercure": {"publish": ["*"]}})
+        );
+    }
+
+    fn claims(token: &str) -> serde_json::Value {
         let claims = URL_SAFE_NO_PAD
             .decode(token.split('.').nth(1).unwrap())
             .unwrap();
-        let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-        assert_eq!(claims, json!({"exp": 5, "repo_id": "r", "username": "u@x"}));
+        serde_json::from_slice(&claims).unwrap()
     }
 
     const KNOWN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJleHAiOjIwMDAwMDAwMDB9.46wuP37D6GoEXs9poHMVDwzsJkdckQ4j7bBfBYlzgj4";

@@ -2,7 +2,8 @@
 //!
 //! Invariant: how many an answer tells of is counted from its text, the same way for both.
 
-use super::{Dialect, publish::request};
+use super::Dialect;
+use super::publish::{JSON, request};
 use crate::stamp;
 use crate::target::Target;
 use memchr::memmem;
@@ -40,14 +41,14 @@ impl Dialect {
         let method = q.method();
         if self == Self::Centrifugo1 {
             let body = format!(r#"{{"method":"{method}","params":{{"channel":"{channel}"}}}}"#);
-            return request(t, "/api/", "", &[&body], out);
+            return request(t, "/api/", JSON, &[&body], out);
         }
         let limit = match q {
             Question::Presence => String::new(),
             Question::History => format!(r#","limit":{most}"#),
         };
         let body = format!(r#"{{"channel":"{channel}"{limit}}}"#);
-        request(t, &format!("/api/{method}"), "", &[&body], out);
+        request(t, &format!("/api/{method}"), JSON, &[&body], out);
     }
 }
 

@@ -1,4 +1,5 @@
-//! What is said on the wire: the protocols that Foghorn serves, and what nchan and Centrifugo 6 want, for the comparison with them.
+//! What is said on the wire: the protocols that Foghorn serves, and what nchan, Centrifugo 6 and Mercure want, for the comparison
+//! with them.
 //!
 //! Invariant: all carry the same event bytes to the client; only how one subscribes and publishes differs.
 
@@ -35,6 +36,9 @@ pub enum Dialect {
     /// Foghorn's dialect of Centrifugo v1: connect and subscribe by commands (JSON), publish to `/api/`. It is to ask for no token and
     /// no sign: `insecure` and `insecure_api`.
     Centrifugo1,
+    /// Mercure: an event stream of `/.well-known/mercure?topic=CHANNEL` without a token, publish a form to the same path with one.
+    /// It is to let the anonymous subscribe.
+    Mercure,
 }
 
 /// As whom a client behaves.
@@ -55,7 +59,13 @@ pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 impl Dialect {
     /// Whether clients listen to event streams; else they have WebSockets.
     pub fn streams(self) -> bool {
-        matches!(self, Self::Inbox | Self::NchanStreams)
+        matches!(self, Self::Inbox | Self::NchanStreams | Self::Mercure)
+    }
+
+    /// Whether the head of a stream's answer says that its client is subscribed, as far as it can be known: Mercure's first block
+    /// is the first event, and its comments, which no blank line ends, are lines of the next.
+    pub fn subscribed_by_head(self) -> bool {
+        self == Self::Mercure
     }
 
     /// Whether the connection is the subscription, to one library.
@@ -88,6 +98,7 @@ impl Dialect {
             Self::Nchan | Self::NchanStreams => format!("{}/sub/{repo}", t.path),
             Self::Centrifugo | Self::Centrifugo1 => format!("{}/connection/websocket", t.path),
             Self::Inbox => format!("{}/sse/{repo}", t.path),
+            Self::Mercure => format!("{}{}?topic={repo}", t.path, publish::HUB),
         };
         let who = match manner {
             Manner::Desktop if self == Self::Seafile => {
@@ -121,7 +132,7 @@ impl Dialect {
     ) {
         match self {
             Self::Seafile => Self::subscribe_with_tokens(signer, user, repos, each, key, out),
-            Self::Nchan | Self::Inbox | Self::NchanStreams => {}
+            Self::Nchan | Self::Inbox | Self::NchanStreams | Self::Mercure => {}
             Self::Centrifugo | Self::Centrifugo1 => {
                 let wanted: Vec<_> = repos.iter().map(|repo| (repo.clone(), None)).collect();
                 self.subscribe_from(&wanted, key, out);
@@ -168,7 +179,7 @@ impl Dialect {
         match self {
             Self::Centrifugo => message == b"{}",
             Self::Inbox | Self::NchanStreams => sse::is_sign_of_life(message),
-            Self::Seafile | Self::Nchan | Self::Centrifugo1 => false,
+            Self::Seafile | Self::Nchan | Self::Centrifugo1 | Self::Mercure => false,
         }
     }
 
@@ -207,6 +218,22 @@ mod tests {
         assert!(it.is_answer(br#"[{"uid":"1","method":"connect","body":{}}]"#));
         assert!(!it.is_answer(br#"[{"uid":"2","method":"subscribe","error":"limit exceeded"}]"#));
         assert!(!it.is_answer(br#"{"method":"message","body":{}}"#));
+    }
+
+    #[test]
+    fn mercure_s_comments_are_lines_of_the_next_event() {
+        let comment = "2\r\n:\n\r\n";
+        let event = "id: 1\ndata: {}\n\n";
+        let wire = format!("{comment}{comment}{:x}\r\n{event}\r\n", event.len());
+        let mut blocks = Vec::new();
+        let take = |block: &[u8]| {
+            blocks.push(block.to_vec());
+            true
+        };
+        let done = sse::Body::new(true).take(wire.as_bytes(), take);
+        assert_eq!(done, Ok(wire.len()));
+        assert_eq!(blocks, [format!(":\n:\n{event}").as_bytes()]);
+        assert!(!Dialect::Mercure.is_ping(&blocks[0]));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct Common {
     #[arg(long, default_value = "server")]
     pub name: String,
     /// Another system to measure in turns with it: NAME=URL[,URL...], and where it is not Seafile's protocol NAME=PROTOCOL+URL,
-    /// with the names of --protocol: NAME=nchan+URL, for Centrifugo 6 NAME=centrifugo+URL (it is to want no token and no key)
+    /// with the names of --protocol: NAME=nchan+URL, for Centrifugo 6 NAME=centrifugo+URL (it is to want no token and no key),
+    /// NAME=mercure+URL (it is to have the publisher's key from --key, and to let the anonymous subscribe)
     #[arg(long, value_name = "NAME=URL")]
     pub against: Vec<String>,
     /// Start nginx with nchan and measure it too, by its EventSource subscriber where --protocol is one of event streams

@@ -22,7 +22,8 @@ pub enum State {
     Upgrading,
     /// The subscriptions are sent, and a ping after them. An event stream's answer began.
     Subscribing,
-    /// That ping was answered: all that came before it has been done. An event stream's first block came.
+    /// That ping was answered: all that came before it has been done. An event stream's first block came,
+    /// or its head where that is enough.
     Ready,
     /// Given up.
     Lost,

@@ -85,6 +85,9 @@ impl Worker {
         self.set_state(i, State::Subscribing);
         if streams {
             self.conns[i as usize].body = sse::Body::new(a.chunked);
+            if self.plan.dialect.subscribed_by_head() {
+                self.subscribed(i, clock::now_ns());
+            }
         } else {
             self.subscribe(i);
         }

@@ -1,6 +1,7 @@
 //! What a client of an event stream hears: the blocks of the body.
 //!
-//! Invariant: a client is subscribed when the first block has come, unless that one tells it to come again later.
+//! Invariant: a client is subscribed when the first block has come, unless that one tells it to come again later; or when
+//! the answer's head has, where the dialect says so.
 
 use super::Worker;
 use super::conn::State;
