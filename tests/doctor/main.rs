@@ -71,6 +71,16 @@ fn is_slow_post(check: &Value) -> bool {
     check["check"] == "post" && check["outcome"] == "warn" && what.contains("takes events, but")
 }
 
+/// The words of the line among these that gives the right that is missing.
+fn acl_line(said: &str) -> Vec<&str> {
+    let line = said.lines().find(|line| line.starts_with("ACL SETUSER"));
+    let (words, _) = line
+        .expect("a line")
+        .split_once('#')
+        .expect("what it is for");
+    words.split_whitespace().collect()
+}
+
 async fn run(mut command: Command) -> (i32, String) {
     let output = tokio::task::spawn_blocking(move || command.output())
         .await

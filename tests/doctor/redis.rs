@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::common::ports::free_port;
 use super::common::process::{self, Process, need};
 use super::common::redis::Redis;
-use super::{Report, foghorn, run};
+use super::{Report, acl_line, foghorn, run};
 
 /// One report on these shards alone, with these variables besides.
 async fn look_with(urls: &str, more: &[(&str, &str)]) -> Report {
@@ -63,16 +63,7 @@ async fn a_user_lacks_a_right_and_the_line_that_is_printed_gives_it() {
         let report = look(&url).await;
         failed(&report, "rights", &["the user fog may not use", missing[0]]);
         let said = report.expect("redis", "rights", "fail");
-        let line = said
-            .lines()
-            .find(|line| line.starts_with("ACL SETUSER"))
-            .expect("a line");
-        let words: Vec<&str> = line
-            .split('#')
-            .next()
-            .expect("a line")
-            .split_whitespace()
-            .collect();
+        let words = acl_line(&said);
         assert_eq!(words[3..], *missing, "{said}");
         assert_eq!(redis.command(&words).await, "+OK\r\n");
     }

@@ -5,7 +5,7 @@ use super::common::node::Node;
 use super::common::ports::free_port;
 use super::common::redis::Redis;
 use super::common::token;
-use super::{Report, doctor, run};
+use super::{Report, acl_line, doctor, run};
 
 /// One report with these settings in its environment.
 async fn with_settings(port: u16, settings: &[(&str, &str)]) -> Report {
@@ -132,16 +132,7 @@ async fn a_right_that_is_missing_at_the_backends_redis_is_given_by_the_line_that
         let said = with_sessions(&url)
             .await
             .expect("sessions", "rights", "fail");
-        let line = said
-            .lines()
-            .find(|line| line.starts_with("ACL SETUSER"))
-            .expect("a line");
-        let words: Vec<&str> = line
-            .split('#')
-            .next()
-            .expect("a line")
-            .split_whitespace()
-            .collect();
+        let words = acl_line(&said);
         assert_eq!(words[3..], [missing], "{said}");
         assert_eq!(redis.command(&words).await, "+OK\r\n");
     }
