@@ -43,7 +43,7 @@
 //! | event | one immutable notification: channel, name, data, and whom it is for |
 //! | channel | what clients subscribe to, `<kind>/<name>`; each dialect has kinds of its own |
 //! | wire | how events and messages are written for one kind of client: a dialect's envelope in a transport's framing |
-//! | kind | what sets one kind of client apart: its wire, and what it is told when it is closed |
+//! | kind | what sets one kind of client apart: its wire, whether that may be compressed, and what it is told when it is closed |
 //! | outbox | a connection's bounded queue; full means that the connection ends, with a reason |
 //! | session | what a client may do, decided without a socket or a clock |
 //! | link | performs what a session decides |

@@ -33,7 +33,7 @@ use crate::drain::{Life, Phase, Tasks};
 use crate::headroom::Headroom;
 use crate::node::Node;
 
-/// What dialects tell of themselves, when asked.
+/// What dialects tell of themselves, and what is told of certificates that are ordered, when asked.
 pub type Notes = Box<dyn Fn() -> Vec<Note> + Send + Sync>;
 
 /// A dialect that operators work on.

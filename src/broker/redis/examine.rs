@@ -23,7 +23,7 @@ const MOVES: usize = 3;
 pub struct Examined {
     /// Host and port of the server that carried this look's message.
     pub address: String,
-    /// From publishing to hearing it; from asking for a value to the answer.
+    /// From publishing to hearing it.
     pub round_trip: Duration,
     /// What it calls itself, as `Redis 7.0.15`; empty where it does not tell.
     pub version: String,
@@ -98,36 +98,29 @@ pub async fn examine(server: &Server, prefix: &str) -> Result<Examined, ExamineE
     })
 }
 
-/// Asks `server` for the value of `key`, as who looks up single values there does.
+/// Asks `server` for the value of `key`, as who looks up single values there does. Returns host and port of who answered.
 ///
 /// # Errors
 /// [`ExamineError`]: what hinders a node.
-pub async fn examine_values(server: &Server, key: &str) -> Result<Examined, ExamineError> {
+pub async fn examine_values(server: &Server, key: &str) -> Result<String, ExamineError> {
     let mut visit = Visit {
         server,
         channel: String::new(),
         missing: Vec::new(),
     };
-    let (mut talk, notes) = route::carrier(server).await?;
+    let (mut talk, _) = route::carrier(server).await?;
     if server.database != 0 {
         let database = server.database.to_string();
         visit.may(&mut talk, &["SELECT", &database]).await?;
     }
-    let asked = Instant::now();
     visit.may(&mut talk, &["GET", key]).await?;
-    let round_trip = asked.elapsed();
     if !visit.missing.is_empty() {
         return Err(visit.lacks(talk.address, ""));
     }
     client::connect_for_keys(server)
         .await
         .map_err(|error| ExamineError::client(&talk.address, &error))?;
-    Ok(Examined {
-        address: talk.address,
-        round_trip,
-        version: String::new(),
-        notes,
-    })
+    Ok(talk.address)
 }
 
 /// Waits for the message that was published.

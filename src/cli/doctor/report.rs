@@ -34,7 +34,7 @@ impl Outcome {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What it was about: `public`, `inner`, `redis`, `database`.
+    /// What it was about, as `public`, `redis` or `mqtt`.
     pub(super) place: &'static str,
     /// Its name.
     pub(super) check: &'static str,

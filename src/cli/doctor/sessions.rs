@@ -15,11 +15,8 @@ pub async fn check(config: &Config) -> Vec<Check> {
         return Vec::new();
     };
     match examine_values(&server, &key()).await {
-        Ok(seen) => {
-            let what = format!(
-                "{} takes this user, which may read the keys of sessions",
-                seen.address
-            );
+        Ok(address) => {
+            let what = format!("{address} takes this user, which may read the keys of sessions");
             vec![Check::ok("sessions", "rights", what)]
         }
         Err(error) => {
