@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::kinds::{Bad, maybe_text, switch};
 use crate::acme::Wanted;
+use crate::config::parse;
 
 /// See the module.
 #[derive(Default)]
@@ -130,9 +131,11 @@ fn host(name: &str) -> Option<String> {
 fn address(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.trim().rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port > 0)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let host = if host.is_empty() { "0.0.0.0" } else { host };
-    Some((host.to_owned(), port))
+    let host = match host {
+        "" => "0.0.0.0".to_owned(),
+        _ => parse::host(host).ok()?,
+    };
+    Some((host, port))
 }
 
 #[cfg(test)]
@@ -177,6 +180,7 @@ mod tests {
     fn what_is_off_asks_for_nothing() {
         let off = json!({"ssl_autocert": false, "ssl_autocert_host_whitelist": "*", "ssl_autocert_http": true});
         assert_eq!(wanted(off), None);
+        assert_eq!(address("[::]:80"), Some(("::".into(), 80)));
         let address = json!({"ssl_autocert": true, "ssl_autocert_host_whitelist": "a.example", "ssl_autocert_http_addr": "x"});
         assert!(wanted(address).is_some_and(|wanted| wanted.http.is_none()));
     }
@@ -191,6 +195,7 @@ mod tests {
             ("ssl_autocert_server_name", "c.example"),
             ("ssl_autocert_email", "nobody"),
             ("ssl_autocert_http_addr", "80"),
+            ("ssl_autocert_http_addr", "http://a.example:80"),
         ] {
             let mut given = json!({"ssl_autocert": true, "ssl_autocert_host_whitelist": "a.example", "ssl_autocert_http": true});
             given[key] = value.into();
