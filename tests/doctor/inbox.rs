@@ -1,6 +1,5 @@
 //! What proxies do wrong with event streams: each is named, with the line that mends it; and a good way is found good.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -8,6 +7,7 @@ use tokio::net::TcpListener;
 use super::common::node::{Node, Plan, foghorn};
 use super::common::ports::free_port;
 use super::common::proxy::Proxy;
+use super::redis::certificates;
 use super::{Report, run};
 
 const SECRET: &str = "a-secret-for-the-posts-of-this-test";
@@ -222,32 +222,9 @@ async fn origins_that_cannot_read_are_named() {
 async fn a_proxy_that_speaks_no_http2_is_named() {
     let (_node, inboxes) = node(&[]).await;
     let folder = TempDir::new().expect("a folder");
-    let mut params = CertificateParams::new(Vec::new()).expect("no names");
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "An authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let (ca_key, key) = (
-        KeyPair::generate().expect("a key"),
-        KeyPair::generate().expect("a key"),
-    );
-    let file = |name: &str, text: String| {
-        let file = folder.path().join(name);
-        std::fs::write(&file, text).expect("written");
-        file.display().to_string()
-    };
-    let authority = file(
-        "ca.pem",
-        params.self_signed(&ca_key).expect("an authority").pem(),
-    );
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
-    let cert = file(
-        "cert.pem",
-        leaf.signed_by(&key, &Issuer::new(params, ca_key))
-            .expect("a certificate")
-            .pem(),
-    );
-    let key = file("key.pem", key.serialize_pem());
+    certificates(folder.path(), "127.0.0.1");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (cert, key, authority) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
     for (http2, outcome) in [("", "warn"), ("http2", "ok")] {
         let port = free_port();
         let http = format!(

@@ -285,7 +285,7 @@ async fn a_cluster_and_one_of_its_servers_alone() {
 }
 
 /// An authority, and a certificate of it for `name`, in PEM files of this folder.
-fn certificates(folder: &Path, name: &str) {
+pub fn certificates(folder: &Path, name: &str) {
     let (ca_key, key) = (
         KeyPair::generate().expect("a key"),
         KeyPair::generate().expect("a key"),
