@@ -1,3 +1,5 @@
+//! Balances of small sites, by hand.
+
 use super::*;
 use crate::dialect::{Dialect, Manner};
 
