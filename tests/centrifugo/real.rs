@@ -102,15 +102,22 @@ fn wanted(transport: &str) -> Sections {
     sections(&text.replace("\"connection closed\"", "\"Normal closure\""))
 }
 
-/// Runs the JavaScript client by these transports, against the server at `port` and the one that ends connections at `life`.
-async fn pages_print_what_they_printed(transports: &[&'static str], port: u16, life: u16) {
+/// Runs the JavaScript client by these transports, against the server at `port` and the one that ends connections at `life`, which
+/// agree to these extensions of the raw WebSocket.
+async fn pages_print_what_they_printed(
+    transports: &[&'static str],
+    extensions: &str,
+    port: u16,
+    life: u16,
+) {
     let modules = installed("get-npm.sh", &[folder().to_str().expect("a path")]);
     let mut running = Vec::new();
     for transport in transports {
         let mut node = command(&need("node", "nodejs"));
         node.arg(folder().join("real.js"))
             .env("NODE_PATH", &modules)
-            .env("PATIENCE", "3");
+            .env("PATIENCE", "3")
+            .env("EXTENSIONS", extensions);
         let [base, life] = [port, life].map(|port| format!("http://127.0.0.1:{port}"));
         node.args([base.as_str(), *transport, "secret", life.as_str()]);
         running.push((
@@ -171,7 +178,7 @@ async fn centrifuge_js_prints_by_every_transport_what_it_printed_against_v1() {
         plan(Plan::new(), &with_lifetime()),
     ];
     let (node, life) = tokio::join!(node.start(), life.start());
-    pages_print_what_they_printed(&TRANSPORTS, node.port(), life.port()).await;
+    pages_print_what_they_printed(&TRANSPORTS, "", node.port(), life.port()).await;
 }
 
 /// `ws`, with which it speaks the raw WebSocket, offers compression by itself.
@@ -183,7 +190,7 @@ async fn centrifuge_js_prints_the_same_where_messages_are_compressed() {
         plan(Plan::new(), &config)
     });
     let (node, life) = tokio::join!(node.start(), life.start());
-    pages_print_what_they_printed(&["ws"], node.port(), life.port()).await;
+    pages_print_what_they_printed(&["ws"], "permessage-deflate", node.port(), life.port()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +232,7 @@ async fn they_print_the_same_through_haproxy_over_three_nodes_without_stickiness
         clusters.push(cluster);
     }
     let (port, life) = (proxies[0].1, proxies[1].1);
-    pages_print_what_they_printed(&TRANSPORTS, port, life).await;
+    pages_print_what_they_printed(&TRANSPORTS, "", port, life).await;
     cent_prints_what_it_printed(port).await;
     drop((proxies, clusters));
 }

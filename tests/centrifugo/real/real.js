@@ -1,7 +1,15 @@
 // PATIENCE=1 node real.js http://127.0.0.1:8000 ws|websocket|xhr-streaming|xhr-polling|eventsource [secret [url-of-a-server-with-connection_lifetime-3]]
 const crypto = require('crypto'), http = require('http');
 const [base, transport, secret = 'secret', lifetimeBase] = process.argv.slice(2);
-global.WebSocket = require('ws');
+// What the server is to agree on: `EXTENSIONS=permessage-deflate`, or nothing.
+global.WebSocket = class extends require('ws') {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener('open', () => {
+      if (this.extensions !== (process.env.EXTENSIONS || '')) { console.error('agreed on', this.extensions); process.exit(1); }
+    });
+  }
+};
 const Centrifuge = require('centrifuge'), SockJS = require('sockjs-client');
 const run = crypto.randomBytes(4).toString('hex'), names = new Map();
 const hmac = (...parts) => crypto.createHmac('sha256', secret).update(parts.join('')).digest('hex');
