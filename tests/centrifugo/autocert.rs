@@ -280,7 +280,11 @@ async fn a_certificate_that_the_predecessor_left_is_taken_and_none_is_ordered() 
         .start()
         .await;
     page(&trusting(certificate.as_bytes()), port).await;
-    assert!(!node.log().contains("not ordered"), "{}", node.log());
+    let log = node.log();
+    assert!(
+        log.contains("certificate taken from the cache") && !log.contains("not ordered"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -78,9 +78,11 @@ const ask = (name, what, promise) => promise.then(x => say(name, what, x), x => 
   if (lifetimeBase) {
     say('# connection_lifetime: expired credentials, then refreshed');
     const old = '1500000000', info = JSON.stringify({name: 'zed'});
-    const z = client('zed', 'u4', {timestamp: old, token: hmac('u4', old, info), refreshInterval: 200, onRefresh: (x, answer) => {
+    const z = client('zed', 'u4', {timestamp: old, token: hmac('u4', old, info), refreshInterval: 200, onRefresh: async (x, answer) => {
       const timestamp = now();
       say('zed is given credentials');
+      // Given them at once, it would make the next connection, and then take the end of the former one for the end of that.
+      while (!z.isConnected() && !z._transportClosed) await wait(10);
       answer(false, {user: 'u4', timestamp, info, token: hmac('u4', timestamp, info)});
     }}, lifetimeBase);
     z.on('connect', x => setTimeout(() => say('zed is', z.isConnected() ? 'connected' : 'not connected', 'after 6 s'), 6000 * patience));
