@@ -111,6 +111,8 @@ pub enum Kept {
     At(Place),
     /// It should be, and could not be: what is kept has a hole.
     Missed,
+    /// It is going to be: its node's own clients have it before it has a place. Other nodes never see this.
+    Later,
 }
 
 /// One notification, immutable and cheap to clone. No client gets it as it is: each kind of client has a

@@ -91,10 +91,10 @@ crate::metrics! {
     MISFIT = "foghorn_misfit", Gauge, [], "1 where this node stays out of the cluster because its settings differ from those of nodes that were there first.";
     REDIS_UP = "foghorn_redis_up", Gauge, ["shard"], "1 where the shard answers and is heard.";
     REDIS_RECONNECTS = "foghorn_redis_reconnects_total", Counter, ["shard"], "Connections to the shard made anew.";
-    KEPT = "foghorn_kept_total", Counter, ["result"], "Events that their channel's past should have: kept, or missed since Redis did not take them in time; those were delivered all the same.";
+    KEPT = "foghorn_kept_total", Counter, ["result"], "Events that their channel's past should have: kept, or missed since Redis could not take them; those were delivered all the same.";
     KEEPER_CALLS = "foghorn_keeper_calls_total", Counter, ["call", "result"], "What was asked of Redis beside carrying events (pasts, presence, queues, leases), by what became of it.";
     KEEPER_SECONDS = "foghorn_keeper_seconds", Seconds, ["shard"], "Round trip of what is asked of Redis beside carrying events.";
-    KEEPER_WAITING = "foghorn_keeper_waiting", Gauge, ["shard"], "Calls that wait for Redis, beside carrying events.";
+    KEEPER_WAITING = "foghorn_keeper_waiting", Gauge, ["shard"], "Calls that wait for Redis, beside carrying events; while it is away, events that wait to be kept.";
     PAST_EVENTS = "foghorn_past_events", Gauge, [], "Events that the pasts of channels have in this process; absent where Redis has them.";
     PAST_BYTES = "foghorn_past_bytes", Gauge, [], "Bytes of events that the pasts of channels have in this process.";
     PRESENT = "foghorn_present", Gauge, [], "Entries of presence that this node keeps alive in Redis.";

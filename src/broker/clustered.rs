@@ -133,6 +133,16 @@ impl ClusteredBroker {
         self.0.with(|mesh| mesh.publish(draft, receipt));
     }
 
+    /// Gives this node's own clients an event that is handed in later.
+    pub(super) fn give_early(&self, event: Event) {
+        self.0.with(|mesh| mesh.give_early(event));
+    }
+
+    /// Whether events of a shard reach the others now, over it or another one.
+    pub(super) fn carries(&self, on: usize) -> bool {
+        self.0.with(|mesh| mesh.carries(on))
+    }
+
     /// How it is now.
     pub fn health(&self) -> Health {
         let state = self.0.with(|mesh| mesh.state());

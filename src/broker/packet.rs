@@ -143,7 +143,7 @@ impl Draft {
                 bytes.put_u64(place.epoch);
                 bytes.put_u64(place.number);
             }
-            Kept::Missed => bytes.put_bytes(0, 16),
+            Kept::Missed | Kept::Later => bytes.put_bytes(0, 16),
         }
         put(&mut bytes, event.channel.as_str().as_bytes());
         put(&mut bytes, event.name.as_bytes());

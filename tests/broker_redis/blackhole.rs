@@ -8,13 +8,16 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 #[derive(Default)]
 struct Pipe {
     deaf: AtomicBool,
     subscribed: AtomicBool,
+    /// What comes from now on is kept back until it is let go, also when the near side has hung up.
+    kept_back: AtomicBool,
+    let_go: Notify,
 }
 
 /// The proxy.
@@ -87,6 +90,24 @@ impl Blackhole {
             .store(delay.as_millis() as usize, Ordering::SeqCst);
     }
 
+    /// Connections that are open carry nothing more until [`Blackhole::let_go`]; new ones do.
+    pub fn keep_back_what_is_open(&self) {
+        let pipes = self.pipes.lock();
+        let keep_back = |pipe: &Arc<Pipe>| pipe.kept_back.store(true, Ordering::SeqCst);
+        pipes.iter().for_each(keep_back);
+    }
+
+    /// What was kept back comes now.
+    pub fn let_go(&self) {
+        let pipes = self.pipes.lock();
+        for pipe in pipes.iter() {
+            if pipe.kept_back.swap(false, Ordering::SeqCst) {
+                // Both directions wait for it.
+                pipe.let_go.notify_waiters();
+            }
+        }
+    }
+
     pub fn swallow_what_is_open(&self) {
         self.pipes
             .lock()
@@ -121,9 +142,19 @@ async fn carry(
     delay_ms: Arc<AtomicUsize>,
 ) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let kept_back = Arc::clone(&pipe);
     tokio::spawn(async move {
         while let Some((due, bytes)) = receiver.recv().await {
             tokio::time::sleep_until(due).await;
+            loop {
+                let let_go = kept_back.let_go.notified();
+                tokio::pin!(let_go);
+                let_go.as_mut().enable();
+                if !kept_back.kept_back.load(Ordering::SeqCst) {
+                    break;
+                }
+                let_go.await;
+            }
             if to.write_all(&bytes).await.is_err() {
                 return;
             }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod away;
+#[allow(dead_code)]
 mod blackhole;
 mod cluster;
 mod faults;

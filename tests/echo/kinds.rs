@@ -37,7 +37,7 @@ fn close(why: &Why) -> Close {
 pub fn words(event: &Event) -> String {
     let place = match event.kept {
         Kept::At(place) => format!(" @{}.{}", place.epoch, place.number),
-        Kept::No | Kept::Missed => String::new(),
+        Kept::No | Kept::Missed | Kept::Later => String::new(),
     };
     format!(
         "{}: {}{place}",

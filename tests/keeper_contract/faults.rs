@@ -1,16 +1,17 @@
-//! Redis stands still, dies, comes back empty, is replaced: what was published is delivered all the same, the loss of what
-//! was kept is told by an epoch, presence comes back by itself, and nothing waits for long.
+//! Redis stands still, dies, comes back empty, is replaced: what was published is delivered all the same and kept when that
+//! can be, the loss of what was kept is told by an epoch, presence comes back by itself, and nobody waits for long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use foghorn::event::{Kept, Place};
+use foghorn::event::{Event, Kept, Place};
 
+use super::blackhole::Blackhole;
 use super::keeps_the_contract;
 use super::layouts::{Cluster, Sentinels};
 use super::node::until;
 use super::servers::Redis;
-use super::site::{Node, PATIENCE, channel, numbers, who};
+use super::site::{Node, PATIENCE, channel, numbers, place, who};
 
 /// Two nodes under load on Redis while `fault` is done to it after 50 and `mend` after 100 of 200 events, each kept at one
 /// of them. Whatever place somebody had before, and whatever was delivered since: recovering tells all of it, or that
@@ -41,8 +42,21 @@ async fn under_load(nodes: &[Node; 2], mut fault: impl FnMut(), mut mend: impl A
         nodes.iter().all(|node| node.keeper.waiting() == 0)
     })
     .await;
+    // The clients of the node that took an event may have had it before it had a place.
+    let all = nodes.iter().flat_map(|node| node.got("x"));
+    let placed: BTreeMap<usize, Place> = all
+        .filter_map(|event| match event.kept {
+            Kept::At(place) => Some((numbers(&[event])[0], place)),
+            _ => None,
+        })
+        .collect();
     for node in nodes {
         let past = node.past("x").await;
+        let mut kept = numbers(&past.events);
+        let count = kept.len();
+        kept.sort_unstable();
+        kept.dedup();
+        assert_eq!(kept.len(), count, "something was kept twice: {past:?}");
         for (place, had) in &places {
             let Some(after) = past.after(*place) else {
                 continue;
@@ -53,13 +67,7 @@ async fn under_load(nodes: &[Node; 2], mut fault: impl FnMut(), mut mend: impl A
                 .chain(had.iter().copied())
                 .collect();
             let missing: Vec<usize> = (0..200).filter(|number| !told.contains(number)).collect();
-            let unplaced = |number: &usize| {
-                let got = node.got("x");
-                let event = got
-                    .iter()
-                    .find(|event| numbers(std::slice::from_ref(event)) == [*number]);
-                !matches!(event.unwrap().kept, Kept::At(at) if at <= *place)
-            };
+            let unplaced = |number: &usize| placed.get(number).is_none_or(|at| at > place);
             assert!(
                 !missing.iter().any(unplaced),
                 "{place:?} is told nothing of {missing:?}"
@@ -83,14 +91,14 @@ async fn redis_stands_still() {
     let stopped = || {
         redis.signal("STOP");
     };
-    let missed = || {
+    let early = || {
         nodes[0]
             .got("x")
             .iter()
-            .any(|event| event.kept == Kept::Missed)
+            .any(|event| event.kept == Kept::Later)
     };
     let go_on = async || {
-        until("one was delivered without a place", missed).await;
+        until("one was delivered without a place", early).await;
         redis.signal("CONT");
     };
     under_load(&nodes, stopped, go_on).await;
@@ -99,6 +107,129 @@ async fn redis_stands_still() {
         Some(&[][..]),
         "a channel without a hole keeps its epoch"
     );
+    let past = nodes[1].past("x").await;
+    let epochs: BTreeSet<u64> = past.events.iter().map(|event| place(event).epoch).collect();
+    assert_eq!(
+        (past.events.len(), epochs.len()),
+        (200, 1),
+        "all that waited was kept, without a hole"
+    );
+}
+
+/// Clients of one node have what it took at once, and go on from there at another node when Redis is back.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_waited_is_kept_in_order_and_given_once() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    one.keep_confirmed("x", 0).await;
+    two.wait_for("x", 1).await;
+    redis.signal("STOP");
+    (1..50).for_each(|number| one.keep("x", number));
+    let early = one.wait_for("x", 50).await;
+    assert!(early[1..].iter().all(|event| event.kept == Kept::Later));
+    one.keep("x", 50);
+    redis.signal("CONT");
+    one.wait_up().await;
+    one.keep_confirmed("x", 51).await;
+    let all: Vec<usize> = (0..52).collect();
+    let got = two.wait_for("x", 52).await;
+    assert_eq!(numbers(&got), all);
+    assert!(got.is_sorted_by_key(place));
+    assert_eq!(two.past("x").await.events, got);
+    let after = two.past("x").await.after(place(&got[49])).map(numbers);
+    assert_eq!(after, Some(vec![50, 51]), "whoever had the last of them");
+    assert_eq!(numbers(&one.wait_for("x", 52).await), all);
+    // What comes afterwards shows that nothing came a second time before it.
+    two.keep_confirmed("x", 52).await;
+    assert_eq!(one.wait_for("x", 53).await.len(), 53);
+}
+
+/// A proxy posts again to the same node what Redis has not kept yet: it is one event.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_is_posted_again_while_it_waits_is_given_once() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    one.keep_confirmed("x", 0).await;
+    redis.signal("STOP");
+    let posted = Event {
+        idempotency_key: Some(7),
+        ..super::event("x", 1)
+    };
+    (0..3).for_each(|_| drop(one.keeper.keep(posted.clone(), super::KEEP)));
+    one.keep("x", 2);
+    one.wait_for("x", 3).await;
+    redis.signal("CONT");
+    for node in [&one, &two] {
+        assert_eq!(numbers(&node.wait_for("x", 3).await), [0, 1, 2]);
+    }
+    two.keep_confirmed("x", 3).await;
+    for node in [&one, &two] {
+        assert_eq!(numbers(&node.wait_for("x", 4).await), [0, 1, 2, 3]);
+        assert_eq!(numbers(&node.past("x").await.events), [0, 1, 2, 3]);
+    }
+}
+
+/// What was on its way over a connection that is given up comes when it was done again over another one.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_comes_late_over_a_connection_that_was_given_up_is_not_kept_twice() {
+    let redis = Redis::start(&[]);
+    let proxy = Blackhole::start(redis.port).await;
+    let [one, two] = [
+        Node::up(&format!("redis://127.0.0.1:{}", proxy.port)).await,
+        Node::up(&redis.url()).await,
+    ];
+    one.keep_confirmed("x", 0).await;
+    proxy.keep_back_what_is_open();
+    one.keep("x", 1);
+    one.wait_for("x", 2).await;
+    one.keep("x", 2);
+    two.wait_for("x", 3).await;
+    let refused = || {
+        let stats = redis.cli(&["--raw", "INFO", "errorstats"]);
+        stats.contains("errorstat_LATE")
+    };
+    assert!(!refused());
+    proxy.let_go();
+    until("the late command has come", refused).await;
+    one.keep_confirmed("x", 3).await;
+    assert_eq!(numbers(&two.wait_for("x", 4).await), [0, 1, 2, 3]);
+    assert_eq!(numbers(&two.past("x").await.events), [0, 1, 2, 3]);
+    assert_eq!(numbers(&one.wait_for("x", 4).await), [0, 1, 2, 3]);
+}
+
+/// Redis carries and keeps nothing for as long as it likes: the other nodes do not wait for that.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn a_master_that_became_a_replica_carries_what_it_does_not_keep() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    one.keep_confirmed("x", 0).await;
+    redis.done(&["REPLICAOF", "127.0.0.1", "1"]);
+    (1..20).for_each(|number| one.keep("x", number));
+    let got = two.wait_for("x", 20).await;
+    assert_eq!(numbers(&got), (0..20).collect::<Vec<_>>());
+    assert!(got[1..].iter().all(|event| event.kept == Kept::Missed));
+    assert_eq!(numbers(&one.wait_for("x", 20).await), numbers(&got));
+    redis.done(&["REPLICAOF", "NO", "ONE"]);
+    let mended = async {
+        for number in 20.. {
+            one.keep_confirmed("x", number).await;
+            let got = two.wait_for("x", number + 1).await;
+            assert_eq!(numbers(&got), (0..=number).collect::<Vec<_>>());
+            if matches!(got[number].kept, Kept::At(_)) {
+                return got;
+            }
+        }
+        Vec::new()
+    };
+    let got = tokio::time::timeout(PATIENCE, mended)
+        .await
+        .expect("it keeps again");
+    let past = two.past("x").await;
+    assert_eq!(past.after(place(&got[0])), None, "there is a hole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +252,7 @@ async fn nothing_waits_for_a_redis_that_stands_still() {
         assert!(error.is_err());
     }
     let got = node.wait_for("x", 2).await;
-    assert_eq!((numbers(&got), got[1].kept), (vec![0, 1], Kept::Missed));
+    assert_eq!((numbers(&got), got[1].kept), (vec![0, 1], Kept::Later));
     redis.signal("CONT");
 }
 

@@ -33,7 +33,7 @@ impl HeardChannels {
     /// Notes an event that is delivered.
     pub fn note(&mut self, event: &Event) {
         let mark = match event.kept {
-            Kept::No => return,
+            Kept::No | Kept::Later => return,
             Kept::At(place) => Mark::At(place),
             Kept::Missed => Mark::Hole,
         };

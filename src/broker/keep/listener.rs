@@ -1,5 +1,5 @@
-//! What stands in front of a node's sink where channels keep their pasts: it notes what is delivered, and lets out what is
-//! kept in the order of its places.
+//! What stands in front of a node's sink where channels keep their pasts: it notes what is delivered, lets out what is kept in
+//! the order of its places, and holds back what the node's clients had before it had one.
 //!
 //! Invariants: events that are not kept pass as they come; one lock for a share of all channels is held from an event's turn to
 //! the end of its delivery, so that nothing overtakes it.
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::heard::HeardChannels;
 use super::order::{HOLD_MS, Order};
+use super::told::Told;
 use crate::broker::{Lost, Sink, partition};
 use crate::drain::Tasks;
 use crate::event::{Event, Kept};
@@ -29,6 +30,7 @@ const SHARES: u32 = 16;
 pub struct Listener {
     sink: Arc<dyn Sink>,
     heard: Arc<Mutex<HeardChannels>>,
+    told: Arc<Mutex<Told>>,
     orders: Vec<tokio::sync::Mutex<Order>>,
     started: Instant,
 }
@@ -38,12 +40,14 @@ impl Listener {
     pub fn start(
         sink: Arc<dyn Sink>,
         heard: Arc<Mutex<HeardChannels>>,
+        told: Arc<Mutex<Told>>,
         tasks: &Tasks,
     ) -> Arc<Self> {
         let orders = (0..SHARES).map(|_| tokio::sync::Mutex::default()).collect();
         let listener = Arc::new(Self {
             sink,
             heard,
+            told,
             orders,
             started: Instant::now(),
         });
@@ -83,7 +87,12 @@ impl Listener {
         for event in events {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
             self.heard.lock().note(&event);
-            self.sink.deliver(event).await;
+            if event.kept == Kept::Later {
+                self.sink.deliver(event.clone()).await;
+                self.told.lock().given(&event);
+            } else if !self.told.lock().take(&event) {
+                self.sink.deliver(event).await;
+            }
         }
     }
 }

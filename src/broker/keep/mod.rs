@@ -1,9 +1,14 @@
 //! What outlives delivery, for dialects that ask for it: a channel's past, who is present in it, lists that other programs
 //! fill, and what one node of all does. [`Keeper`] is the contract; one suite (`tests/keeper_contract`) holds every kind to it.
 //!
-//! Invariants: an event is in its channel's past before it is delivered, and carries its place there; what cannot be kept is
-//! delivered all the same, carries [`Kept::Missed`](crate::event::Kept::Missed), and the past gets a new epoch before it is read again. Nothing waits
-//! longer than [`PATIENCE`], where the process itself runs. Nothing is written anywhere until a dialect keeps something.
+//! Invariants: an event is in its channel's past before it is delivered, and carries its place there. What cannot be kept yet
+//! is given to the node's own clients all the same ([`Kept::Later`]), and to the others with its place when it was kept. What
+//! cannot be kept at all is delivered without one ([`Kept::Missed`]), and the past gets a new epoch before it is read again.
+//! Nobody waits longer than [`PATIENCE`] for an answer, or to be told of an event that their node took, where the process
+//! itself runs. Nothing is written anywhere until a dialect keeps something.
+//!
+//! [`Kept::Later`]: crate::event::Kept::Later
+//! [`Kept::Missed`]: crate::event::Kept::Missed
 
 pub mod heard;
 pub mod listener;
@@ -11,6 +16,7 @@ pub mod memory;
 mod order;
 mod said;
 mod shelf;
+pub mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

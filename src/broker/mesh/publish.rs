@@ -6,8 +6,9 @@
 
 use tokio::sync::oneshot;
 
-use super::Mesh;
+use super::{Act, Mesh};
 use crate::broker::packet::Draft;
+use crate::event::Event;
 use crate::metrics;
 
 /// How long this node's own clients wait for a carrier that seems to be well, in milliseconds: for so long events of
@@ -51,6 +52,20 @@ impl Mesh {
         if at_once {
             self.hand_over(number, u64::MAX);
         }
+    }
+
+    /// Gives this node's own clients an event that it publishes later.
+    pub fn give_early(&mut self, event: Event) {
+        let number = super::partition::of(&event.channel, self.settings.partitions);
+        // Whoever came before goes first.
+        self.hand_over(number, u64::MAX);
+        self.act(number, Act::Deliver(event));
+    }
+
+    /// Whether events of a shard's partitions reach the others now, over it or another one.
+    pub fn carries(&self, on: usize) -> bool {
+        self.shards[on].up_since.is_some()
+            || self.is_long_away(on) && self.shards.iter().any(|shard| shard.up_since.is_some())
     }
 
     /// Gives this node's own clients what it published up to `upto` and they do not have yet.

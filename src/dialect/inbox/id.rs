@@ -1,7 +1,7 @@
 //! What event streams call events and positions by: `MILLISECONDS-NAME`, opaque to clients.
 //!
-//! Invariants: pure; the same event has the same id on every connection, node and replay; whatever a client hands back is
-//! read as a position, or as none at all.
+//! Invariants: pure; the same event has the same id on every connection, node and replay, but where a node's own clients had it
+//! before it was kept, which its name then tells; whatever a client hands back is read as a position, or as none at all.
 
 use sha1::{Digest, Sha1};
 
@@ -17,8 +17,10 @@ const LONGEST: usize = 64;
 const NAME: usize = 50;
 /// How far in the future an id may be, in milliseconds: clocks differ.
 const AHEAD_MS: u64 = 60_000;
-/// What names of events begin with that are in no past.
+/// What names of events begin with that have no place.
 const UNKEPT: &str = "x.";
+/// Digits of such a name.
+const NAMED: usize = 16;
 
 /// Where a client is in what its user was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,9 @@ pub enum Mark {
     At(Place),
     /// Before everything: nothing was kept.
     Nothing,
-    /// It cannot be told: an event that is in no past, or another server's id.
+    /// Up to the event of this name, which had no place when it was given. It may have one since.
+    Named(u64),
+    /// It cannot be told: another server's id.
     Unknown,
 }
 
@@ -68,6 +72,9 @@ impl Position {
 }
 
 fn mark(name: &str) -> Mark {
+    if let Some(named) = name.strip_prefix(UNKEPT).and_then(number_of) {
+        return Mark::Named(named);
+    }
     let number = |text: &str| {
         text.bytes()
             .all(|byte| byte.is_ascii_digit())
@@ -84,17 +91,29 @@ fn mark(name: &str) -> Mark {
     }
 }
 
+/// The number that a name writes.
+fn number_of(name: &str) -> Option<u64> {
+    (name.len() == NAMED)
+        .then(|| u64::from_str_radix(name, 16).ok())
+        .flatten()
+}
+
+/// Whether an event is what [`Mark::Named`] tells of.
+pub(super) fn is_named(event: &Event, named: u64) -> bool {
+    number_of(&name(event)) == Some(named)
+}
+
 /// An event's id.
 pub(super) fn of_event(event: &Event) -> String {
     match event.kept {
         Kept::At(place) => of(event.accepted_ms, Mark::At(place)),
-        Kept::No | Kept::Missed => {
+        Kept::No | Kept::Missed | Kept::Later => {
             format!("{:013}-{UNKEPT}{}", event.accepted_ms, name(event))
         }
     }
 }
 
-/// What an event is named by that is in no past, the same on all nodes. What another dialect tells itself is not looked at.
+/// What an event is named by that has no place, the same on all nodes. What another dialect tells itself is not looked at.
 fn name(event: &Event) -> String {
     if event
         .channel
@@ -126,6 +145,7 @@ pub fn of(ms: u64, mark: Mark) -> String {
     match mark {
         Mark::At(Place { epoch, number }) => format!("{ms:013}-{epoch}.{number}"),
         Mark::Nothing => format!("{ms:013}-0.0"),
+        Mark::Named(named) => format!("{ms:013}-{UNKEPT}{named:016x}"),
         Mark::Unknown => format!("{ms:013}-{UNKEPT}0"),
     }
 }
@@ -143,7 +163,8 @@ mod tests {
             epoch: u64::MAX,
             number: u64::MAX,
         };
-        for mark in [Mark::At(place), Mark::Nothing, Mark::Unknown] {
+        let named = Mark::Named(u64::MAX);
+        for mark in [Mark::At(place), Mark::Nothing, named, Mark::Unknown] {
             let id = of(NOW, mark);
             assert!(id.len() <= LONGEST, "{id}");
             assert_eq!(Position::parse(&id, NOW), Some(Position { ms: NOW, mark }));
@@ -172,7 +193,17 @@ mod tests {
             })
         };
         assert!(foreign("1") == foreign("1") && foreign("1") != foreign("2"));
-        assert!(Position::parse(&foreign("1"), NOW).is_some());
+        assert!(matches!(
+            Position::parse(&foreign("1"), NOW).map(|position| position.mark),
+            Some(Mark::Named(_))
+        ));
+        let own = Event {
+            meta: "00000000000000ab and a text".into(),
+            ..event.clone()
+        };
+        let mark = Position::parse(&of_event(&own), NOW).map(|position| position.mark);
+        assert_eq!(mark, Some(Mark::Named(0xab)));
+        assert!(is_named(&own, 0xab) && !is_named(&own, 0xac) && !is_named(&event, 0x3f));
         let kept = Event {
             kept: Kept::At(Place {
                 epoch: 7,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::id::{Mark, Position};
+use super::id::{self, Mark, Position};
 use crate::broker::keep::Past;
 use crate::event::{Event, Kept, Place};
 
@@ -64,6 +64,13 @@ fn followed(mark: Mark, past: &Past) -> Option<&[Event]> {
                 matches!(events.first().map(|first| first.kept), Some(Kept::At(first)) if first.epoch == newest.epoch)
             }),
         },
+        Mark::Named(named) => {
+            let is = |event: &Event| id::is_named(event, named);
+            let at = past.events.iter().position(is)?;
+            // Of two of one name nobody knows which one it was.
+            let is_only = !past.events[at + 1..].iter().any(is);
+            past.behind(at).filter(|_| is_only)
+        }
         Mark::Unknown => None,
     }
 }
@@ -148,6 +155,32 @@ mod tests {
             "what it has had is not in it"
         );
         assert_eq!(recovered(1, at(7, 1), &Past::default()), (true, vec![]));
+    }
+
+    #[test]
+    fn who_had_an_event_before_it_had_a_place_goes_on_behind_it() {
+        let event = |number: u64, meta: &'static str| {
+            let event = Event::new(Channel::new("user", "u"), "n", number.to_string());
+            let event = Event {
+                meta: meta.into(),
+                ..event
+            };
+            (Place { epoch: 7, number }, event)
+        };
+        let (one, other) = ("000000000000000a", "000000000000000b");
+        let past = |metas: [&'static str; 3]| {
+            let newest = Place {
+                epoch: 7,
+                number: 3,
+            };
+            let placed = (1..).zip(metas).map(|(number, meta)| event(number, meta));
+            Past::new(newest, placed.collect())
+        };
+        let after = |mark, metas| followed(mark, &past(metas)).map(<[Event]>::len);
+        assert_eq!(after(Mark::Named(10), [one, other, other]), Some(2));
+        assert_eq!(after(Mark::Named(11), [one, one, other]), Some(0));
+        assert_eq!(after(Mark::Named(11), [one, other, other]), None);
+        assert_eq!(after(Mark::Named(12), [one, other, other]), None);
     }
 
     #[test]

@@ -139,11 +139,11 @@ impl InboxStream {
             return self.answer(&block);
         }
         if let Some(position) = id_of(&block) {
-            if let Mark::At(place) = position.mark {
-                if self.known.has_at(place) {
-                    return None;
-                }
-                self.had(place);
+            match position.mark {
+                Mark::At(place) if self.known.has_at(place) => return None,
+                Mark::At(place) => self.had(place),
+                Mark::Named(_) => self.last.mark = position.mark,
+                Mark::Nothing | Mark::Unknown => {}
             }
             self.last.ms = position.ms;
         }
@@ -170,7 +170,7 @@ impl InboxStream {
     fn had(&mut self, place: Place) {
         let newer = match self.last.mark {
             Mark::At(last) => last.epoch != place.epoch || last.number < place.number,
-            Mark::Nothing | Mark::Unknown => true,
+            Mark::Nothing | Mark::Named(_) | Mark::Unknown => true,
         };
         if newer {
             self.last.mark = Mark::At(place);

@@ -1,7 +1,9 @@
 //! One shard's lane: what is asked of it beside carrying events, in order, many at once in a pipeline.
 //!
-//! Invariants: calls are made in the order in which they were given; each is answered within little more than [`PATIENCE`],
-//! at once while the shard is known to be away; what waits is bounded. Nothing connects before the first call.
+//! Invariants: calls are made in the order in which they were given. A question is answered within little more than
+//! [`PATIENCE`], at once while the shard is known to be away. What is to be kept waits for the shard: it is told so once, and
+//! is given up only where the others need it and the shard alone is in the way. What waits is bounded. Nothing connects before
+//! the first call.
 
 mod task;
 
@@ -10,17 +12,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use fred::types::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::config::Server;
+use crate::broker::Bounds;
 use crate::broker::keep::{KeepError, PATIENCE};
 use crate::drain::Tasks;
-
-/// Calls that may wait.
-const CALLS: usize = 65_536;
-/// Their bytes.
-const BYTES: usize = 64 << 20;
 
 /// What is to be done in Redis.
 #[derive(Debug)]
@@ -33,8 +31,8 @@ pub struct Call {
     pub(super) keys: Vec<String>,
     /// Its arguments.
     pub(super) args: Vec<Bytes>,
-    /// Whether it may be done twice: it is tried again where nobody knows if it was done.
-    pub(super) repeatable: bool,
+    /// Whether a further argument says that it is made again: it must not be done twice where nobody knows if it was done.
+    pub(super) tells_again: bool,
 }
 
 impl Call {
@@ -46,10 +44,46 @@ impl Call {
 
 type Then = Box<dyn FnOnce(Result<Value, KeepError>) + Send + Sync>;
 
+/// What becomes of a call while the shard is away.
+enum Away {
+    /// It is answered that it is.
+    Fails,
+    /// It waits; this is to be told of that.
+    Tells(Box<dyn FnOnce(Telling) + Send + Sync>),
+    /// It waits, and that was told.
+    Waits,
+}
+
+/// What is being told of something that waits. While there is one of these nothing of it is done: whoever reads what is kept
+/// either finds it there or is told of it, and not both.
+pub struct Telling(Arc<Tellings>);
+
+#[derive(Default)]
+struct Tellings {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Telling {
+    fn new(tellings: &Arc<Tellings>) -> Self {
+        tellings.count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(tellings))
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none.notify_one();
+        }
+    }
+}
+
 struct Job {
     call: Call,
-    by: Instant,
+    began: Instant,
     tries: u8,
+    away: Away,
     then: Then,
 }
 
@@ -62,6 +96,14 @@ struct Load {
 }
 
 impl Job {
+    fn by(&self) -> Instant {
+        self.began + PATIENCE
+    }
+
+    fn waits(&self) -> bool {
+        !matches!(self.away, Away::Fails)
+    }
+
     /// Answers it.
     fn end(self, load: &Load, answer: Result<Value, KeepError>) {
         load.bytes.fetch_sub(self.call.cost(), Ordering::Relaxed);
@@ -77,36 +119,56 @@ impl Job {
 pub(super) struct Lane {
     jobs: mpsc::UnboundedSender<Job>,
     load: Arc<Load>,
+    bounds: Bounds,
 }
 
 impl Lane {
-    /// Not connected yet.
-    pub fn start(server: Server, tasks: &Tasks) -> Self {
+    /// Not connected yet. So much may wait; `carried` says whether the other nodes would get now what is not kept.
+    pub fn start(
+        server: Server,
+        bounds: Bounds,
+        carried: impl Fn() -> bool + Send + Sync + 'static,
+        tasks: &Tasks,
+    ) -> Self {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let load = Arc::new(Load::default());
-        tasks.spawn(
-            "keeper-lane",
-            task::run(server, receiver, Arc::clone(&load), tasks.clone()),
-        );
-        Self { jobs, load }
+        let carried = Box::new(carried);
+        let task = task::Task::new(server, Arc::clone(&load), bounds.age, carried, tasks);
+        tasks.spawn("keeper-lane", task.run(receiver));
+        Self { jobs, load, bounds }
     }
 
-    /// Puts a call in line; `then` is told its answer, by the lane's task or at once, and must not wait.
+    /// Puts a question in line; `then` is told its answer, by the lane's task or at once, and must not wait.
     pub fn send(
         &self,
         call: Call,
         then: impl FnOnce(Result<Value, KeepError>) + Send + Sync + 'static,
     ) {
+        self.put(call, Away::Fails, Box::new(then));
+    }
+
+    /// The same of what is to be kept. While the shard is away it waits, which `tell` is told once.
+    pub fn keep(
+        &self,
+        call: Call,
+        tell: impl FnOnce(Telling) + Send + Sync + 'static,
+        then: impl FnOnce(Result<Value, KeepError>) + Send + Sync + 'static,
+    ) {
+        self.put(call, Away::Tells(Box::new(tell)), Box::new(then));
+    }
+
+    fn put(&self, call: Call, away: Away, then: Then) {
         let (load, cost) = (&self.load, call.cost());
         let job = Job {
             call,
-            by: Instant::now() + PATIENCE,
+            began: Instant::now(),
             tries: 0,
-            then: Box::new(then),
+            away,
+            then,
         };
         let calls = load.calls.fetch_add(1, Ordering::Relaxed);
         let bytes = load.bytes.fetch_add(cost, Ordering::Relaxed);
-        if calls >= CALLS || bytes + cost > BYTES {
+        if calls >= self.bounds.count || bytes + cost > self.bounds.bytes {
             return job.end(load, Err(KeepError::Crowded));
         }
         if let Err(unsent) = self.jobs.send(job) {

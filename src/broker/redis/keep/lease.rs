@@ -53,7 +53,7 @@ impl Claim {
             script,
             keys,
             args,
-            repeatable: true,
+            tells_again: false,
         };
         // The first shard stays the first one, however many are added.
         scripts::granted(self.inner.lanes[0].ask(call).await?)
@@ -66,7 +66,7 @@ impl Claim {
             script: scripts::RELEASE,
             keys,
             args,
-            repeatable: true,
+            tells_again: false,
         };
         // Where Redis does not hear of it, the lease runs out.
         let _ = self.inner.lanes[0].ask(call).await;

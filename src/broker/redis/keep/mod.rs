@@ -3,6 +3,7 @@
 //! ```text
 //! PREFIX:{PREFIX:PARTITION}:mark:CHANNEL    the place that a past has reached, and the run of Redis that it belongs to
 //! PREFIX:{PREFIX:PARTITION}:past:CHANNEL    its events
+//! PREFIX:{PREFIX:PARTITION}:again:NODE      what a node kept again, since it did not know whether it had
 //! PREFIX:{PREFIX:PARTITION}:once:KEY        the place of an event that may be posted again
 //! PREFIX:{PREFIX:PARTITION}:said:CHANNEL:…  what was said of a channel of late, or is about to be
 //! PREFIX:{PREFIX:PARTITION}:here:CHANNEL    who is present
@@ -10,8 +11,9 @@
 //! PREFIX:{LIST}:taken, …:turn               what was taken from a list and is not done, and whose turn it is
 //! ```
 //!
-//! Invariants: an event is published after it was kept, in the same order, by the lane of its shard; one that could not be
-//! kept leaves a hole that is known here at once, on other nodes with the event, and in Redis as soon as that can be told.
+//! Invariants: an event is published after it was kept, in the same order, by the lane of its shard; while Redis is away it waits
+//! there, and this node's own clients have it. One that could not be kept leaves a hole that is known here at once, on other
+//! nodes with the event, and in Redis as soon as that can be told.
 
 mod entries;
 mod lane;
@@ -29,17 +31,18 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::entries::Entries;
-use self::lane::{Call, Lane};
-use super::Config;
+use self::lane::{Call, Lane, Telling};
+use super::{Config, Server};
 use crate::broker::clustered::ClusteredBroker;
 use crate::broker::keep::heard::{HeardChannels, Mark};
+use crate::broker::keep::told::Told;
 use crate::broker::keep::{
     CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Past, Presence, Saying,
 };
 use crate::broker::packet::{Draft, Stamp};
 use crate::broker::{Receipt, partition};
 use crate::drain::Tasks;
-use crate::event::{Channel, Event, Kept, Place};
+use crate::event::{Channel, Event, Kept, Place, now_ms};
 use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
@@ -57,7 +60,12 @@ struct Inner {
     partitions: u32,
     lanes: Vec<Lane>,
     heard: Arc<Mutex<HeardChannels>>,
+    told: Arc<Mutex<Told>>,
     holes: Mutex<BTreeSet<Channel>>,
+    /// What tells what this node keeps from what others do.
+    origin: u64,
+    /// How much it kept. Locked from an event's number to its turn.
+    count: Mutex<u64>,
     entries: Mutex<Entries>,
     tasks: Tasks,
 }
@@ -68,24 +76,30 @@ pub struct RedisKeeper(Arc<Inner>);
 
 impl RedisKeeper {
     /// Nothing is connected or written before something is asked. `heard` is what a listener in front of the sink of
-    /// `broker` fills.
+    /// `broker` fills, and `told` what it looks at.
     pub(super) fn start(
         config: &Config,
         broker: ClusteredBroker,
         heard: Arc<Mutex<HeardChannels>>,
+        told: Arc<Mutex<Told>>,
         tasks: &Tasks,
     ) -> Self {
+        let lane = |(on, server): (usize, &Server)| {
+            let broker = broker.clone();
+            let carried = move || broker.carries(on);
+            Lane::start(server.clone(), config.waiting, carried, tasks)
+        };
+        let lanes = config.shards.iter().enumerate().map(lane).collect();
         let inner = Arc::new(Inner {
             broker,
             prefix: config.prefix.clone(),
             partitions: config.partitions,
-            lanes: config
-                .shards
-                .iter()
-                .map(|server| Lane::start(server.clone(), tasks))
-                .collect(),
+            lanes,
             heard,
+            told,
             holes: Mutex::default(),
+            origin: rand::random(),
+            count: Mutex::default(),
             entries: Mutex::default(),
             tasks: tasks.clone(),
         });
@@ -97,11 +111,15 @@ impl RedisKeeper {
         let (sender, receipt) = Receipt::pending();
         let inner = &self.0;
         let before = inner.heard.lock().get(&event.channel);
-        let call = inner.append(&event, keep, before);
-        let then = Arc::clone(inner);
-        inner.lane(&event.channel).send(call, move |answer| {
-            then.appended(event, before, answer.and_then(scripts::place), sender);
-        });
+        let (telling, then, early) = (Arc::clone(inner), Arc::clone(inner), event.clone());
+        let mut count = inner.count.lock();
+        *count += 1;
+        let call = inner.append(&event, keep, before, *count);
+        inner.lane(&event.channel).keep(
+            call,
+            move |told| telling.tell(early, told),
+            move |answer| then.appended(event, before, answer.and_then(scripts::place), sender),
+        );
         receipt
     }
 
@@ -132,7 +150,7 @@ impl RedisKeeper {
             script: scripts::PRESENT,
             keys,
             args,
-            repeatable: true,
+            tells_again: false,
         };
         scripts::present(self.0.lane(channel).ask(call).await?)
     }
@@ -148,7 +166,7 @@ impl RedisKeeper {
             script: scripts::CLAIM,
             keys: vec![self.0.said(channel, what)],
             args: vec![claimant(me), number(CLAIM.as_millis() as u64)],
-            repeatable: true,
+            tells_again: false,
         };
         scripts::saying(self.0.lane(channel).ask(call).await?, me)
     }
@@ -166,7 +184,7 @@ impl RedisKeeper {
             script: scripts::SETTLE,
             keys: vec![self.0.said(channel, what)],
             args: vec![claimant(claim), number(lasts_ms)],
-            repeatable: true,
+            tells_again: false,
         };
         self.0.lane(channel).ask(call).await.map(drop)
     }
@@ -210,36 +228,46 @@ impl Inner {
         )
     }
 
-    fn append(&self, event: &Event, keep: Keep, heard: Option<Mark>) -> Call {
+    fn append(&self, event: &Event, keep: Keep, heard: Option<Mark>, count: u64) -> Call {
+        let Self { prefix, origin, .. } = self;
+        let partition = self.partition(&event.channel);
         let mut keys = vec![
             self.key("mark", &event.channel),
             self.key("past", &event.channel),
+            format!("{prefix}:{{{prefix}:{partition}}}:again:{origin:016x}"),
         ];
         let lifetime = keep.lifetime.max(Duration::from_millis(1));
+        let stamp = Stamp {
+            origin: *origin,
+            partition,
+            number: count,
+        };
         let mut args = told(heard);
-        args.push(
-            Draft::new(event.clone())
-                .stamp(Stamp {
-                    origin: 0,
-                    partition: 0,
-                    number: 0,
-                })
-                .bytes,
-        );
+        args.push(number(count));
+        // The stamp makes it unlike all others.
+        args.push(Draft::new(event.clone()).stamp(stamp).bytes);
         args.push(number(u64::from(keep.events.max(1))));
         args.push(number(lifetime.as_millis() as u64));
         args.push(number((lifetime + MEMORY_OF_PLACES).as_millis() as u64));
+        args.push(number(ONCE_MS));
         if let Some(key) = event.idempotency_key {
             keys.push(format!("{}:{key:016x}", self.key("once", &event.channel)));
-            args.push(number(ONCE_MS));
         }
-        // Where it may be repeated by others, it may be repeated here.
         Call {
             name: "keep",
             script: scripts::APPEND,
-            repeatable: keys.len() > 2,
+            tells_again: true,
             keys,
             args,
+        }
+    }
+
+    /// An event waits to be kept: this node's own clients are given it.
+    fn tell(&self, event: Event, telling: Telling) {
+        let is_new = self.told.lock().add(&event, telling, now_ms());
+        if is_new {
+            let kept = Kept::Later;
+            self.broker.give_early(Event { kept, ..event });
         }
     }
 
@@ -256,8 +284,9 @@ impl Inner {
                 self.heard.lock().mended(&event.channel, before, place);
                 (Kept::At(place), "kept")
             }
-            // Published at once it would overtake what waits.
+            // It waited for too long; or, published at once, it would overtake what waits.
             Err(KeepError::Crowded) => {
+                self.told.lock().take(&event);
                 ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
                 // Whoever waits for the receipt hears that it is dropped.
                 drop(receipt);
@@ -296,7 +325,7 @@ impl Inner {
             script: scripts::READ,
             keys,
             args,
-            repeatable: true,
+            tells_again: false,
         };
         let past = scripts::past(self.lane(channel).ask(call).await?)?;
         if let Some(newest) = past.newest {

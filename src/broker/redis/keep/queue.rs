@@ -75,7 +75,7 @@ impl Queue {
             script,
             keys: keys.to_vec(),
             args,
-            repeatable: true,
+            tells_again: false,
         };
         self.inner.lanes[self.shard].ask(call).await
     }
@@ -159,7 +159,7 @@ impl Drop for Queue {
             script: scripts::YIELD,
             keys: vec![self.keys[2].clone()],
             args: vec![self.me.clone()],
-            repeatable: true,
+            tells_again: false,
         };
         self.inner.lanes[self.shard].send(call, drop);
     }

@@ -35,11 +35,23 @@ end
     };
 }
 
-/// Appends to a past. Further ARGV: the event, how many stay, how long they and the mark live (ms). Further KEYS, where the
-/// event may be posted again: what tells. Further ARGV then: for how long (ms). Answers epoch and number.
+/// Appends to a past. Further KEYS: what its node has kept again, and, where the event may be posted again, what tells. Further
+/// ARGV: the node's number of it, the event, unlike all others, how many stay, how long they and the mark live (ms), for how
+/// long it is known what may come again (ms); `again` where it may have been done already. What was done again is not done
+/// by a command that comes late, over a connection that its node has given up. Answers epoch and number.
 pub(super) const APPEND: &str = with_epoch!(
-    r"if KEYS[3] then
-  local had = redis.call('GET', KEYS[3])
+    r"local done = tonumber(redis.call('GET', KEYS[3]) or 0)
+if ARGV[10] then
+  if done < tonumber(ARGV[4]) then redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[9]) end
+  for _, had in ipairs(redis.call('LRANGE', past, 0, -1)) do
+    local at, n, event = string.match(had, '^(%d+) (%d+) ()')
+    if event and string.sub(had, event) == ARGV[5] then return {at, n} end
+  end
+elseif done >= tonumber(ARGV[4]) then
+  return redis.error_reply('LATE it was done again')
+end
+if KEYS[4] then
+  local had = redis.call('GET', KEYS[4])
   if had and fine then
     local at, n = string.match(had, '(%d+) (%d+)')
     if at == known[1] then return {at, n} end
@@ -50,11 +62,11 @@ if not known[1] then redis.call('DEL', past) end
 if not known[1] and ARGV[3] == '1' then redis.call('HINCRBY', mark, 'number', 1) end
 number = redis.call('HINCRBY', mark, 'number', 1)
 local place = {string.format('%.0f', epoch), tostring(number)}
-redis.call('RPUSH', past, place[1] .. ' ' .. place[2] .. ' ' .. ARGV[4])
-redis.call('LTRIM', past, -ARGV[5], -1)
-redis.call('PEXPIRE', past, ARGV[6])
-redis.call('PEXPIRE', mark, ARGV[7])
-if KEYS[3] then redis.call('SET', KEYS[3], place[1] .. ' ' .. place[2], 'PX', ARGV[8]) end
+redis.call('RPUSH', past, place[1] .. ' ' .. place[2] .. ' ' .. ARGV[5])
+redis.call('LTRIM', past, -ARGV[6], -1)
+redis.call('PEXPIRE', past, ARGV[7])
+redis.call('PEXPIRE', mark, ARGV[8])
+if KEYS[4] then redis.call('SET', KEYS[4], place[1] .. ' ' .. place[2], 'PX', ARGV[9]) end
 return place"
 );
 

@@ -55,7 +55,7 @@ impl Inner {
                 script: scripts::LEAVE,
                 keys,
                 args,
-                repeatable: true,
+                tells_again: false,
             };
             // Where Redis does not hear of it, the entry runs out.
             self.lane(channel).send(call, drop);
@@ -88,7 +88,7 @@ impl Inner {
             script: scripts::ENTER,
             keys,
             args,
-            repeatable: true,
+            tells_again: false,
         };
         // What fails is renewed when it is due again, or when Redis is back.
         self.lane(&first.channel).send(call, drop);

@@ -1,7 +1,7 @@
 //! The task of a lane: connects, sends what waits in pipelines, and decides what becomes of what fails.
 //!
-//! Invariants: nothing is done twice that must not be: a call whose answer was lost is made again only if it is repeatable,
-//! or if Redis said that it did not do it. That this process stood still makes no call late.
+//! Invariants: nothing is done twice that must not be: a call whose answer was lost is made again, and says so where that
+//! matters. That this process stood still makes no call late. Whenever something is told that it waits, all questions fail.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::{Job, Load};
+use super::{Away, Job, Load, Telling, Tellings};
 use crate::backoff::Backoff;
 use crate::broker::keep::{KeepError, PATIENCE};
 use crate::broker::redis::client::{self, Connected};
@@ -31,6 +31,10 @@ const TRIES: u8 = 6;
 /// Pauses between attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// What waits for a shard waits no longer where the other nodes could have had it for so long already.
+const FUTILE: Duration = Duration::from_secs(3);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 /// For how long a lane goes on when the node ends, for what is given up last.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Whoever wakes up so much later than it is due did not run meanwhile: the process was stopped, or had no CPU.
@@ -45,65 +49,29 @@ enum Link {
     Pause(Instant),
 }
 
-struct Task {
+/// See the module.
+pub(super) struct Task {
     server: Server,
     load: Arc<Load>,
     queue: VecDeque<Job>,
     link: Link,
     /// Why it is known to be away.
     away: Option<KeepError>,
+    /// How many of those in front know that.
+    settled: usize,
+    /// Whether it could be connected to of late.
+    reached: bool,
     backoff: Backoff,
     /// Before this nothing is late, whenever it was asked.
     excused: Instant,
-}
-
-/// Runs until the node ends.
-pub(super) async fn run(
-    server: Server,
-    mut jobs: UnboundedReceiver<Job>,
-    load: Arc<Load>,
+    /// How long what is to be kept may wait.
+    age: Duration,
+    carried: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Since when the others would get what waits here, if it did not, and when that was looked at.
+    carried_since: Option<Instant>,
+    looked: Instant,
+    tellings: Arc<Tellings>,
     tasks: Tasks,
-) {
-    let (queue, link) = (VecDeque::new(), Link::None);
-    let mut task = Task {
-        server,
-        load,
-        queue,
-        link,
-        away: None,
-        backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
-        excused: Instant::now(),
-    };
-    let stop = async {
-        tasks.stopped().await;
-        tokio::time::sleep(FAREWELL).await;
-    };
-    tokio::pin!(stop);
-    loop {
-        let looked = Instant::now();
-        let by = task.queue.front().map(|job| job.by.max(task.excused));
-        let unused = matches!(task.link, Link::None) && task.queue.is_empty();
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            () = tasks.stopped(), if unused => break,
-            () = task.link_changes() => {}
-            job = jobs.recv() => match job {
-                Some(job) => task.queue.push_back(job),
-                None => break,
-            },
-            () = overdue(by) => task.give_up_overdue(looked),
-        }
-        while let Ok(job) = jobs.try_recv() {
-            task.queue.push_back(job);
-        }
-        task.turn().await;
-    }
-    jobs.close();
-    while let Ok(job) = jobs.try_recv() {
-        task.queue.push_back(job);
-    }
-    task.fail_all(&KeepError::Ending);
 }
 
 async fn overdue(by: Option<Instant>) {
@@ -142,13 +110,87 @@ fn is_late(began: Instant, due: Instant, excused: &mut Instant) -> bool {
 }
 
 impl Task {
+    pub fn new(
+        server: Server,
+        load: Arc<Load>,
+        age: Duration,
+        carried: Box<dyn Fn() -> bool + Send + Sync>,
+        tasks: &Tasks,
+    ) -> Self {
+        Self {
+            server,
+            load,
+            queue: VecDeque::new(),
+            link: Link::None,
+            away: None,
+            settled: 0,
+            reached: false,
+            backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
+            excused: Instant::now(),
+            age,
+            carried,
+            carried_since: None,
+            looked: Instant::now(),
+            tellings: Arc::default(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// Runs until the node ends.
+    pub async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
+        let tasks = self.tasks.clone();
+        let stop = async {
+            tasks.stopped().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::pin!(stop);
+        loop {
+            let looked = Instant::now();
+            let due = self.due();
+            let unused = matches!(self.link, Link::None) && self.queue.is_empty();
+            let (away, look) = (self.away.is_some(), self.looked + LOOK);
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                () = tasks.stopped(), if unused => break,
+                () = self.link_changes() => {}
+                job = jobs.recv() => match job {
+                    Some(job) => self.queue.push_back(job),
+                    None => break,
+                },
+                () = overdue(due) => self.give_up_overdue(looked),
+                () = tokio::time::sleep_until(look), if away => self.look(),
+            }
+            while let Ok(job) = jobs.try_recv() {
+                self.queue.push_back(job);
+            }
+            self.turn().await;
+        }
+        jobs.close();
+        while let Ok(job) = jobs.try_recv() {
+            self.queue.push_back(job);
+        }
+        for job in self.queue.drain(..) {
+            job.end(&self.load, Err(KeepError::Ending));
+        }
+    }
+
+    /// When the first one that waits is late, if that matters.
+    fn due(&self) -> Option<Instant> {
+        let first = self.queue.front().filter(|_| self.away.is_none())?;
+        Some(first.by().max(self.excused))
+    }
+
     /// Waits until the link is another.
     async fn link_changes(&mut self) {
         match &mut self.link {
             Link::None => std::future::pending().await,
             Link::Connecting(connecting) => match connecting.await {
                 Ok(connected) => self.up(connected),
-                Err(error) => self.down(failure(&self.server, &error)),
+                Err(error) => {
+                    self.reached = false;
+                    self.down(failure(&self.server, &error));
+                }
             },
             Link::Up(connected) => {
                 connected.ended().await;
@@ -163,26 +205,36 @@ impl Task {
 
     fn up(&mut self, connected: Connected) {
         self.link = Link::Up(connected);
+        self.reached = true;
+        self.load.connections.fetch_add(1, Ordering::Release);
+    }
+
+    /// It did what was asked, or there was nothing to ask.
+    fn well(&mut self) {
         self.backoff.reset();
+        self.carried_since = None;
         if self.away.take().is_some() {
             tracing::info!(
                 shard = self.server.name(),
                 "Redis keeps pasts and presence again"
             );
         }
-        self.load.connections.fetch_add(1, Ordering::Release);
     }
 
-    fn down(&mut self, why: KeepError) {
+    fn ill(&mut self, why: KeepError) {
         if self.away.is_none() {
             tracing::warn!(
                 shard = self.server.name(),
                 why = why.label(),
-                "Redis keeps no pasts and no presence now: {why}; events are delivered all the same"
+                "Redis keeps no pasts and no presence now: {why}; this node's own clients have events all the same, the others wait"
             );
         }
-        self.link = Link::Pause(Instant::now() + self.backoff.pause());
         self.away = Some(why);
+    }
+
+    fn down(&mut self, why: KeepError) {
+        self.ill(why);
+        self.link = Link::Pause(Instant::now() + self.backoff.pause());
     }
 
     fn connect(&mut self) {
@@ -193,34 +245,71 @@ impl Task {
 
     /// Does what can be done now with what waits.
     async fn turn(&mut self) {
-        if let Some(why) = self.away.clone() {
-            return self.fail_all(&why);
-        }
         if matches!(self.link, Link::None) && !self.queue.is_empty() {
             self.connect();
         }
+        self.settle();
         // While it connects they wait, until their time is over.
         while matches!(self.link, Link::Up(_)) && !self.queue.is_empty() {
+            if self.away.is_some() {
+                all_told(Arc::clone(&self.tellings), &self.tasks.clone()).await;
+            }
             self.batch().await;
+            self.settle();
         }
+        if matches!(self.link, Link::Up(_)) && self.away.is_some() {
+            self.well();
+        }
+        let waiting = self.load.calls.load(Ordering::Relaxed);
+        ::metrics::gauge!(metrics::KEEPER_WAITING, "shard" => self.server.name())
+            .set(waiting as f64);
     }
 
-    fn fail_all(&mut self, why: &KeepError) {
-        for job in self.queue.drain(..) {
-            job.end(&self.load, Err(why.clone()));
+    /// While it is away questions fail, and what waits is told so.
+    fn settle(&mut self) {
+        let Some(why) = self.away.clone() else { return };
+        let futile = self
+            .carried_since
+            .is_some_and(|since| since.elapsed() >= FUTILE);
+        let known = if futile { 0 } else { self.settled };
+        for mut job in self.queue.split_off(known.min(self.queue.len())) {
+            // In a Cluster others may get through.
+            let in_vain = futile && (job.tries > 0 || !self.reached);
+            if in_vain || !job.waits() {
+                job.end(&self.load, Err(why.clone()));
+                continue;
+            }
+            if let Away::Tells(tell) = std::mem::replace(&mut job.away, Away::Waits) {
+                tell(Telling::new(&self.tellings));
+            }
+            self.queue.push_back(job);
+        }
+        self.settled = self.queue.len();
+    }
+
+    /// Looks at what has waited for too long, and whether it waits in vain.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        if !(self.carried)() {
+            self.carried_since = None;
+        } else if self.carried_since.is_none() {
+            self.carried_since = Some(Instant::now());
+        }
+        while self
+            .queue
+            .front()
+            .is_some_and(|job| job.began.elapsed() > self.age)
+            && let Some(job) = self.queue.pop_front()
+        {
+            self.settled = self.settled.saturating_sub(1);
+            job.end(&self.load, Err(KeepError::Crowded));
         }
     }
 
     fn give_up_overdue(&mut self, looked: Instant) {
-        let first = self.queue.front().map(|job| job.by.max(self.excused));
-        if first.is_none_or(|due| !is_late(looked, due, &mut self.excused)) {
-            return;
-        }
-        let now = Instant::now();
-        while self.queue.front().is_some_and(|job| job.by <= now)
-            && let Some(job) = self.queue.pop_front()
-        {
-            job.end(&self.load, Err(KeepError::Late));
+        let due = self.due();
+        if due.is_some_and(|due| is_late(looked, due, &mut self.excused)) {
+            self.ill(KeepError::Late);
         }
     }
 
@@ -230,31 +319,38 @@ impl Task {
             return;
         };
         let jobs: Vec<Job> = self.queue.drain(..self.queue.len().min(BATCH)).collect();
-        let by = jobs
-            .iter()
-            .map(|job| job.by)
-            .max()
-            .unwrap_or_else(Instant::now);
-        let (started, shard) = (Instant::now(), self.server.name());
-        let waiting = self.load.calls.load(Ordering::Relaxed);
-        ::metrics::gauge!(metrics::KEEPER_WAITING, "shard" => shard.clone()).set(waiting as f64);
+        self.settled = 0;
+        let started = Instant::now();
+        // What has waited has its time from now on.
+        let by = match jobs.first() {
+            Some(first) if first.by() > started => jobs.iter().map(Job::by).max(),
+            _ => None,
+        };
+        let by = by.unwrap_or(started + PATIENCE);
         let Some(answers) = in_time(send(connected, &jobs), by, &mut self.excused).await else {
-            jobs.into_iter()
-                .for_each(|job| job.end(&self.load, Err(KeepError::Late)));
+            self.put_back(jobs);
+            self.reached = false;
             return self.down(KeepError::Late);
         };
-        ::metrics::histogram!(metrics::KEEPER_SECONDS, "shard" => shard)
+        ::metrics::histogram!(metrics::KEEPER_SECONDS, "shard" => self.server.name())
             .record(started.elapsed().as_secs_f64());
-        if !self.look_at(jobs, answers) {
-            self.connect();
+        self.look_at(jobs, answers);
+    }
+
+    /// Puts calls that may have been made in line again, before all others.
+    fn put_back(&mut self, jobs: Vec<Job>) {
+        for mut job in jobs.into_iter().rev() {
+            job.tries = job.tries.saturating_add(1);
+            self.queue.push_front(job);
         }
     }
 
-    /// Ends the calls that were answered, and puts others in line again. Returns whether the connection is still good.
-    fn look_at(&mut self, jobs: Vec<Job>, answers: Vec<Result<Value, Error>>) -> bool {
+    /// Ends the calls that were answered, and puts others in line again.
+    fn look_at(&mut self, jobs: Vec<Job>, answers: Vec<Result<Value, Error>>) {
         let lost = || Err(Error::new(ErrorKind::Canceled, "the connection ended"));
-        let (mut answers, mut again, mut good) = (answers.into_iter(), VecDeque::new(), true);
-        for mut job in jobs {
+        let (mut answers, mut again) = (answers.into_iter(), Vec::new());
+        let (mut tries, mut why) = (0, None);
+        for job in jobs {
             let error = match answers.next().unwrap_or_else(lost) {
                 Ok(value) => {
                     job.end(&self.load, Ok(value));
@@ -262,34 +358,54 @@ impl Task {
                 }
                 Err(error) => error,
             };
-            let fate = Fate::of(&error);
-            good &= fate == Fate::Refused;
-            job.tries += 1;
-            let may = fate == Fate::NotDone || fate == Fate::Unknown && job.call.repeatable;
-            if may && job.tries < TRIES && job.by.max(self.excused) > Instant::now() {
-                again.push_back(job);
-            } else {
-                job.end(&self.load, Err(failure(&self.server, &error)));
+            let failure = failure(&self.server, &error);
+            if Fate::of(&error) == Fate::Refused {
+                job.end(&self.load, Err(failure));
+                continue;
             }
+            tries = tries.max(job.tries.saturating_add(1));
+            let late = job.by().max(self.excused) <= Instant::now();
+            if !job.waits() && (job.tries + 1 >= TRIES || late) {
+                job.end(&self.load, Err(failure.clone()));
+            } else {
+                again.push(job);
+            }
+            why.get_or_insert(failure);
         }
-        again.append(&mut self.queue);
-        self.queue = again;
-        good
+        self.put_back(again);
+        match why {
+            None => self.well(),
+            // A slot that has moved, a connection that ended: as a rule the next one is good.
+            Some(_) if tries < TRIES && self.away.is_none() => self.connect(),
+            Some(why) => self.down(why),
+        }
+    }
+}
+
+/// Waits until all of what was to be told is told, or the node ends.
+async fn all_told(tellings: Arc<Tellings>, tasks: &Tasks) {
+    while tellings.count.load(Ordering::Acquire) > 0 {
+        tokio::select! {
+            () = tellings.none.notified() => {}
+            () = tasks.stopped() => return,
+        }
     }
 }
 
 async fn send(connected: &Connected, jobs: &[Job]) -> Vec<Result<Value, Error>> {
     let pipeline = connected.client.pipeline();
-    for Job { call, .. } in jobs {
+    for Job { call, tries, .. } in jobs {
         let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
         let head = [
             Value::from_static_str(call.script),
             Value::Integer(call.keys.len() as i64),
         ];
+        let again = (call.tells_again && *tries > 0).then(|| Value::from_static_str("again"));
         let args = head
             .into_iter()
             .chain(keys)
-            .chain(call.args.iter().cloned().map(Value::Bytes));
+            .chain(call.args.iter().cloned().map(Value::Bytes))
+            .chain(again);
         // In a Cluster the slot of its keys decides who is asked. In a pipeline a command is only put in line.
         let slot = ClusterHash::from(call.keys.first().map_or("", String::as_str));
         let eval = CustomCommand::new_static("EVAL", slot, false);

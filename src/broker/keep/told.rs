@@ -1,0 +1,166 @@
+//! What a node's own clients had before it was kept: it comes again with its place, and is not given to them again.
+//!
+//! Invariants: pure; an entry for each event that is still to come; what does not come in the end is forgotten.
+
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use crate::event::{Channel, Event};
+
+/// How often entries are looked for whose events do not come any more, in milliseconds.
+const SWEEP_MS: u64 = 10_000;
+
+struct Entry {
+    /// What tells the event from others of its channel.
+    mark: u64,
+    told_ms: u64,
+    /// Until it was given to the clients.
+    telling: Option<Box<dyn Send>>,
+}
+
+/// See the module.
+pub struct Told {
+    rows: HashMap<Channel, Vec<Entry>, RandomState>,
+    marks: RandomState,
+    /// For how long an event may still come, in milliseconds.
+    lasts_ms: u64,
+    swept_ms: u64,
+}
+
+impl Told {
+    /// Nothing yet. Events come within this time, or not at all.
+    pub fn new(lasts_ms: u64) -> Self {
+        Self {
+            rows: HashMap::default(),
+            marks: RandomState::new(),
+            lasts_ms,
+            swept_ms: 0,
+        }
+    }
+
+    /// Notes an event that is given to the clients now; `telling` is dropped once it is. Returns whether it is to be: one that was
+    /// posted again is not.
+    pub fn add(&mut self, event: &Event, telling: impl Send + 'static, now_ms: u64) -> bool {
+        if now_ms.saturating_sub(self.swept_ms) >= SWEEP_MS {
+            self.sweep(now_ms);
+        }
+        let mark = self.mark(event);
+        let row = self.rows.entry(event.channel.clone()).or_default();
+        if event.idempotency_key.is_some() && row.iter().any(|entry| entry.mark == mark) {
+            return false;
+        }
+        row.push(Entry {
+            mark,
+            told_ms: now_ms,
+            telling: Some(Box::new(telling)),
+        });
+        true
+    }
+
+    /// An event was given to the clients without a place.
+    pub fn given(&mut self, event: &Event) {
+        let mark = self.mark(event);
+        let row = self.rows.get_mut(&event.channel).into_iter().flatten();
+        if let Some(entry) = row
+            .into_iter()
+            .find(|entry| entry.mark == mark && entry.telling.is_some())
+        {
+            entry.telling = None;
+        }
+    }
+
+    /// An event has come: whether the clients had it. It does not come again.
+    pub fn take(&mut self, event: &Event) -> bool {
+        if self.rows.is_empty() {
+            return false;
+        }
+        let mark = self.mark(event);
+        let Some(row) = self.rows.get_mut(&event.channel) else {
+            return false;
+        };
+        let Some(at) = row.iter().position(|entry| entry.mark == mark) else {
+            return false;
+        };
+        row.remove(at);
+        if row.is_empty() {
+            self.rows.remove(&event.channel);
+            self.rows.shrink_to(2 * self.rows.len());
+        }
+        true
+    }
+
+    fn mark(&self, event: &Event) -> u64 {
+        match event.idempotency_key {
+            Some(key) => key,
+            None => self
+                .marks
+                .hash_one((event.accepted_ms, &event.name, &event.data, &event.meta)),
+        }
+    }
+
+    fn sweep(&mut self, now_ms: u64) {
+        self.swept_ms = now_ms;
+        let lasts_ms = self.lasts_ms;
+        self.rows.retain(|_, row| {
+            row.retain(|entry| now_ms.saturating_sub(entry.told_ms) < lasts_ms);
+            !row.is_empty()
+        });
+        self.rows.shrink_to(2 * self.rows.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn event(channel: &str, data: &'static str) -> Event {
+        Event {
+            accepted_ms: 5,
+            ..Event::new(Channel::new("c", channel), "n", data)
+        }
+    }
+
+    fn keyed(data: &'static str) -> Event {
+        Event {
+            idempotency_key: Some(7),
+            ..event("x", data)
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_taken_as_often_as_it_was() {
+        let mut told = Told::new(1_000);
+        assert!(!told.take(&event("x", "1")));
+        assert!(told.add(&event("x", "1"), (), 0) && told.add(&event("x", "1"), (), 0));
+        assert!(!told.take(&event("x", "2")) && !told.take(&event("y", "1")));
+        assert!(told.take(&event("x", "1")) && told.take(&event("x", "1")));
+        assert!(!told.take(&event("x", "1")));
+        assert!(told.rows.is_empty());
+    }
+
+    #[test]
+    fn what_was_posted_again_is_told_and_taken_once() {
+        let mut told = Told::new(1_000);
+        assert!(told.add(&keyed("1"), (), 0) && !told.add(&keyed("1"), (), 0));
+        assert!(told.take(&keyed("1")) && !told.take(&keyed("1")));
+    }
+
+    #[test]
+    fn a_telling_ends_when_its_event_was_given_or_is_forgotten() {
+        let (mut told, telling) = (Told::new(SWEEP_MS), Arc::new(()));
+        let of = |telling: &Arc<()>| Arc::clone(telling);
+        told.add(&event("x", "1"), of(&telling), 0);
+        told.add(&event("x", "1"), of(&telling), 0);
+        told.given(&event("x", "1"));
+        assert_eq!(Arc::strong_count(&telling), 2);
+        told.given(&event("x", "1"));
+        assert_eq!(Arc::strong_count(&telling), 1);
+        told.add(&event("x", "2"), of(&telling), 0);
+        told.add(&event("x", "3"), (), SWEEP_MS);
+        assert_eq!(Arc::strong_count(&telling), 1);
+        assert!(told.take(&event("x", "3")) && !told.take(&event("x", "1")));
+    }
+}
