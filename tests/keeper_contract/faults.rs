@@ -171,6 +171,32 @@ async fn what_is_posted_again_while_it_waits_is_given_once() {
     }
 }
 
+/// A proxy that has no answer posts again, while Redis is away, what the clients have had from there or another node.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_was_given_is_not_given_early_when_it_is_posted_again() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    let posted = Event {
+        idempotency_key: Some(7),
+        ..super::event("x", 0)
+    };
+    drop(one.keeper.keep(posted.clone(), super::KEEP));
+    for node in [&one, &two] {
+        node.wait_for("x", 1).await;
+    }
+    redis.signal("STOP");
+    for node in [&one, &two] {
+        drop(node.keeper.keep(posted.clone(), super::KEEP));
+        node.keep("x", 1);
+        assert_eq!(numbers(&node.wait_for("x", 2).await), [0, 1]);
+    }
+    redis.signal("CONT");
+    for node in [&one, &two] {
+        assert_eq!(numbers(&node.wait_for("x", 3).await), [0, 1, 1]);
+    }
+}
+
 /// What was on its way over a connection that is given up comes when it was done again over another one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]

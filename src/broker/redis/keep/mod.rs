@@ -264,11 +264,10 @@ impl Inner {
 
     /// An event waits to be kept: this node's own clients are given it.
     fn tell(&self, event: Event, telling: Telling) {
-        let is_new = self.told.lock().add(&event, telling, now_ms());
-        if is_new {
-            let kept = Kept::Later;
-            self.broker.give_early(Event { kept, ..event });
-        }
+        let kept = Kept::Later;
+        // Noted as it is given: what another node took of it may come just then.
+        let note = |event: &Event| self.told.lock().add(event, telling, now_ms());
+        self.broker.give_early(Event { kept, ..event }, note);
     }
 
     /// An event is kept, or is not: it goes out.
