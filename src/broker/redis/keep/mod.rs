@@ -284,8 +284,11 @@ impl Inner {
                 (Kept::At(place), "kept")
             }
             // It waited for too long; or, published at once, it would overtake what waits.
-            Err(KeepError::Crowded) => {
-                self.told.lock().take(&event);
+            Err(why @ (KeepError::Crowded | KeepError::Expired)) => {
+                // What had no room was not told; another of its key may have been, and is still to come.
+                if why == KeepError::Expired {
+                    self.told.lock().take(&event);
+                }
                 ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
                 // Whoever waits for the receipt hears that it is dropped.
                 drop(receipt);

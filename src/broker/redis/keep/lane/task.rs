@@ -302,7 +302,7 @@ impl Task {
             && let Some(job) = self.queue.pop_front()
         {
             self.settled = self.settled.saturating_sub(1);
-            job.end(&self.load, Err(KeepError::Crowded));
+            job.end(&self.load, Err(KeepError::Expired));
         }
     }
 
