@@ -71,6 +71,8 @@ pub(super) struct Task {
     carried_since: Option<Instant>,
     looked: Instant,
     tellings: Arc<Tellings>,
+    /// When all of what waited was told, and why it had waited.
+    told: Option<(Instant, KeepError)>,
     tasks: Tasks,
 }
 
@@ -132,6 +134,7 @@ impl Task {
             carried_since: None,
             looked: Instant::now(),
             tellings: Arc::default(),
+            told: None,
             tasks: tasks.clone(),
         }
     }
@@ -155,14 +158,14 @@ impl Task {
                 () = tasks.stopped(), if unused => break,
                 () = self.link_changes() => {}
                 job = jobs.recv() => match job {
-                    Some(job) => self.queue.push_back(job),
+                    Some(job) => self.line_up(job),
                     None => break,
                 },
                 () = overdue(due) => self.give_up_overdue(looked),
                 () = tokio::time::sleep_until(look), if away => self.look(),
             }
             while let Ok(job) = jobs.try_recv() {
-                self.queue.push_back(job);
+                self.line_up(job);
             }
             self.turn().await;
         }
@@ -172,6 +175,16 @@ impl Task {
         }
         for job in self.queue.drain(..) {
             job.end(&self.load, Err(KeepError::Ending));
+        }
+    }
+
+    /// Puts a job in line. Whoever asked for a past before all was told may have been told of what it will have.
+    fn line_up(&mut self, job: Job) {
+        match &self.told {
+            Some((upto, why)) if job.call.name == "past" && job.began <= *upto => {
+                job.end(&self.load, Err(why.clone()));
+            }
+            _ => self.queue.push_back(job),
         }
     }
 
@@ -251,8 +264,9 @@ impl Task {
         self.settle();
         // While it connects they wait, until their time is over.
         while matches!(self.link, Link::Up(_)) && !self.queue.is_empty() {
-            if self.away.is_some() {
+            if let Some(why) = self.away.clone() {
                 all_told(Arc::clone(&self.tellings), &self.tasks.clone()).await;
+                self.told = Some((Instant::now(), why));
             }
             self.batch().await;
             self.settle();
