@@ -59,7 +59,7 @@ pub(super) struct Task {
     away: Option<KeepError>,
     /// How many of those in front know that.
     settled: usize,
-    /// Whether it could be connected to of late.
+    /// Whether it could be connected to of late, and answered any of the calls made then but with "not now".
     reached: bool,
     backoff: Backoff,
     /// Before this nothing is late, whenever it was asked.
@@ -363,10 +363,11 @@ impl Task {
     fn look_at(&mut self, jobs: Vec<Job>, answers: Vec<Result<Value, Error>>) {
         let lost = || Err(Error::new(ErrorKind::Canceled, "the connection ended"));
         let (mut answers, mut again) = (answers.into_iter(), Vec::new());
-        let (mut tries, mut why) = (0, None);
+        let (mut tries, mut why, mut any_done) = (0, None, false);
         for job in jobs {
             let error = match answers.next().unwrap_or_else(lost) {
                 Ok(value) => {
+                    any_done = true;
                     job.end(&self.load, Ok(value));
                     continue;
                 }
@@ -374,6 +375,7 @@ impl Task {
             };
             let failure = failure(&self.server, &error);
             if Fate::of(&error) == Fate::Refused {
+                any_done = true;
                 job.end(&self.load, Err(failure));
                 continue;
             }
@@ -386,6 +388,8 @@ impl Task {
             }
             why.get_or_insert(failure);
         }
+        // Where none gets through, those behind them do not either.
+        self.reached = any_done;
         self.put_back(again);
         match why {
             None => self.well(),
