@@ -22,8 +22,10 @@ impl Recovery {
     pub fn new(position: Position, past: &Past, window: Duration, now_ms: u64) -> Self {
         let window_ms = window.as_millis() as u64;
         let is_old = |ms: u64| ms.saturating_add(window_ms) < now_ms;
+        // Another node's event may have got a place before that one's, and was not there yet when it was given.
+        let is_sure = !matches!(position.mark, Mark::Named(_)) && !is_old(position.ms);
         match followed(position.mark, past) {
-            Some(events) if !is_old(position.ms) => Self {
+            Some(events) if is_sure => Self {
                 resync: false,
                 events: events.to_vec(),
             },
@@ -181,6 +183,16 @@ mod tests {
         assert_eq!(after(Mark::Named(11), [one, one, other]), Some(0));
         assert_eq!(after(Mark::Named(11), [one, other, other]), None);
         assert_eq!(after(Mark::Named(12), [one, other, other]), None);
+        let position = Position {
+            ms: NOW,
+            mark: Mark::Named(11),
+        };
+        let recovery = Recovery::new(position, &past([one, one, other]), WINDOW, NOW);
+        assert_eq!(
+            (recovery.resync, recovery.events.len()),
+            (true, 0),
+            "one of those before it may be another node's"
+        );
     }
 
     #[test]
