@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-pub use self::past::{Keep, Past};
+pub use self::past::{Early, Keep, Past};
 
 /// What clients subscribe to, written `<kind>/<name>`.
 ///

@@ -133,9 +133,9 @@ impl ClusteredBroker {
         self.0.with(|mesh| mesh.publish(draft, receipt));
     }
 
-    /// Gives this node's own clients an event that is handed in later.
-    pub(super) fn give_early(&self, event: Event) {
-        self.0.with(|mesh| mesh.give_early(event));
+    /// Gives this node's own clients an event that is handed in later, if `note` says so, which must not wait.
+    pub(super) fn give_early(&self, event: Event, note: impl FnOnce(&Event) -> bool) {
+        self.0.with(|mesh| mesh.give_early(event, note));
     }
 
     /// Whether events of a shard reach the others now, over it or another one.

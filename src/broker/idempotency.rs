@@ -40,6 +40,15 @@ impl Repeats {
         first
     }
 
+    /// Whether `event` was posted before. That it is now is not noted.
+    pub fn has(&mut self, event: &Event, now_ms: u64) -> bool {
+        let Some(key) = event.idempotency_key else {
+            return false;
+        };
+        self.forget(now_ms);
+        self.keys.contains(&key)
+    }
+
     fn forget(&mut self, now_ms: u64) {
         while let Some((at, key)) = self.order.front()
             && (self.order.len() >= KEEP || now_ms.saturating_sub(*at) > KEEP_MS)
@@ -69,7 +78,9 @@ mod tests {
     #[test]
     fn a_key_is_first_once() {
         let mut repeats = Repeats::default();
+        assert!(!repeats.has(&event(Some(1)), 0) && !repeats.has(&event(None), 0));
         assert!(repeats.is_first(&event(Some(1)), 0));
+        assert!(repeats.has(&event(Some(1)), 0) && !repeats.has(&event(Some(2)), 0));
         assert!(repeats.is_first(&event(Some(2)), 0));
         assert!(!repeats.is_first(&event(Some(1)), KEEP_MS));
         assert!(repeats.is_first(&event(None), 0) && repeats.is_first(&event(None), 0));

@@ -15,6 +15,17 @@ pub struct Keep {
     pub lifetime: Duration,
 }
 
+/// An event that the clients of the node that took it had before it had a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// The place that it has.
+    pub place: Place,
+    /// Which node.
+    pub node: u64,
+    /// Up to where that node's clients had the channel then; none where that is not known.
+    pub after: Option<Place>,
+}
+
 /// A channel's past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
@@ -23,6 +34,9 @@ pub struct Past {
     /// What is left of it, the oldest first, numbered without a hole up to the newest place. Between two epochs something may
     /// be missing all the same.
     pub events: Vec<Event>,
+    /// Which of them some clients had early, in the order of their places. With other nodes' events between them nobody knows
+    /// what those clients have had.
+    pub early: Vec<Early>,
 }
 
 impl Past {
@@ -45,22 +59,55 @@ impl Past {
         Self {
             newest: Some(newest),
             events,
+            early: Vec::new(),
         }
     }
 
-    /// All that followed `place`; `None`: something that followed it may be missing.
-    pub fn after(&self, place: Place) -> Option<&[Event]> {
-        let newest = self.newest.filter(|newest| newest.epoch == place.epoch)?;
-        let missing = usize::try_from(newest.number.checked_sub(place.number)?).ok()?;
-        Some(&self.events[self.events.len().checked_sub(missing)?..])
+    /// The same past, with what is known of those that some clients had early.
+    pub fn with_early(self, early: Vec<Early>) -> Self {
+        Self { early, ..self }
     }
 
-    /// All that followed the event at this index of [`Past::events`]; `None`: something that followed it may be missing.
+    /// All that followed `place` for whoever had all up to there; `None`: something that followed it may be missing, or was had.
+    pub fn after(&self, place: Place) -> Option<&[Event]> {
+        self.followed(place, self.early_at(place).map(|early| early.node))
+    }
+
+    /// All that followed the event at this index of [`Past::events`] for whoever had that last; `None`: something that followed
+    /// it may be missing, or was had.
     pub fn behind(&self, at: usize) -> Option<&[Event]> {
         let Kept::At(place) = self.events.get(at)?.kept else {
             return None;
         };
-        self.after(place)
+        let Some(early) = self.early_at(place) else {
+            return self.after(place);
+        };
+        // Whoever had it early had what its node had by then, and what that node gave early too, and nothing else.
+        let after = early.after.filter(|after| after.epoch == place.epoch)?;
+        let given = self
+            .early
+            .iter()
+            .filter(|other| other.node == early.node && after < other.place && other.place < place);
+        let between = place.number.checked_sub(after.number + 1)?;
+        (given.count() as u64 == between)
+            .then(|| self.after(place))
+            .flatten()
+    }
+
+    fn early_at(&self, place: Place) -> Option<&Early> {
+        self.early.iter().find(|early| early.place == place)
+    }
+
+    /// What followed `place`, which `node` gave early, if one did.
+    fn followed(&self, place: Place, node: Option<u64>) -> Option<&[Event]> {
+        let newest = self.newest.filter(|newest| newest.epoch == place.epoch)?;
+        let missing = usize::try_from(newest.number.checked_sub(place.number)?).ok()?;
+        let followed = &self.events[self.events.len().checked_sub(missing)?..];
+        // One that was given before its clients had this place, by the node that had it early or by any other.
+        let was_had = |early: &Early| {
+            early.place > place && early.after < Some(place) && node != Some(early.node)
+        };
+        (!self.early.iter().any(was_had)).then_some(followed)
     }
 
     /// What is needed of it to tell what whoever was given it has had: of the newest epoch that is its end, of older ones the
@@ -72,6 +119,7 @@ impl Past {
         Self {
             newest: self.newest,
             events: self.events.iter().filter(older).cloned().collect(),
+            early: Vec::new(),
         }
     }
 
@@ -93,6 +141,8 @@ impl Past {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::event::Channel;
 
@@ -166,6 +216,131 @@ mod tests {
             (renewed.events.len(), renewed.behind(3), renewed.behind(4)),
             (4, None, None)
         );
+    }
+
+    /// Node 1 had the channel up to `after` and then gave `ones` early, before they had their places; node 2 likewise `twos`.
+    fn with_early(past: Past, after: u64, ones: &[u64], twos: &[u64]) -> Past {
+        let place = |number: u64| Place { epoch: 7, number };
+        let early = |node: u64| {
+            move |number: &u64| Early {
+                place: place(*number),
+                node,
+                after: Some(place(after)),
+            }
+        };
+        let mut all: Vec<Early> = ones.iter().map(early(1)).collect();
+        all.extend(twos.iter().map(early(2)));
+        all.sort_unstable_by_key(|early| early.place);
+        past.with_early(all)
+    }
+
+    #[test]
+    fn who_had_events_early_goes_on_behind_them() {
+        let past = with_early(past(7, 6, &[2, 3, 4, 5, 6]), 3, &[4, 5, 6], &[]);
+        let behind = |at| past.behind(at).map(numbers);
+        assert_eq!(
+            behind(0),
+            Some(["3", "4", "5", "6"].map(String::from).into())
+        );
+        assert_eq!(behind(1), Some(["4", "5", "6"].map(String::from).into()));
+        assert_eq!(behind(2), Some(["5", "6"].map(String::from).into()));
+        assert_eq!(behind(4), Some(vec![]));
+    }
+
+    #[test]
+    fn with_two_nodes_events_nobody_knows_who_had_which() {
+        let behind = |past: &Past, at| past.behind(at).map(<[Event]>::len);
+        // Clients of node 1 had 4 and 6 first, and then 5: with 5 last they had 6, and with 6 last perhaps not 5.
+        let two = with_early(past(7, 6, &[3, 4, 5, 6]), 3, &[4, 6], &[5]);
+        let told = [0, 1, 2, 3].map(|at| behind(&two, at));
+        assert_eq!(told, [Some(3), None, None, None]);
+        // The other node took 5 when Redis was back.
+        let one = with_early(past(7, 6, &[3, 4, 5, 6]), 3, &[4, 6], &[]);
+        let told = [0, 1, 2, 3].map(|at| behind(&one, at));
+        assert_eq!(told, [Some(3), Some(2), None, None]);
+        assert_eq!(
+            one.after(Place {
+                epoch: 7,
+                number: 5
+            }),
+            None
+        );
+        // What comes afterwards makes an end of it.
+        let later = with_early(past(7, 8, &[4, 5, 6, 7, 8]), 3, &[4, 6], &[5]);
+        assert_eq!(behind(&later, 3), Some(1));
+        // A node that did not know the channel knows nothing.
+        let mut unknown = with_early(past(7, 2, &[1, 2]), 0, &[2], &[]);
+        unknown.early[0].after = None;
+        assert_eq!([0, 1].map(|at| behind(&unknown, at)), [None, None]);
+    }
+
+    proptest! {
+        /// Two nodes whose lanes come and go: whatever a client of one of them had, in whatever order, it is then told all that
+        /// it did not have, and nothing else; or that something may be missing.
+        #[test]
+        fn what_followed_is_what_a_client_did_not_have(steps in prop::collection::vec((0usize..2, 0u8..4), 1..60)) {
+            let mut placed: Vec<(usize, Option<Option<u64>>)> = Vec::new();
+            let mut waiting: [Vec<(usize, u64)>; 2] = Default::default();
+            let (mut away, mut heard) = ([false; 2], [0usize; 2]);
+            // By node, what its clients were given: numbers of posts.
+            let mut given: [Vec<usize>; 2] = Default::default();
+            let (mut posts, mut of) = (0, Vec::new());
+            let mut places: Vec<usize> = Vec::new();
+            for (node, step) in steps {
+                match step {
+                    0 => {
+                        away[node] = !away[node];
+                        if !away[node] {
+                            for (post, after) in waiting[node].drain(..) {
+                                placed.push((node, Some((after > 0).then_some(after))));
+                                places.push(post);
+                            }
+                        }
+                    }
+                    1 => {
+                        of.push(node);
+                        if away[node] {
+                            given[node].push(posts);
+                            waiting[node].push((posts, heard[node] as u64));
+                        } else {
+                            placed.push((node, None));
+                            places.push(posts);
+                        }
+                        posts += 1;
+                    }
+                    _ if heard[node] < placed.len() => {
+                        let (from, early) = placed[heard[node]];
+                        if from != node || early.is_none() {
+                            given[node].push(places[heard[node]]);
+                        }
+                        heard[node] += 1;
+                    }
+                    _ => {}
+                }
+            }
+            let place = |number: u64| Place { epoch: 7, number };
+            let early = (1..).zip(&placed).filter_map(|(number, (node, early))| {
+                early.map(|after| Early { place: place(number), node: *node as u64, after: after.map(place) })
+            });
+            let event = |(number, post): (u64, &usize)| {
+                (place(number), Event::new(Channel::new("c", "x"), "n", post.to_string()))
+            };
+            let past = Past::new(place(places.len() as u64), (1..).zip(&places).map(event).collect())
+                .with_early(early.collect());
+            let are_early = !past.early.is_empty();
+            for given in given {
+                for upto in 1..=given.len() {
+                    let (had, last) = (&given[..upto], given[upto - 1]);
+                    let Some(at) = places.iter().position(|post| *post == last) else { continue };
+                    let wanted = places.iter().filter(|post| !had.contains(post));
+                    let wanted: Vec<String> = wanted.map(usize::to_string).collect();
+                    match past.behind(at).map(numbers) {
+                        Some(told) => prop_assert_eq!(told, wanted),
+                        None => prop_assert!(are_early),
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -215,7 +215,7 @@ async fn a_held_subscription_is_given_what_came_meanwhile_and_the_past_does_not_
         1,
         Past {
             newest: Some(place(7)),
-            events: Vec::new(),
+            ..Past::default()
         },
     );
     // This node is behind what the past had.

@@ -137,12 +137,56 @@ async fn what_waited_is_kept_in_order_and_given_once() {
     assert_eq!(numbers(&got), all);
     assert!(got.is_sorted_by_key(place));
     assert_eq!(two.past("x").await.events, got);
-    let after = two.past("x").await.after(place(&got[49])).map(numbers);
-    assert_eq!(after, Some(vec![50, 51]), "whoever had the last of them");
+    for node in [&one, &two] {
+        let past = node.past("x").await;
+        for at in 0..52 {
+            let followed = past.behind(at).map(numbers);
+            assert_eq!(followed.as_ref(), Some(&all[at + 1..].to_vec()), "{at}");
+        }
+    }
     assert_eq!(numbers(&one.wait_for("x", 52).await), all);
     // What comes afterwards shows that nothing came a second time before it.
     two.keep_confirmed("x", 52).await;
     assert_eq!(one.wait_for("x", 53).await.len(), 53);
+}
+
+/// Clients of two nodes have what each of them took, in another order than it is kept in: until the next event nobody knows who
+/// had what, and nobody is told that all is well.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_two_nodes_took_meanwhile_is_told_whole_or_not_at_all() {
+    let redis = Redis::start(&[]);
+    let nodes = two(&redis.url()).await;
+    nodes[0].keep_confirmed("x", 0).await;
+    nodes[1].wait_for("x", 1).await;
+    redis.signal("STOP");
+    for node in [0, 1] {
+        nodes[node].keep("x", 1 + node);
+        nodes[node].wait_for("x", 2).await;
+    }
+    redis.signal("CONT");
+    for node in &nodes {
+        node.wait_for("x", 3).await;
+    }
+    let past = nodes[0].past("x").await;
+    for node in &nodes {
+        let got = numbers(&node.got("x"));
+        let at = |number: usize| {
+            let all = numbers(&past.events);
+            all.iter().position(|kept| *kept == number).unwrap()
+        };
+        assert_eq!(past.behind(at(0)).map(<[Event]>::len), Some(2));
+        for had in 2..=3 {
+            let told = past.behind(at(got[had - 1])).map(numbers);
+            assert!(
+                told.is_none_or(|told| told == got[had..]),
+                "{got:?}: {past:?}"
+            );
+        }
+    }
+    nodes[0].keep_confirmed("x", 3).await;
+    let past = nodes[1].past("x").await;
+    assert_eq!(past.behind(3), Some(&[][..]));
 }
 
 /// A proxy posts again to the same node what Redis has not kept yet: it is one event.
@@ -168,6 +212,32 @@ async fn what_is_posted_again_while_it_waits_is_given_once() {
     for node in [&one, &two] {
         assert_eq!(numbers(&node.wait_for("x", 4).await), [0, 1, 2, 3]);
         assert_eq!(numbers(&node.past("x").await.events), [0, 1, 2, 3]);
+    }
+}
+
+/// A proxy that has no answer posts again, while Redis is away, what the clients have had from there or another node.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_was_given_is_not_given_early_when_it_is_posted_again() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    let posted = Event {
+        idempotency_key: Some(7),
+        ..super::event("x", 0)
+    };
+    drop(one.keeper.keep(posted.clone(), super::KEEP));
+    for node in [&one, &two] {
+        node.wait_for("x", 1).await;
+    }
+    redis.signal("STOP");
+    for node in [&one, &two] {
+        drop(node.keeper.keep(posted.clone(), super::KEEP));
+        node.keep("x", 1);
+        assert_eq!(numbers(&node.wait_for("x", 2).await), [0, 1]);
+    }
+    redis.signal("CONT");
+    for node in [&one, &two] {
+        assert_eq!(numbers(&node.wait_for("x", 3).await), [0, 1, 1]);
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::heard::HeardChannels;
+use super::heard::{HeardChannels, Mark};
 use super::order::{HOLD_MS, Order};
 use super::told::Told;
 use crate::broker::{Lost, Sink, partition};
@@ -88,8 +88,12 @@ impl Listener {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
             self.heard.lock().note(&event);
             if event.kept == Kept::Later {
+                let after = match self.heard.lock().get(&event.channel) {
+                    Some(Mark::At(place)) => Some(place),
+                    Some(Mark::Hole) | None => None,
+                };
                 self.sink.deliver(event.clone()).await;
-                self.told.lock().given(&event);
+                self.told.lock().given(&event, after);
             } else if !self.told.lock().take(&event) {
                 self.sink.deliver(event).await;
             }

@@ -56,6 +56,9 @@ pub enum KeepError {
     /// Too much waits already.
     #[error("too much waits for Redis already")]
     Crowded,
+    /// It has waited for as long as it may.
+    #[error("it has waited for Redis for too long")]
+    Expired,
     /// What is there was not written by this version, or by another program.
     #[error("what Redis has cannot be read")]
     Unreadable,

@@ -2,8 +2,10 @@
 //! they are in the past. Whoever has the later one must have the earlier one too, or coming back would leave it out.
 //!
 //! Invariants: pure. Events of a channel come out in the order of their places, each as often as it went in; none stays longer
-//! than [`HOLD_MS`] after the one before it is missing; what is held is bounded.
+//! than [`HOLD_MS`] after the one before it is missing; what its node gives before it has a place comes behind what is held
+//! then; what is held is bounded.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use ahash::RandomState;
@@ -22,8 +24,8 @@ const SILENT_MS: u64 = 60_000;
 struct Row {
     last: Place,
     heard_ms: u64,
-    /// What waits, by number, all of the last place's epoch.
-    waiting: BTreeMap<u64, Event>,
+    /// What waits, by number, all of the last place's epoch; each with what came behind it and has no place yet.
+    waiting: BTreeMap<u64, Vec<Event>>,
     /// When it stops waiting, in milliseconds.
     until_ms: u64,
 }
@@ -41,7 +43,7 @@ impl Order {
     /// Takes an event that has come; adds to `out` what comes out.
     pub fn take(&mut self, event: Event, now_ms: u64, out: &mut Vec<Event>) {
         let Kept::At(place) = event.kept else {
-            return out.push(event);
+            return self.unplaced(event, out);
         };
         self.forget(now_ms);
         let Some(row) = self.rows.get_mut(&event.channel) else {
@@ -57,7 +59,7 @@ impl Order {
             };
             self.known.push_back(event.channel.clone());
             let channel = event.channel.clone();
-            row.waiting.insert(place.number, event);
+            row.waiting.insert(place.number, vec![event]);
             self.waiting += 1;
             self.waiting -= row.release(out);
             self.rows.insert(channel, row);
@@ -66,8 +68,8 @@ impl Order {
         row.heard_ms = now_ms;
         if place.epoch > row.last.epoch {
             // Of an epoch that is over nothing more is waited for.
-            self.waiting -= row.waiting.len();
-            out.extend(std::mem::take(&mut row.waiting).into_values());
+            self.waiting -= row.waiting.values().map(Vec::len).sum::<usize>();
+            out.extend(std::mem::take(&mut row.waiting).into_values().flatten());
             row.last = place;
             return out.push(event);
         }
@@ -78,8 +80,25 @@ impl Order {
         if row.waiting.is_empty() {
             row.until_ms = now_ms + HOLD_MS;
         }
-        self.waiting += usize::from(row.waiting.insert(place.number, event).is_none());
+        self.waiting += usize::from(row.hold(place.number, event));
         self.waiting -= row.release(out);
+        if self.waiting > HELD {
+            self.give_up(u64::MAX, out);
+        }
+    }
+
+    /// Takes an event that has no place.
+    fn unplaced(&mut self, event: Event, out: &mut Vec<Event>) {
+        // One that is given early would overtake what its own node published before.
+        let row = self
+            .rows
+            .get_mut(&event.channel)
+            .filter(|_| event.kept == Kept::Later);
+        let Some(mut last) = row.and_then(|row| row.waiting.last_entry()) else {
+            return out.push(event);
+        };
+        last.get_mut().push(event);
+        self.waiting += 1;
         if self.waiting > HELD {
             self.give_up(u64::MAX, out);
         }
@@ -126,12 +145,26 @@ impl Order {
 }
 
 impl Row {
+    /// Lets an event wait. Returns whether none of its number did.
+    fn hold(&mut self, number: u64, event: Event) -> bool {
+        match self.waiting.entry(number) {
+            Entry::Vacant(entry) => {
+                entry.insert(vec![event]);
+                true
+            }
+            Entry::Occupied(mut entry) => {
+                entry.get_mut()[0] = event;
+                false
+            }
+        }
+    }
+
     /// Gives what is next, and next to that. How many that were.
     fn release(&mut self, out: &mut Vec<Event>) -> usize {
         let before = out.len();
-        while let Some(event) = self.waiting.remove(&(self.last.number + 1)) {
+        while let Some(events) = self.waiting.remove(&(self.last.number + 1)) {
             self.last.number += 1;
-            out.push(event);
+            out.extend(events);
         }
         out.len() - before
     }
@@ -221,6 +254,32 @@ mod tests {
             "another epoch"
         );
         assert_eq!(take(&mut order, 600, event(1, 12)), [(1, 12)]);
+    }
+
+    #[test]
+    fn what_has_no_place_yet_comes_behind_what_waits() {
+        let later = Event {
+            kept: Kept::Later,
+            ..event(1, 0)
+        };
+        let mut order = Order::default();
+        assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+        assert_eq!(take(&mut order, 0, later.clone()), [(0, 0)]);
+        assert_eq!(take(&mut order, 0, event(1, 7)), []);
+        assert_eq!(take(&mut order, 0, later.clone()), []);
+        assert_eq!(take(&mut order, 1, event(1, 8)), []);
+        assert_eq!(
+            take(&mut order, 2, event(1, 6)),
+            [(1, 6), (1, 7), (0, 0), (1, 8)]
+        );
+        assert_eq!(take(&mut order, 3, event(1, 10)), []);
+        assert_eq!(take(&mut order, 3, later), []);
+        assert_eq!(
+            take(&mut order, 4, event(2, 1)),
+            [(1, 10), (0, 0), (2, 1)],
+            "another epoch"
+        );
+        assert_eq!(order.waiting, 0);
     }
 
     #[test]

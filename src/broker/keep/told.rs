@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use crate::event::{Channel, Event};
+use crate::event::{Channel, Event, Place};
 
 /// How often entries are looked for whose events do not come any more, in milliseconds.
 const SWEEP_MS: u64 = 10_000;
@@ -16,8 +16,11 @@ struct Entry {
     mark: u64,
     told_ms: u64,
     /// Until it was given to the clients.
-    telling: Option<Box<dyn Send>>,
+    telling: Option<Telling>,
 }
+
+/// What is told that an event was given to the clients, and up to where they had its channel then.
+type Telling = Box<dyn FnOnce(Option<Place>) + Send>;
 
 /// See the module.
 pub struct Told {
@@ -39,9 +42,14 @@ impl Told {
         }
     }
 
-    /// Notes an event that is given to the clients now; `telling` is dropped once it is. Returns whether it is to be: one that was
-    /// posted again is not.
-    pub fn add(&mut self, event: &Event, telling: impl Send + 'static, now_ms: u64) -> bool {
+    /// Notes an event that is given to the clients now; `telling` is told once it is, and up to where they had the channel
+    /// then. Returns whether it is to be: one that was posted again is not.
+    pub fn add(
+        &mut self,
+        event: &Event,
+        telling: impl FnOnce(Option<Place>) + Send + 'static,
+        now_ms: u64,
+    ) -> bool {
         if now_ms.saturating_sub(self.swept_ms) >= SWEEP_MS {
             self.sweep(now_ms);
         }
@@ -58,15 +66,14 @@ impl Told {
         true
     }
 
-    /// An event was given to the clients without a place.
-    pub fn given(&mut self, event: &Event) {
+    /// An event was given to the clients without a place, when they had its channel up to `after`.
+    pub fn given(&mut self, event: &Event, after: Option<Place>) {
         let mark = self.mark(event);
-        let row = self.rows.get_mut(&event.channel).into_iter().flatten();
-        if let Some(entry) = row
-            .into_iter()
-            .find(|entry| entry.mark == mark && entry.telling.is_some())
-        {
-            entry.telling = None;
+        let mut row = self.rows.get_mut(&event.channel).into_iter().flatten();
+        let telling =
+            row.find_map(|entry| (entry.mark == mark).then(|| entry.telling.take()).flatten());
+        if let Some(telling) = telling {
+            telling(after);
         }
     }
 
@@ -112,7 +119,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
 
     use super::*;
 
@@ -134,7 +141,7 @@ mod tests {
     fn what_was_told_is_taken_as_often_as_it_was() {
         let mut told = Told::new(1_000);
         assert!(!told.take(&event("x", "1")));
-        assert!(told.add(&event("x", "1"), (), 0) && told.add(&event("x", "1"), (), 0));
+        assert!(told.add(&event("x", "1"), drop, 0) && told.add(&event("x", "1"), drop, 0));
         assert!(!told.take(&event("x", "2")) && !told.take(&event("y", "1")));
         assert!(told.take(&event("x", "1")) && told.take(&event("x", "1")));
         assert!(!told.take(&event("x", "1")));
@@ -144,22 +151,30 @@ mod tests {
     #[test]
     fn what_was_posted_again_is_told_and_taken_once() {
         let mut told = Told::new(1_000);
-        assert!(told.add(&keyed("1"), (), 0) && !told.add(&keyed("1"), (), 0));
+        assert!(told.add(&keyed("1"), drop, 0) && !told.add(&keyed("1"), drop, 0));
         assert!(told.take(&keyed("1")) && !told.take(&keyed("1")));
     }
 
     #[test]
     fn a_telling_ends_when_its_event_was_given_or_is_forgotten() {
-        let (mut told, telling) = (Told::new(SWEEP_MS), Arc::new(()));
-        let of = |telling: &Arc<()>| Arc::clone(telling);
+        let (mut told, telling) = (Told::new(SWEEP_MS), Arc::new(OnceLock::new()));
+        let place = Place {
+            epoch: 7,
+            number: 9,
+        };
+        let of = |telling: &Arc<OnceLock<Option<Place>>>| {
+            let telling = Arc::clone(telling);
+            move |after| assert!(telling.set(after).is_ok() || after.is_none())
+        };
         told.add(&event("x", "1"), of(&telling), 0);
         told.add(&event("x", "1"), of(&telling), 0);
-        told.given(&event("x", "1"));
+        told.given(&event("x", "1"), Some(place));
+        assert_eq!(telling.get(), Some(&Some(place)));
         assert_eq!(Arc::strong_count(&telling), 2);
-        told.given(&event("x", "1"));
+        told.given(&event("x", "1"), None);
         assert_eq!(Arc::strong_count(&telling), 1);
         told.add(&event("x", "2"), of(&telling), 0);
-        told.add(&event("x", "3"), (), SWEEP_MS);
+        told.add(&event("x", "3"), drop, SWEEP_MS);
         assert_eq!(Arc::strong_count(&telling), 1);
         assert!(told.take(&event("x", "3")) && !told.take(&event("x", "1")));
     }

@@ -54,12 +54,16 @@ impl Mesh {
         }
     }
 
-    /// Gives this node's own clients an event that it publishes later.
-    pub fn give_early(&mut self, event: Event) {
+    /// Gives this node's own clients an event that it publishes later, if `note`, which is told just before, says so. One that
+    /// was posted before they have, or are about to have.
+    pub fn give_early(&mut self, event: Event, note: impl FnOnce(&Event) -> bool) {
         let number = super::partition::of(&event.channel, self.settings.partitions);
         // Whoever came before goes first.
         self.hand_over(number, u64::MAX);
-        self.act(number, Act::Deliver(event));
+        let repeats = &mut self.partitions[number as usize].repeats;
+        if !repeats.has(&event, self.time.ms) && note(&event) {
+            self.act(number, Act::Deliver(event));
+        }
     }
 
     /// Whether events of a shard's partitions reach the others now, over it or another one.

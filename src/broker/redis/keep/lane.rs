@@ -7,8 +7,8 @@
 
 mod task;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fred::types::Value;
@@ -19,6 +19,7 @@ use super::super::config::Server;
 use crate::broker::Bounds;
 use crate::broker::keep::{KeepError, PATIENCE};
 use crate::drain::Tasks;
+use crate::event::Place;
 
 /// What is to be done in Redis.
 #[derive(Debug)]
@@ -31,7 +32,8 @@ pub struct Call {
     pub(super) keys: Vec<String>,
     /// Its arguments.
     pub(super) args: Vec<Bytes>,
-    /// Whether a further argument says that it is made again: it must not be done twice where nobody knows if it was done.
+    /// Whether two further arguments say how it was told while it waited, and that it is made again: it must not be done twice
+    /// where nobody knows if it was done.
     pub(super) tells_again: bool,
 }
 
@@ -50,13 +52,16 @@ enum Away {
     Fails,
     /// It waits; this is to be told of that.
     Tells(Box<dyn FnOnce(Telling) + Send + Sync>),
-    /// It waits, and that was told.
-    Waits,
+    /// It waits, and that was told: up to which place its node's clients had the channel then.
+    Waits(Arc<OnceLock<Place>>),
 }
 
 /// What is being told of something that waits. While there is one of these nothing of it is done: whoever reads what is kept
 /// either finds it there or is told of it, and not both.
-pub struct Telling(Arc<Tellings>);
+pub struct Telling {
+    all: Arc<Tellings>,
+    after: Arc<OnceLock<Place>>,
+}
 
 #[derive(Default)]
 struct Tellings {
@@ -65,16 +70,27 @@ struct Tellings {
 }
 
 impl Telling {
-    fn new(tellings: &Arc<Tellings>) -> Self {
-        tellings.count.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(tellings))
+    fn new(all: &Arc<Tellings>, after: &Arc<OnceLock<Place>>) -> Self {
+        all.count.fetch_add(1, Ordering::AcqRel);
+        Self {
+            all: Arc::clone(all),
+            after: Arc::clone(after),
+        }
+    }
+
+    /// It was told, when this node's clients had the channel up to here, as far as that is known.
+    pub fn done(self, after: Option<Place>) {
+        if let Some(after) = after {
+            // Nobody else sets it.
+            let _ = self.after.set(after);
+        }
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none.notify_one();
+        if self.all.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all.none.notify_one();
         }
     }
 }

@@ -264,11 +264,11 @@ impl Inner {
 
     /// An event waits to be kept: this node's own clients are given it.
     fn tell(&self, event: Event, telling: Telling) {
-        let is_new = self.told.lock().add(&event, telling, now_ms());
-        if is_new {
-            let kept = Kept::Later;
-            self.broker.give_early(Event { kept, ..event });
-        }
+        let kept = Kept::Later;
+        // Noted as it is given: what another node took of it may come just then.
+        let told = |after| telling.done(after);
+        let note = |event: &Event| self.told.lock().add(event, told, now_ms());
+        self.broker.give_early(Event { kept, ..event }, note);
     }
 
     /// An event is kept, or is not: it goes out.
@@ -285,8 +285,11 @@ impl Inner {
                 (Kept::At(place), "kept")
             }
             // It waited for too long; or, published at once, it would overtake what waits.
-            Err(KeepError::Crowded) => {
-                self.told.lock().take(&event);
+            Err(why @ (KeepError::Crowded | KeepError::Expired)) => {
+                // What had no room was not told; another of its key may have been, and is still to come.
+                if why == KeepError::Expired {
+                    self.told.lock().take(&event);
+                }
                 ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
                 // Whoever waits for the receipt hears that it is dropped.
                 drop(receipt);

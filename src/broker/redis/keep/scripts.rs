@@ -10,7 +10,7 @@ use fred::types::Value;
 
 use crate::broker::keep::{KeepError, Past, Saying};
 use crate::broker::packet::{self, Content};
-use crate::event::{Event, Place};
+use crate::event::{Early, Event, Place};
 
 /// What [`APPEND`] and [`READ`] begin with. KEYS: mark, past. ARGV: epoch and number up to which this node has heard the
 /// channel, and 1 where it knows of a hole. A new epoch is greater than all before.
@@ -37,16 +37,28 @@ end
 
 /// Appends to a past. Further KEYS: what its node has kept again, and, where the event may be posted again, what tells. Further
 /// ARGV: the node's number of it, the event, unlike all others, how many stay, how long they and the mark live (ms), for how
-/// long it is known what may come again (ms); `again` where it may have been done already. What was done again is not done
-/// by a command that comes late, over a connection that its node has given up. Answers epoch and number.
+/// long it is known what may come again (ms), how clients had it early (`-`, `?`, or the place after which); `again` where it
+/// may have been done already. What was done again is not done by a command that comes late, over a connection that its node
+/// has given up. Answers epoch and number.
 pub(super) const APPEND: &str = with_epoch!(
     r"local done = tonumber(redis.call('GET', KEYS[3]) or 0)
-if ARGV[10] then
+if ARGV[11] then
   if done < tonumber(ARGV[4]) then redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[9]) end
-  for _, had in ipairs(redis.call('LRANGE', past, 0, -1)) do
-    local at, n, event = string.match(had, '^(%d+) (%d+) ()')
-    if event and string.sub(had, event) == ARGV[5] then return {at, n} end
+  local all, place = redis.call('LRANGE', past, 0, -1), nil
+  for at, had in ipairs(all) do
+    local e, n, event = string.match(had, '^(%d+) (%d+) %S+ ()')
+    if event and string.sub(had, event) == ARGV[5] then
+      place = {e, n}
+      all[at] = e .. ' ' .. n .. ' ' .. ARGV[10] .. ' ' .. ARGV[5]
+    end
   end
+  if place and ARGV[10] ~= '-' then
+    local lasts = redis.call('PTTL', past)
+    redis.call('DEL', past)
+    for _, had in ipairs(all) do redis.call('RPUSH', past, had) end
+    redis.call('PEXPIRE', past, lasts)
+  end
+  if place then return place end
 elseif done >= tonumber(ARGV[4]) then
   return redis.error_reply('LATE it was done again')
 end
@@ -62,7 +74,7 @@ if not known[1] then redis.call('DEL', past) end
 if not known[1] and ARGV[3] == '1' then redis.call('HINCRBY', mark, 'number', 1) end
 number = redis.call('HINCRBY', mark, 'number', 1)
 local place = {string.format('%.0f', epoch), tostring(number)}
-redis.call('RPUSH', past, place[1] .. ' ' .. place[2] .. ' ' .. ARGV[5])
+redis.call('RPUSH', past, place[1] .. ' ' .. place[2] .. ' ' .. ARGV[10] .. ' ' .. ARGV[5])
 redis.call('LTRIM', past, -ARGV[6], -1)
 redis.call('PEXPIRE', past, ARGV[7])
 redis.call('PEXPIRE', mark, ARGV[8])
@@ -252,30 +264,49 @@ pub fn past(value: Value) -> Result<Past, KeepError> {
     let events = values.pop().ok_or(KeepError::Unreadable)?;
     let newest = place(Value::Array(values))?;
     // What another version wrote leaves a hole, behind which the past begins.
-    let placed = list(events)?
+    let entries = list(events)?
         .into_iter()
-        .filter_map(|value| event(value.into_owned_bytes()?.into()))
-        .collect();
-    Ok(Past::new(newest, placed))
+        .filter_map(|value| entry(value.into_owned_bytes()?.into()));
+    let (mut placed, mut given_early) = (Vec::new(), Vec::new());
+    for (place, event, early) in entries {
+        placed.push((place, event));
+        given_early.extend(early);
+    }
+    Ok(Past::new(newest, placed).with_early(given_early))
 }
 
-fn event(mut entry: Bytes) -> Option<(Place, Event)> {
+fn entry(mut entry: Bytes) -> Option<(Place, Event, Option<Early>)> {
     let place = Place {
-        epoch: counted(&mut entry)?,
-        number: counted(&mut entry)?,
+        epoch: word(&mut entry)?.parse().ok()?,
+        number: word(&mut entry)?.parse().ok()?,
     };
-    match packet::read(packet::head(&entry).ok()?, entry).content {
-        Content::Event(event) => Some((place, event)),
+    let told = word(&mut entry)?;
+    let packet = packet::read(packet::head(&entry).ok()?, entry);
+    let early = (told != "-").then(|| Early {
+        place,
+        node: packet.stamp.origin,
+        after: after(&told),
+    });
+    match packet.content {
+        Content::Event(event) => Some((place, event, early)),
         _ => None,
     }
 }
 
-/// Takes a number, and the space behind it.
-fn counted(entry: &mut Bytes) -> Option<u64> {
-    let space = entry.iter().take(21).position(|byte| *byte == b' ')?;
-    let digits = entry.split_to(space);
+fn after(told: &str) -> Option<Place> {
+    let (epoch, number) = told.split_once('.')?;
+    Some(Place {
+        epoch: epoch.parse().ok()?,
+        number: number.parse().ok()?,
+    })
+}
+
+/// Takes a word, and the space behind it.
+fn word(entry: &mut Bytes) -> Option<String> {
+    let space = entry.iter().take(42).position(|byte| *byte == b' ')?;
+    let word = entry.split_to(space);
     entry.advance(1);
-    std::str::from_utf8(&digits).ok()?.parse().ok()
+    String::from_utf8(word.into()).ok()
 }
 
 /// What [`PRESENT`] answers, sorted.

@@ -22,6 +22,7 @@ use crate::broker::keep::{KeepError, PATIENCE};
 use crate::broker::redis::client::{self, Connected};
 use crate::broker::redis::{Server, words};
 use crate::drain::Tasks;
+use crate::event::Place;
 use crate::metrics;
 
 /// Calls in one pipeline.
@@ -59,7 +60,7 @@ pub(super) struct Task {
     away: Option<KeepError>,
     /// How many of those in front know that.
     settled: usize,
-    /// Whether it could be connected to of late.
+    /// Whether it could be connected to of late, and answered any of the calls made then but with "not now".
     reached: bool,
     backoff: Backoff,
     /// Before this nothing is late, whenever it was asked.
@@ -71,6 +72,8 @@ pub(super) struct Task {
     carried_since: Option<Instant>,
     looked: Instant,
     tellings: Arc<Tellings>,
+    /// When all of what waited was told, and why it had waited.
+    told: Option<(Instant, KeepError)>,
     tasks: Tasks,
 }
 
@@ -132,6 +135,7 @@ impl Task {
             carried_since: None,
             looked: Instant::now(),
             tellings: Arc::default(),
+            told: None,
             tasks: tasks.clone(),
         }
     }
@@ -155,14 +159,14 @@ impl Task {
                 () = tasks.stopped(), if unused => break,
                 () = self.link_changes() => {}
                 job = jobs.recv() => match job {
-                    Some(job) => self.queue.push_back(job),
+                    Some(job) => self.line_up(job),
                     None => break,
                 },
                 () = overdue(due) => self.give_up_overdue(looked),
                 () = tokio::time::sleep_until(look), if away => self.look(),
             }
             while let Ok(job) = jobs.try_recv() {
-                self.queue.push_back(job);
+                self.line_up(job);
             }
             self.turn().await;
         }
@@ -172,6 +176,16 @@ impl Task {
         }
         for job in self.queue.drain(..) {
             job.end(&self.load, Err(KeepError::Ending));
+        }
+    }
+
+    /// Puts a job in line. Whoever asked for a past before all was told may have been told of what it will have.
+    fn line_up(&mut self, job: Job) {
+        match &self.told {
+            Some((upto, why)) if job.call.name == "past" && job.began <= *upto => {
+                job.end(&self.load, Err(why.clone()));
+            }
+            _ => self.queue.push_back(job),
         }
     }
 
@@ -251,8 +265,9 @@ impl Task {
         self.settle();
         // While it connects they wait, until their time is over.
         while matches!(self.link, Link::Up(_)) && !self.queue.is_empty() {
-            if self.away.is_some() {
+            if let Some(why) = self.away.clone() {
                 all_told(Arc::clone(&self.tellings), &self.tasks.clone()).await;
+                self.told = Some((Instant::now(), why));
             }
             self.batch().await;
             self.settle();
@@ -279,8 +294,10 @@ impl Task {
                 job.end(&self.load, Err(why.clone()));
                 continue;
             }
-            if let Away::Tells(tell) = std::mem::replace(&mut job.away, Away::Waits) {
-                tell(Telling::new(&self.tellings));
+            if let Away::Tells(tell) = job.away {
+                let after = Arc::default();
+                tell(Telling::new(&self.tellings, &after));
+                job.away = Away::Waits(after);
             }
             self.queue.push_back(job);
         }
@@ -302,7 +319,7 @@ impl Task {
             && let Some(job) = self.queue.pop_front()
         {
             self.settled = self.settled.saturating_sub(1);
-            job.end(&self.load, Err(KeepError::Crowded));
+            job.end(&self.load, Err(KeepError::Expired));
         }
     }
 
@@ -349,10 +366,11 @@ impl Task {
     fn look_at(&mut self, jobs: Vec<Job>, answers: Vec<Result<Value, Error>>) {
         let lost = || Err(Error::new(ErrorKind::Canceled, "the connection ended"));
         let (mut answers, mut again) = (answers.into_iter(), Vec::new());
-        let (mut tries, mut why) = (0, None);
+        let (mut tries, mut why, mut any_done) = (0, None, false);
         for job in jobs {
             let error = match answers.next().unwrap_or_else(lost) {
                 Ok(value) => {
+                    any_done = true;
                     job.end(&self.load, Ok(value));
                     continue;
                 }
@@ -360,6 +378,7 @@ impl Task {
             };
             let failure = failure(&self.server, &error);
             if Fate::of(&error) == Fate::Refused {
+                any_done = true;
                 job.end(&self.load, Err(failure));
                 continue;
             }
@@ -372,6 +391,8 @@ impl Task {
             }
             why.get_or_insert(failure);
         }
+        // Where none gets through, those behind them do not either.
+        self.reached = any_done;
         self.put_back(again);
         match why {
             None => self.well(),
@@ -394,17 +415,21 @@ async fn all_told(tellings: Arc<Tellings>, tasks: &Tasks) {
 
 async fn send(connected: &Connected, jobs: &[Job]) -> Vec<Result<Value, Error>> {
     let pipeline = connected.client.pipeline();
-    for Job { call, tries, .. } in jobs {
+    for job in jobs {
+        let call = &job.call;
         let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
         let head = [
             Value::from_static_str(call.script),
             Value::Integer(call.keys.len() as i64),
         ];
-        let again = (call.tells_again && *tries > 0).then(|| Value::from_static_str("again"));
+        let told = call.tells_again.then(|| Value::from(told(&job.away)));
+        let again = call.tells_again && job.tries > 0;
+        let again = again.then(|| Value::from_static_str("again"));
         let args = head
             .into_iter()
             .chain(keys)
             .chain(call.args.iter().cloned().map(Value::Bytes))
+            .chain(told)
             .chain(again);
         // In a Cluster the slot of its keys decides who is asked. In a pipeline a command is only put in line.
         let slot = ClusterHash::from(call.keys.first().map_or("", String::as_str));
@@ -415,6 +440,18 @@ async fn send(connected: &Connected, jobs: &[Job]) -> Vec<Result<Value, Error>> 
         }
     }
     pipeline.try_all().await
+}
+
+/// Up to which place its node's clients had the channel when they were given what waits: `EPOCH.NUMBER`, or `?`; `-` where they
+/// were given nothing.
+fn told(away: &Away) -> String {
+    match away {
+        Away::Waits(after) => match after.get() {
+            Some(Place { epoch, number }) => format!("{epoch}.{number}"),
+            None => "?".to_owned(),
+        },
+        Away::Fails | Away::Tells(_) => "-".to_owned(),
+    }
 }
 
 /// What an error says of the call.
