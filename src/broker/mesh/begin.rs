@@ -30,7 +30,9 @@ impl Mesh {
         {
             if origin != self.settings.origin && number < self.settings.partitions {
                 heads.push((origin, number, head));
-                self.known.insert(origin, self.time.ms);
+                if self.known.insert(origin, self.time.ms).is_none() {
+                    self.unheard.insert(origin);
+                }
                 self.join.is_known(origin);
                 // What was heard here is delivered here, whoever else had it.
                 let held = self.partitions[number as usize]
@@ -105,6 +107,7 @@ impl Mesh {
             return;
         }
         self.known.insert(origin, self.time.ms);
+        self.unheard.insert(origin);
         self.join.is_known(origin);
         let partitions = self.settings.partitions;
         for (number, last) in lasts.iter().filter(|(number, _)| *number < partitions) {

@@ -105,6 +105,7 @@ impl Mesh {
             self.join.is_sure(from);
             self.resolve(from, &[]);
             self.known.insert(from, self.time.ms);
+            self.unheard.remove(&from);
             self.told(from, numbers);
         } else {
             self.meet(from, numbers);

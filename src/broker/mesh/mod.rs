@@ -27,7 +27,7 @@ mod tell;
 mod types;
 mod upkeep;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -80,6 +80,8 @@ pub struct Mesh {
     partitions: Vec<Partition>,
     /// When each origin whose numbers are known was last heard.
     known: HashMap<u64, u64, RandomState>,
+    /// Those of them that this node was only told of: they may have been gone for long.
+    unheard: HashSet<u64, RandomState>,
     memory: Memory,
     members: Members,
     shards: Vec<Shard>,
@@ -126,6 +128,7 @@ impl Mesh {
             identity: Identity::default(),
             partitions: (0..settings.partitions).map(partition).collect(),
             known: std::iter::once((own, 0)).collect(),
+            unheard: HashSet::default(),
             memory: Memory::new(bounds),
             members: Members::default(),
             shards: settings.shards.iter().map(shard).collect(),
@@ -177,6 +180,7 @@ impl Mesh {
                 // What another node tells of it does not say that it is there.
                 if let Some(heard_ms) = self.known.get_mut(&packet.stamp.origin) {
                     *heard_ms = self.time.ms;
+                    self.unheard.remove(&packet.stamp.origin);
                 }
                 if packet.stamp.origin == self.settings.origin {
                     self.shards[on].heard_own(packet.bytes.len());

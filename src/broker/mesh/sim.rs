@@ -297,3 +297,22 @@ fn what_an_elder_publishes_when_it_is_back_comes_to_one_that_started_meanwhile()
         );
     }
 }
+
+/// Who starts five minutes after a node died knows nothing of it, and misses nothing of it: not even if one that started a
+/// little earlier, and was told of it, tells.
+#[test]
+fn a_node_that_died_long_ago_is_no_matter_for_one_that_starts() {
+    let mut world = World::new(11, 3, 1);
+    publish(&mut world, 1, 12);
+    world.pass(1_000);
+    world.step(&Step::Kill { node: 1 });
+    world.pass(290_000);
+    world.step(&Step::Start);
+    world.pass(15_000);
+    world.step(&Step::Start);
+    world.settle();
+    world.check();
+    for node in [0, 2, 3, 4] {
+        assert_eq!(world.counts(node).1, 0, "node {node}");
+    }
+}

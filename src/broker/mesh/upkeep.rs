@@ -73,7 +73,9 @@ impl Mesh {
             .known
             .iter()
             .filter(|(origin, heard_ms)| {
-                **origin != own && (SILENT_MS..LONG_SILENT_MS).contains(&ago(heard_ms))
+                **origin != own
+                    && (SILENT_MS..LONG_SILENT_MS).contains(&ago(heard_ms))
+                    && !self.unheard.contains(origin)
             })
             .map(|(origin, heard_ms)| (ago(heard_ms), *origin))
             .collect();
@@ -204,6 +206,7 @@ impl Mesh {
         }
         let known = &self.known;
         self.join.retain(|origin| known.contains_key(&origin));
+        self.unheard.retain(|origin| known.contains_key(origin));
     }
 
     /// This node is about to end: the others need not wait until it is silent.
