@@ -96,7 +96,7 @@ const REMEMBERED_SECONDS: u32 = 60;
 const REMEMBERED: u32 = 16_384;
 /// What an idle client of another dialect takes of a node that does not encrypt, as docs/CAPACITY.md has it.
 struct Idle {
-    /// Bytes, the kernel's not among them.
+    /// Bytes, the kernel's and its channel's not among them.
     memory: f64,
     /// Seconds of CPU a second.
     cpu: f64,
