@@ -4,7 +4,8 @@
 //! ([`measured`]). [`fit`] finds the coefficients of the [`model`] by least squares ([`solve`]) and shows both
 //! ([`tables`], [`charts`]). The coefficients compiled into [`plan`] are the ones in `docs/capacity/`.
 //!
-//! Invariant: no figure of the capacity page or the plan is written by hand; all come from the readings.
+//! Invariant: no figure of a plan or a table of the capacity page is written by hand; all come from the readings. What its text says of
+//! them is looked at anew with every sweep.
 
 mod charts;
 mod cluster;
