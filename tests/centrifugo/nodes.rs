@@ -144,8 +144,8 @@ async fn what_comes_while_a_batch_is_done_follows_its_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Redis"]
-async fn what_redis_could_not_keep_is_never_passed_over_in_silence() {
-    let cluster = Cluster {
+async fn what_redis_could_not_keep_at_once_is_kept_later_and_what_it_lost_is_told() {
+    let mut cluster = Cluster {
         redis: vec![Redis::start().await],
         nodes: Vec::new(),
     };
@@ -169,28 +169,30 @@ async fn what_redis_could_not_keep_is_never_passed_over_in_silence() {
     }
     cluster.redis[0].resume();
     late.await.expect("it is answered");
-    // What is kept again is behind a hole.
     let history = async || {
         call(node.port(), "history", json!({"channel": "all:x"})).await["body"]["data"].clone()
     };
-    eventually("history", || async {
-        history().await.is_array().then_some(())
-    })
-    .await;
+    let answers = || async { history().await.is_array().then_some(()) };
+    eventually("history", answers).await;
     publish(node.port(), 2..3).await;
-    let mut back = Page::connect(node.port(), "43").await;
-    let told = back
-        .ask(
-            "subscribe",
-            json!({"channel": "all:x", "recover": true, "last": kept_last}),
-        )
-        .await;
-    // Whether Redis did what it did not answer, nobody knew when the message was delivered.
-    let messages = numbers(&told["messages"]);
+    let told = async |last: &str| {
+        let mut back = Page::connect(node.port(), "43").await;
+        let asked = json!({"channel": "all:x", "recover": true, "last": last});
+        let told = back.ask("subscribe", asked).await;
+        (told["recovered"].clone(), numbers(&told["messages"]))
+    };
+    assert_eq!(told(&kept_last).await, (json!(true), vec![1, 2]));
     assert_eq!(
-        (&told["recovered"], messages.first(), messages.last()),
-        (&json!(false), Some(&0), Some(&2))
+        told(&last).await,
+        (json!(true), vec![2]),
+        "it had the last one before it was kept"
     );
+    // What is kept again is behind a hole.
+    cluster.redis[0].kill();
+    cluster.redis[0].restart().await;
+    eventually("history", answers).await;
+    publish(node.port(), 3..4).await;
+    assert_eq!(told(&kept_last).await, (json!(false), vec![3]));
 }
 
 #[tokio::test]

@@ -158,12 +158,12 @@ impl Task {
                 () = &mut stop => break,
                 () = tasks.stopped(), if unused => break,
                 () = self.link_changes() => {}
+                () = overdue(due) => self.give_up_overdue(looked),
+                () = tokio::time::sleep_until(look), if away => self.look(),
                 job = jobs.recv() => match job {
                     Some(job) => self.line_up(job),
                     None => break,
                 },
-                () = overdue(due) => self.give_up_overdue(looked),
-                () = tokio::time::sleep_until(look), if away => self.look(),
             }
             while let Ok(job) = jobs.try_recv() {
                 self.line_up(job);
