@@ -83,7 +83,7 @@ crate::metrics! {
     EVENTS_REPEATED = "foghorn_events_repeated_total", Counter, [], "Events posted again with the same Idempotency-Key and not delivered again.";
     MESSAGES_SKIPPED = "foghorn_broker_messages_skipped_total", Counter, ["reason"], "Broker messages that could not be read and were skipped.";
     RESYNCS = "foghorn_resyncs_total", Counter, [], "Connections closed so that their clients check everything anew.";
-    WAITING_EVENTS = "foghorn_waiting_events", Gauge, [], "Accepted events that Redis does not have yet.";
+    WAITING_EVENTS = "foghorn_waiting_events", Gauge, [], "Accepted events that Redis does not have yet, those that are to be kept among them.";
     WAITING_BYTES = "foghorn_waiting_bytes", Gauge, [], "Bytes of accepted events that Redis does not have yet.";
     WAITING_SECONDS = "foghorn_waiting_seconds", Gauge, [], "Age of the oldest accepted event that Redis does not have yet.";
     WAITING_DROPPED = "foghorn_waiting_dropped_total", Counter, ["bound"], "Accepted events dropped from the waiting queue, by the bound they hit.";

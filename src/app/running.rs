@@ -143,7 +143,7 @@ impl Running {
         let handed_over = || self.node.keeper().waiting() == 0 && self.node.health().waiting == 0;
         let mut clean = wait_until(handed_over, left()).await;
         if !clean {
-            let events = self.node.keeper().waiting() + self.node.health().waiting;
+            let events = self.node.health().waiting;
             tracing::error!(
                 events,
                 "these accepted events did not get out in time: other nodes' clients will miss them; is Redis away, or FOGHORN_DRAIN_SECONDS too short?"

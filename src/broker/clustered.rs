@@ -8,7 +8,7 @@ mod questions;
 mod steady;
 mod tasks;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use self::questions::Questions;
 use self::steady::Steady;
 use super::carrier::{Carrier, Heard};
 use super::cluster::{ClusterMember, Found, KnownNode};
-use super::mesh::{self, Effect, Identity, Mesh, Misfit, Settings};
+use super::mesh::{self, Effect, Identity, Mesh, Misfit, Settings, State};
 use super::packet::Draft;
 use super::{Bounds, Health, Receipt, ShardHealth, Sink};
 use crate::drain::Tasks;
@@ -40,6 +40,15 @@ pub struct Config {
     pub waiting: Bounds,
 }
 
+/// What is to be kept before it is published, and is not yet.
+#[derive(Default)]
+pub(super) struct Unkept {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+    /// For how long the oldest has waited for a server that is away.
+    pub(super) oldest: Option<Duration>,
+}
+
 struct Shard {
     carrier: Arc<dyn Carrier>,
     name: String,
@@ -58,6 +67,7 @@ struct Inner {
     /// One for each partition: it has acts.
     ready: Vec<Notify>,
     peer: Mutex<Option<Weak<dyn ClusterMember>>>,
+    unkept: OnceLock<Box<dyn Fn() -> Unkept + Send + Sync>>,
     questions: Questions,
     tasks: Tasks,
 }
@@ -99,6 +109,7 @@ impl ClusteredBroker {
             shards: carriers.into_iter().map(shard).collect(),
             ready: (0..config.partitions).map(|_| Notify::new()).collect(),
             peer: Mutex::new(None),
+            unkept: OnceLock::new(),
             questions: Questions::default(),
             tasks: tasks.clone(),
         });
@@ -138,6 +149,12 @@ impl ClusteredBroker {
         self.0.with(|mesh| mesh.give_early(event, note));
     }
 
+    /// What is still to be handed in is counted by this.
+    pub(super) fn count_unkept(&self, count: impl Fn() -> Unkept + Send + Sync + 'static) {
+        // It is said once, where the keeper starts.
+        let _ = self.0.unkept.set(Box::new(count));
+    }
+
     /// Whether events of a shard reach the others now, over it or another one.
     pub(super) fn carries(&self, on: usize) -> bool {
         self.0.with(|mesh| mesh.carries(on))
@@ -146,6 +163,7 @@ impl ClusteredBroker {
     /// How it is now.
     pub fn health(&self) -> Health {
         let state = self.0.with(|mesh| mesh.state());
+        let waiting = self.0.waiting(&state);
         let shard = |(shard, up): (&Shard, &bool)| ShardHealth {
             name: shard.name.clone(),
             up: *up,
@@ -154,8 +172,8 @@ impl ClusteredBroker {
         Health {
             kind: "redis",
             partitions: self.0.partitions,
-            waiting: state.waiting.0,
-            oldest: state.oldest_ms.map(Duration::from_millis),
+            waiting: waiting.events,
+            oldest: waiting.oldest,
             misfit: state.misfit.as_ref().map(Misfit::to_string),
             shards: self.0.shards.iter().zip(&state.up).map(shard).collect(),
         }
@@ -305,6 +323,19 @@ impl Inner {
                 });
             }
             Effect::Answered { from, id, body } => self.questions.answered(id, from, body),
+        }
+    }
+
+    /// What the other nodes do not have yet.
+    fn waiting(&self, state: &State) -> Unkept {
+        let unkept = self.unkept.get().map(|count| count()).unwrap_or_default();
+        Unkept {
+            events: state.waiting.0 + unkept.events,
+            bytes: state.waiting.1 + unkept.bytes,
+            oldest: state
+                .oldest_ms
+                .map(Duration::from_millis)
+                .max(unkept.oldest),
         }
     }
 

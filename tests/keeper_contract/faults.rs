@@ -129,6 +129,11 @@ async fn what_waited_is_kept_in_order_and_given_once() {
     let early = one.wait_for("x", 50).await;
     assert!(early[1..].iter().all(|event| event.kept == Kept::Later));
     one.keep("x", 50);
+    until("it is said that they wait, and for how long", || {
+        let health = one.broker.health();
+        health.waiting == 50 && health.oldest.is_some()
+    })
+    .await;
     redis.signal("CONT");
     one.wait_up().await;
     one.keep_confirmed("x", 51).await;
@@ -145,6 +150,11 @@ async fn what_waited_is_kept_in_order_and_given_once() {
         }
     }
     assert_eq!(numbers(&one.wait_for("x", 52).await), all);
+    until("nothing waits any more", || {
+        let health = one.broker.health();
+        health.waiting == 0 && health.oldest.is_none()
+    })
+    .await;
     // What comes afterwards shows that nothing came a second time before it.
     two.keep_confirmed("x", 52).await;
     assert_eq!(one.wait_for("x", 53).await.len(), 53);

@@ -155,9 +155,11 @@ pub(super) async fn tick(inner: Arc<Inner>) {
 
 fn gauges(inner: &Arc<Inner>) {
     let state = inner.with(|mesh| mesh.state());
-    ::metrics::gauge!(metrics::WAITING_EVENTS).set(state.waiting.0 as f64);
-    ::metrics::gauge!(metrics::WAITING_BYTES).set(state.waiting.1 as f64);
-    ::metrics::gauge!(metrics::WAITING_SECONDS).set(state.oldest_ms.unwrap_or(0) as f64 / 1_000.0);
+    let waiting = inner.waiting(&state);
+    ::metrics::gauge!(metrics::WAITING_EVENTS).set(waiting.events as f64);
+    ::metrics::gauge!(metrics::WAITING_BYTES).set(waiting.bytes as f64);
+    ::metrics::gauge!(metrics::WAITING_SECONDS)
+        .set(waiting.oldest.unwrap_or_default().as_secs_f64());
     ::metrics::gauge!(metrics::MEMORY_EVENTS).set(state.remembered.0 as f64);
     ::metrics::gauge!(metrics::MEMORY_BYTES).set(state.remembered.1 as f64);
     ::metrics::gauge!(metrics::MISFIT).set(f64::from(u8::from(state.misfit.is_some())));

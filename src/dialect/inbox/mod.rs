@@ -146,9 +146,7 @@ impl Inbox {
 
     /// Whether no more can be taken: Redis is away, and too much waits for it.
     fn is_full(&self) -> bool {
-        let waiting =
-            self.context.keeper.waiting() + self.context.connections.node.health().waiting;
-        waiting >= self.room
+        self.context.connections.node.health().waiting >= self.room
     }
 }
 

@@ -12,11 +12,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use fred::types::Value;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::super::config::Server;
 use crate::broker::Bounds;
+use crate::broker::clustered::Unkept;
 use crate::broker::keep::{KeepError, PATIENCE};
 use crate::drain::Tasks;
 use crate::event::Place;
@@ -107,6 +109,11 @@ struct Job {
 struct Load {
     calls: AtomicUsize,
     bytes: AtomicUsize,
+    /// Of those that are to be kept.
+    unkept: AtomicUsize,
+    unkept_bytes: AtomicUsize,
+    /// Since when the oldest of them waits for the shard, which is away.
+    since: Mutex<Option<Instant>>,
     /// How often it has connected.
     connections: AtomicU64,
 }
@@ -122,11 +129,17 @@ impl Job {
 
     /// Answers it.
     fn end(self, load: &Load, answer: Result<Value, KeepError>) {
-        load.bytes.fetch_sub(self.call.cost(), Ordering::Relaxed);
+        let cost = self.call.cost();
+        load.bytes.fetch_sub(cost, Ordering::Relaxed);
+        let waited = self.waits();
         let result = answer.as_ref().err().map_or("ok", KeepError::label);
         ::metrics::counter!(crate::metrics::KEEPER_CALLS, "call" => self.call.name, "result" => result).increment(1);
         (self.then)(answer);
         // Last, so that whoever waits for it to be 0 finds what was done by it.
+        if waited {
+            load.unkept_bytes.fetch_sub(cost, Ordering::Relaxed);
+            load.unkept.fetch_sub(1, Ordering::Release);
+        }
         load.calls.fetch_sub(1, Ordering::Release);
     }
 }
@@ -184,6 +197,10 @@ impl Lane {
         };
         let calls = load.calls.fetch_add(1, Ordering::Relaxed);
         let bytes = load.bytes.fetch_add(cost, Ordering::Relaxed);
+        if job.waits() {
+            load.unkept.fetch_add(1, Ordering::Relaxed);
+            load.unkept_bytes.fetch_add(cost, Ordering::Relaxed);
+        }
         if calls >= self.bounds.count || bytes + cost > self.bounds.bytes {
             return job.end(load, Err(KeepError::Crowded));
         }
@@ -210,6 +227,16 @@ impl Lane {
     /// Calls that were not answered yet.
     pub fn waiting(&self) -> usize {
         self.load.calls.load(Ordering::Acquire)
+    }
+
+    /// Counts what is to be kept and is not yet.
+    pub fn unkept(&self) -> impl Fn() -> Unkept + Send + Sync + 'static {
+        let load = Arc::clone(&self.load);
+        move || Unkept {
+            events: load.unkept.load(Ordering::Acquire),
+            bytes: load.unkept_bytes.load(Ordering::Relaxed),
+            oldest: load.since.lock().map(|since| since.elapsed()),
+        }
     }
 
     /// How often it has connected: what changed in between may be gone from Redis.

@@ -33,7 +33,7 @@ use tokio::sync::oneshot;
 use self::entries::Entries;
 use self::lane::{Call, Lane, Telling};
 use super::{Config, Server};
-use crate::broker::clustered::ClusteredBroker;
+use crate::broker::clustered::{ClusteredBroker, Unkept};
 use crate::broker::keep::heard::{HeardChannels, Mark};
 use crate::broker::keep::told::Told;
 use crate::broker::keep::{
@@ -89,7 +89,16 @@ impl RedisKeeper {
             let carried = move || broker.carries(on);
             Lane::start(server.clone(), config.waiting, carried, tasks)
         };
-        let lanes = config.shards.iter().enumerate().map(lane).collect();
+        let lanes: Vec<Lane> = config.shards.iter().enumerate().map(lane).collect();
+        let counts: Vec<_> = lanes.iter().map(Lane::unkept).collect();
+        broker.count_unkept(move || {
+            let of_lanes = counts.iter().map(|count| count());
+            of_lanes.fold(Unkept::default(), |all, one| Unkept {
+                events: all.events + one.events,
+                bytes: all.bytes + one.bytes,
+                oldest: all.oldest.max(one.oldest),
+            })
+        });
         let inner = Arc::new(Inner {
             broker,
             prefix: config.prefix.clone(),

@@ -275,6 +275,8 @@ impl Task {
         if matches!(self.link, Link::Up(_)) && self.away.is_some() {
             self.well();
         }
+        let oldest = self.queue.front().filter(|_| self.away.is_some());
+        *self.load.since.lock() = oldest.map(|job| job.began);
         let waiting = self.load.calls.load(Ordering::Relaxed);
         ::metrics::gauge!(metrics::KEEPER_WAITING, "shard" => self.server.name())
             .set(waiting as f64);
