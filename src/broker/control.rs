@@ -103,6 +103,8 @@ pub struct Sync {
     pub(super) id: u64,
     /// How far each origin's numbers are known; in the first part.
     pub(super) next: Vec<Known>,
+    /// For how long each of these origins was not heard, in milliseconds; in the first part.
+    pub(super) silent: Vec<(u64, u64)>,
     /// Origins of which the node itself does not know what it may have missed; in the first part.
     pub(super) unsure: Vec<u64>,
     /// Packets of late with their age in milliseconds, oldest first.
@@ -327,6 +329,11 @@ fn write_sync(sync: &Sync, mut bytes: BytesMut) -> Bytes {
         bytes.put_u64(known.next);
         bytes.put_u64(known.head);
     }
+    bytes.put_u32(sync.silent.len() as u32);
+    for (origin, silent_ms) in &sync.silent {
+        bytes.put_u64(*origin);
+        bytes.put_u64(*silent_ms);
+    }
     bytes.put_u32(sync.unsure.len() as u32);
     sync.unsure.iter().for_each(|origin| bytes.put_u64(*origin));
     for (age_ms, packet) in &sync.recent {
@@ -351,6 +358,9 @@ fn read_sync(id: u64, reader: &mut Reader<'_>, bytes: &Bytes) -> Option<Sync> {
     };
     let next: Option<Vec<Known>> = (0..count).map(|_| known(reader)).collect();
     let count = reader.u32()?;
+    let silent = |reader: &mut Reader<'_>| Some((reader.u64()?, reader.u64()?));
+    let silent: Option<Vec<(u64, u64)>> = (0..count).map(|_| silent(reader)).collect();
+    let count = reader.u32()?;
     let unsure: Option<Vec<u64>> = (0..count).map(|_| reader.u64()).collect();
     let mut recent = Vec::new();
     while !reader.0.is_empty() {
@@ -359,6 +369,7 @@ fn read_sync(id: u64, reader: &mut Reader<'_>, bytes: &Bytes) -> Option<Sync> {
     Some(Sync {
         id,
         next: next?,
+        silent: silent?,
         unsure: unsure?,
         recent,
         cursor,

@@ -48,6 +48,7 @@ fn what_is_said_is_read_back_and_anything_else_is_skipped() {
                 next: 3,
                 head: 4,
             }],
+            silent: vec![(1, 7)],
             unsure: vec![9],
             recent: vec![(5, Bytes::from_static(b"p"))],
             cursor: Some(4),

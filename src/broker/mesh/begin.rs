@@ -17,8 +17,14 @@ const UNKNOWN_MS: u64 = 3_000;
 
 impl Mesh {
     /// This node knows what it must know: what was held comes out.
-    pub(super) fn joined(&mut self, next: Vec<Known>, recent: Vec<(u64, Bytes)>) {
-        self.join.has_joined(self.time.unix_ms);
+    pub(super) fn joined(
+        &mut self,
+        next: Vec<Known>,
+        silent: &HashMap<u64, u64>,
+        recent: Vec<(u64, Bytes)>,
+    ) {
+        self.join
+            .has_joined((self.time.uptime_ms, self.time.unix_ms));
         let mut begins: HashMap<(u64, u32), u64> = HashMap::new();
         let mut heads = Vec::new();
         for Known {
@@ -30,9 +36,7 @@ impl Mesh {
         {
             if origin != self.settings.origin && number < self.settings.partitions {
                 heads.push((origin, number, head));
-                if self.known.insert(origin, self.time.ms).is_none() {
-                    self.unheard.insert(origin);
-                }
+                self.heard_before(origin, silent.get(&origin).copied().unwrap_or(0));
                 self.join.is_known(origin);
                 // What was heard here is delivered here, whoever else had it.
                 let held = self.partitions[number as usize]
@@ -102,12 +106,13 @@ impl Mesh {
 
     /// Decides where the numbers of an origin begin for this node, if that is open: behind the last ones that are named, and
     /// with 1 in other partitions, unless an earlier one was heard.
-    pub(super) fn resolve(&mut self, origin: u64, lasts: &[(u32, u64)]) {
+    ///
+    /// It was not heard for `silent_ms`.
+    pub(super) fn resolve(&mut self, origin: u64, lasts: &[(u32, u64)], silent_ms: u64) {
         if self.known.contains_key(&origin) {
             return;
         }
-        self.known.insert(origin, self.time.ms);
-        self.unheard.insert(origin);
+        self.heard_before(origin, silent_ms);
         self.join.is_known(origin);
         let partitions = self.settings.partitions;
         for (number, last) in lasts.iter().filter(|(number, _)| *number < partitions) {
@@ -137,11 +142,12 @@ impl Mesh {
             .filter(due)
             .map(|(origin, _)| *origin)
             .collect();
-        due.into_iter().for_each(|origin| self.resolve(origin, &[]));
+        due.into_iter()
+            .for_each(|origin| self.resolve(origin, &[], 0));
     }
 
     /// A peer told this node, which had joined before, up to where everything is known.
-    pub(super) fn missed(&mut self, next: Vec<Known>) {
+    pub(super) fn missed(&mut self, next: Vec<Known>, silent: &HashMap<u64, u64>) {
         for Known {
             origin,
             partition: number,
@@ -152,10 +158,24 @@ impl Mesh {
             if origin == self.settings.origin || number >= self.settings.partitions {
                 continue;
             }
+            let silent_ms = silent.get(&origin).copied().unwrap_or(0);
+            if !self.known.contains_key(&origin)
+                && silent_ms >= self.join.age_ms(self.time.uptime_ms)
+            {
+                // It was gone before this node joined, and for too long to be told of then.
+                continue;
+            }
             // It came and went while this node heard nothing.
-            self.resolve(origin, &[]);
+            self.resolve(origin, &[], silent_ms);
             self.exists(origin, number, head);
         }
+    }
+
+    /// An origin's numbers are known; it was last heard this long ago, at the latest.
+    fn heard_before(&mut self, origin: u64, silent_ms: u64) {
+        let heard_ms = self.time.ms as i64 - silent_ms as i64;
+        let known = self.known.entry(origin).or_insert(heard_ms);
+        *known = heard_ms.max(*known);
     }
 
     /// A known origin has published everything before `head`.

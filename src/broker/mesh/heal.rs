@@ -135,9 +135,8 @@ impl Mesh {
     /// Who may have what is missing: the origin, then the others, the longest there first.
     fn whom(&self, origin: u64, tried: &[u64]) -> Option<u64> {
         let untried = |other: u64| !tried.contains(&other);
-        let heard = |at: &u64| self.time.ms.saturating_sub(*at) <= super::members::SILENT_MS;
-        let there =
-            self.members.get(origin).is_some() || self.known.get(&origin).is_some_and(heard);
+        let heard = |silent_ms| silent_ms <= super::members::SILENT_MS;
+        let there = self.members.get(origin).is_some() || self.silent_ms(origin).is_some_and(heard);
         if there && untried(origin) {
             return Some(origin);
         }

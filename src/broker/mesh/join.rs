@@ -37,6 +37,8 @@ struct Asking {
     since_ms: u64,
     part_ms: u64,
     next: Vec<Known>,
+    /// For how long each origin was not heard.
+    silent: HashMap<u64, u64>,
     recent: Vec<(u64, Bytes)>,
 }
 
@@ -44,8 +46,9 @@ struct Asking {
 #[derive(Default)]
 pub(super) struct Join {
     joined: bool,
-    /// When that was, in Unix milliseconds.
+    /// When that was, in Unix milliseconds, and in milliseconds since this node started, standstills counted.
     joined_ms: u64,
+    joined_uptime_ms: u64,
     /// When this node first heard itself.
     echo_ms: Option<u64>,
     /// When a peer is to be asked what this node may have missed, and whether one has told since that happened.
@@ -78,8 +81,14 @@ impl Join {
     }
 
     /// It knows that from now on.
-    pub(super) fn has_joined(&mut self, unix_ms: u64) {
-        (self.joined, self.joined_ms, self.again_ms) = (true, unix_ms, None);
+    pub(super) fn has_joined(&mut self, (uptime_ms, unix_ms): (u64, u64)) {
+        (self.joined_uptime_ms, self.joined_ms) = (uptime_ms, unix_ms);
+        (self.joined, self.again_ms) = (true, None);
+    }
+
+    /// For how long it has.
+    pub(super) fn age_ms(&self, uptime_ms: u64) -> u64 {
+        uptime_ms.saturating_sub(self.joined_uptime_ms)
     }
 
     /// This node heard itself.
@@ -181,7 +190,7 @@ impl Mesh {
                 .first()
                 .is_some_and(|shard| shard.echo_ms.is_some() && shard.hearers == Some(1));
             if alone || now_ms.saturating_sub(echo_ms) >= ALONE_MS {
-                self.joined(Vec::new(), Vec::new());
+                self.joined(Vec::new(), &HashMap::new(), Vec::new());
             }
         }
     }
@@ -216,7 +225,7 @@ impl Mesh {
     /// Asks a peer for all it knows, in parts of `most` bytes.
     fn learn_from(&mut self, peer: u64, most: u32) {
         let (id, now_ms) = (self.next_id(), self.time.ms);
-        let (next, recent) = Default::default();
+        let (next, silent, recent) = Default::default();
         self.join.asking = Some(Asking {
             id,
             peer,
@@ -224,6 +233,7 @@ impl Mesh {
             since_ms: now_ms,
             part_ms: now_ms,
             next,
+            silent,
             recent,
         });
         self.ask_for_part(id, (peer, most), 0);
@@ -272,6 +282,7 @@ impl Mesh {
             .copied()
             .collect();
         asking.next.extend(sync.next);
+        asking.silent.extend(sync.silent);
         asking.recent.extend(sync.recent);
         let (id, whom) = (asking.id, (asking.peer, asking.most));
         self.join.vague(hearsay.into_iter());
@@ -286,9 +297,9 @@ impl Mesh {
         self.join.told = true;
         self.join.again_ms = (!self.join.unsure.is_empty()).then_some(now_ms + AGAIN_MS);
         if self.join.joined {
-            self.missed(asking.next);
+            self.missed(asking.next, &asking.silent);
         } else {
-            self.joined(asking.next, asking.recent);
+            self.joined(asking.next, &asking.silent, asking.recent);
         }
     }
 }

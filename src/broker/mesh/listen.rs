@@ -103,9 +103,8 @@ impl Mesh {
         }
         if self.known.contains_key(&from) || uptime_ms < self.time.uptime_ms || numbers.is_empty() {
             self.join.is_sure(from);
-            self.resolve(from, &[]);
-            self.known.insert(from, self.time.ms);
-            self.unheard.remove(&from);
+            self.resolve(from, &[], 0);
+            self.known.insert(from, self.time.ms as i64);
             self.told(from, numbers);
         } else {
             self.meet(from, numbers);
@@ -114,7 +113,8 @@ impl Mesh {
         for (origin, numbers) in silent.into_iter().filter(|(origin, _)| *origin != own) {
             if !self.known.contains_key(&origin) {
                 self.join.vague(std::iter::once(origin));
-                self.resolve(origin, &[]);
+                // Whoever says so heard it not long ago: that is not to be said again.
+                self.resolve(origin, &[], super::upkeep::LONG_SILENT_MS);
             }
             self.told(origin, numbers);
         }

@@ -156,7 +156,7 @@ impl Mesh {
             return;
         };
         self.join.is_sure(origin);
-        self.resolve(origin, &stranger.lasts());
+        self.resolve(origin, &stranger.lasts(), 0);
         let partitions = self.settings.partitions;
         stranger
             .recent
@@ -176,6 +176,6 @@ impl Mesh {
             .iter()
             .filter(|(number, _)| *number < partitions)
             .for_each(|(number, _)| self.declare(*number));
-        self.resolve(origin, &numbers);
+        self.resolve(origin, &numbers, 0);
     }
 }

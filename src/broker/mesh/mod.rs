@@ -27,7 +27,7 @@ mod tell;
 mod types;
 mod upkeep;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use ahash::RandomState;
 use bytes::Bytes;
@@ -78,10 +78,8 @@ pub struct Mesh {
     time: Time,
     identity: Identity,
     partitions: Vec<Partition>,
-    /// When each origin whose numbers are known was last heard.
-    known: HashMap<u64, u64, RandomState>,
-    /// Those of them that this node was only told of: they may have been gone for long.
-    unheard: HashSet<u64, RandomState>,
+    /// When each origin whose numbers are known was last heard, by this node or, before it started, by others.
+    known: HashMap<u64, i64, RandomState>,
     memory: Memory,
     members: Members,
     shards: Vec<Shard>,
@@ -128,7 +126,6 @@ impl Mesh {
             identity: Identity::default(),
             partitions: (0..settings.partitions).map(partition).collect(),
             known: std::iter::once((own, 0)).collect(),
-            unheard: HashSet::default(),
             memory: Memory::new(bounds),
             members: Members::default(),
             shards: settings.shards.iter().map(shard).collect(),
@@ -179,8 +176,7 @@ impl Mesh {
                 }
                 // What another node tells of it does not say that it is there.
                 if let Some(heard_ms) = self.known.get_mut(&packet.stamp.origin) {
-                    *heard_ms = self.time.ms;
-                    self.unheard.remove(&packet.stamp.origin);
+                    *heard_ms = self.time.ms as i64;
                 }
                 if packet.stamp.origin == self.settings.origin {
                     self.shards[on].heard_own(packet.bytes.len());
@@ -221,6 +217,12 @@ impl Mesh {
             Taken::Held | Taken::Refused => self.hole(number, origin),
         }
         self.accept(number, out);
+    }
+
+    /// For how long an origin was not heard, in milliseconds, if its numbers are known.
+    fn silent_ms(&self, origin: u64) -> Option<u64> {
+        let heard_ms = self.known.get(&origin)?;
+        Some((self.time.ms as i64 - heard_ms).max(0) as u64)
     }
 
     /// Notes that something may be missing.

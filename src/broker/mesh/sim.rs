@@ -299,7 +299,7 @@ fn what_an_elder_publishes_when_it_is_back_comes_to_one_that_started_meanwhile()
 }
 
 /// Who starts five minutes after a node died knows nothing of it, and misses nothing of it: not even if one that started a
-/// little earlier, and was told of it, tells.
+/// little earlier, and was told of it, tells; then, or when it is asked what was missed.
 #[test]
 fn a_node_that_died_long_ago_is_no_matter_for_one_that_starts() {
     let mut world = World::new(11, 3, 1);
@@ -310,9 +310,16 @@ fn a_node_that_died_long_ago_is_no_matter_for_one_that_starts() {
     world.step(&Step::Start);
     world.pass(15_000);
     world.step(&Step::Start);
+    world.pass(40_000);
+    // The one that was told is now the eldest.
+    world.step(&Step::Kill { node: 0 });
+    world.step(&Step::Kill { node: 2 });
+    world.step(&Step::Start);
+    world.pass(20_000);
+    (0..5).for_each(|node| world.step(&Step::Drop { node, shard: 0 }));
     world.settle();
     world.check();
-    for node in [0, 2, 3, 4] {
+    for node in [3, 4, 5] {
         assert_eq!(world.counts(node).1, 0, "node {node}");
     }
 }

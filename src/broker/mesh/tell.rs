@@ -22,10 +22,10 @@ impl Mesh {
         if !self.join.is_joined() {
             return;
         }
-        let next = if cursor == 0 {
-            self.table()
+        let (next, silent) = if cursor == 0 {
+            (self.table(), self.ages())
         } else {
-            Vec::new()
+            Default::default()
         };
         let (recent, cursor) = if replay_ms == 0 {
             (Vec::new(), None)
@@ -37,6 +37,7 @@ impl Mesh {
         let sync = Control::Sync(Sync {
             id,
             next,
+            silent,
             unsure,
             recent,
             cursor,
@@ -46,14 +47,29 @@ impl Mesh {
         self.shards[on].control(Topic::Node(from), sync);
     }
 
-    fn table(&self) -> Vec<Known> {
-        let told = |origin: &u64| {
-            let heard = self
-                .known
-                .get(origin)
-                .is_some_and(|at| self.time.ms.saturating_sub(*at) <= TELL_MS);
-            heard || *origin == self.settings.origin
+    fn is_told(&self, origin: u64) -> bool {
+        origin == self.settings.origin
+            || self
+                .silent_ms(origin)
+                .is_some_and(|silent_ms| silent_ms <= TELL_MS)
+    }
+
+    /// For how long each origin that is told of was not heard.
+    fn ages(&self) -> Vec<(u64, u64)> {
+        let own = self.settings.origin;
+        let age = |origin: &u64| {
+            let silent_ms = if *origin == own {
+                0
+            } else {
+                self.silent_ms(*origin)?
+            };
+            self.is_told(*origin).then_some((*origin, silent_ms))
         };
+        self.known.keys().filter_map(age).collect()
+    }
+
+    fn table(&self) -> Vec<Known> {
+        let told = |origin: &u64| self.is_told(*origin);
         // One that published nothing yet is known all the same: its first event must not seem to be from before.
         let silent = |origin: &&u64| {
             !self

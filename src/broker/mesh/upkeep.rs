@@ -10,7 +10,7 @@ use crate::broker::control::{Announcement, Control};
 const QUIET_MS: u64 = 2_000;
 /// For how long the others are told of an origin that does not speak any more: from when on, and until when, in milliseconds.
 const SILENT_MS: u64 = 2 * ANNOUNCE_MS;
-const LONG_SILENT_MS: u64 = 30_000;
+pub(super) const LONG_SILENT_MS: u64 = 30_000;
 /// Of how many at most.
 const SILENT: usize = 16;
 
@@ -67,17 +67,11 @@ impl Mesh {
 
     /// The origins that were heard not long ago and do not speak any more, with what is known of their numbers.
     fn silent(&self) -> Vec<(u64, Vec<(u32, u64)>)> {
-        let own = self.settings.origin;
-        let ago = |heard_ms: &u64| self.time.ms.saturating_sub(*heard_ms);
-        let mut silent: Vec<(u64, u64)> = self
-            .known
-            .iter()
-            .filter(|(origin, heard_ms)| {
-                **origin != own
-                    && (SILENT_MS..LONG_SILENT_MS).contains(&ago(heard_ms))
-                    && !self.unheard.contains(origin)
-            })
-            .map(|(origin, heard_ms)| (ago(heard_ms), *origin))
+        let others = self.known.keys().copied();
+        let others = others.filter(|origin| *origin != self.settings.origin);
+        let mut silent: Vec<(u64, u64)> = others
+            .filter_map(|origin| Some((self.silent_ms(origin)?, origin)))
+            .filter(|(silent_ms, _)| (SILENT_MS..LONG_SILENT_MS).contains(silent_ms))
             .collect();
         silent.sort_unstable();
         silent.truncate(SILENT);
@@ -189,14 +183,10 @@ impl Mesh {
             self.members.prune(now_ms);
             self.judge();
         }
-        let own = self.settings.origin;
-        let gone: Vec<u64> = self
-            .known
-            .iter()
-            .filter(|(origin, heard_ms)| {
-                **origin != own && now_ms.saturating_sub(**heard_ms) > FORGET_MS
-            })
-            .map(|(origin, _)| *origin)
+        let others = self.known.keys().copied();
+        let gone: Vec<u64> = others
+            .filter(|origin| *origin != self.settings.origin)
+            .filter(|origin| self.silent_ms(*origin) > Some(FORGET_MS))
             .collect();
         for origin in gone {
             self.known.remove(&origin);
@@ -206,7 +196,6 @@ impl Mesh {
         }
         let known = &self.known;
         self.join.retain(|origin| known.contains_key(&origin));
-        self.unheard.retain(|origin| known.contains_key(origin));
     }
 
     /// This node is about to end: the others need not wait until it is silent.
