@@ -94,6 +94,12 @@ impl Past {
             .flatten()
     }
 
+    /// Whether some clients had the event at this index of [`Past::events`] early.
+    pub fn is_early(&self, at: usize) -> bool {
+        let kept = self.events.get(at).map(|event| event.kept);
+        matches!(kept, Some(Kept::At(place)) if self.early_at(place).is_some())
+    }
+
     fn early_at(&self, place: Place) -> Option<&Early> {
         self.early.iter().find(|early| early.place == place)
     }

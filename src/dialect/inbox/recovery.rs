@@ -67,9 +67,9 @@ fn followed(mark: Mark, past: &Past) -> Option<&[Event]> {
         Mark::Named(named) => {
             let is = |event: &Event| id::is_named(event, named);
             let at = past.events.iter().position(is)?;
-            // Of two of one name nobody knows which one it was.
-            let is_only = !past.events[at + 1..].iter().any(is);
-            past.behind(at).filter(|_| is_only)
+            // Of two of one name nobody knows which one it was; nor what came before one that the past does not say was early.
+            let is_known = past.is_early(at) && !past.events[at + 1..].iter().any(is);
+            past.behind(at).filter(|_| is_known)
         }
         Mark::Unknown => None,
     }
@@ -78,7 +78,7 @@ fn followed(mark: Mark, past: &Past) -> Option<&[Event]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Channel;
+    use crate::event::{Channel, Early};
 
     const NOW: u64 = 1_764_000_000_000;
     const WINDOW: Duration = Duration::from_secs(60);
@@ -176,11 +176,24 @@ mod tests {
             let placed = (1..).zip(metas).map(|(number, meta)| event(number, meta));
             Past::new(newest, placed.collect())
         };
-        let after = |mark, metas| followed(mark, &past(metas)).map(<[Event]>::len);
+        let early = |number: u64| Early {
+            place: Place { epoch: 7, number },
+            node: 1,
+            after: Some(Place {
+                epoch: 7,
+                number: 0,
+            }),
+        };
+        let after = |mark, metas| {
+            let past = past(metas).with_early((1..=3).map(early).collect());
+            followed(mark, &past).map(<[Event]>::len)
+        };
         assert_eq!(after(Mark::Named(10), [one, other, other]), Some(2));
         assert_eq!(after(Mark::Named(11), [one, one, other]), Some(0));
         assert_eq!(after(Mark::Named(11), [one, other, other]), None);
         assert_eq!(after(Mark::Named(12), [one, other, other]), None);
+        let unknown = past([one, other, other]);
+        assert_eq!(followed(Mark::Named(10), &unknown), None);
     }
 
     #[test]
