@@ -17,7 +17,7 @@ use super::order::{HOLD_MS, Order};
 use super::told::Told;
 use crate::broker::{Lost, Sink, partition};
 use crate::drain::Tasks;
-use crate::event::{Event, Kept};
+use crate::event::{Channel, Event, Kept, Place};
 
 /// How often it is looked at what has waited for long enough.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,6 +31,8 @@ pub struct Listener {
     sink: Arc<dyn Sink>,
     heard: Arc<Mutex<HeardChannels>>,
     told: Arc<Mutex<Told>>,
+    /// Up to where this node's clients were given each channel: what is in its past may still be on its way to them.
+    given: Mutex<HeardChannels>,
     orders: Vec<tokio::sync::Mutex<Order>>,
     started: Instant,
 }
@@ -48,6 +50,7 @@ impl Listener {
             sink,
             heard,
             told,
+            given: Mutex::default(),
             orders,
             started: Instant::now(),
         });
@@ -83,18 +86,32 @@ impl Listener {
         }
     }
 
+    /// Up to where this node's clients had a channel, as far as that is known.
+    fn given_upto(&self, channel: &Channel) -> Option<Place> {
+        if self.heard.lock().get(channel) == Some(Mark::Hole) {
+            return None;
+        }
+        match self.given.lock().get(channel)? {
+            Mark::At(place) => Some(place),
+            Mark::Hole => None,
+        }
+    }
+
     async fn give(&self, events: Vec<Event>) {
         for event in events {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
             self.heard.lock().note(&event);
             if event.kept == Kept::Later {
-                let after = match self.heard.lock().get(&event.channel) {
-                    Some(Mark::At(place)) => Some(place),
-                    Some(Mark::Hole) | None => None,
-                };
+                let after = self.given_upto(&event.channel);
                 self.sink.deliver(event.clone()).await;
                 self.told.lock().given(&event, after);
-            } else if !self.told.lock().take(&event) {
+                continue;
+            }
+            if matches!(event.kept, Kept::At(_)) {
+                self.given.lock().note(&event);
+            }
+            let had = self.told.lock().take(&event);
+            if !had {
                 self.sink.deliver(event).await;
             }
         }
