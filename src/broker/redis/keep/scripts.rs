@@ -38,26 +38,28 @@ end
 /// Appends to a past. Further KEYS: what its node has kept again, and, where the event may be posted again, what tells. Further
 /// ARGV: the node's number of it, the event, unlike all others, how many stay, how long they and the mark live (ms), for how
 /// long it is known what may come again (ms), how clients had it early (`-`, `?`, or the place after which); `again` where it
-/// may have been done already. What was done again is not done by a command that comes late, over a connection that its node
-/// has given up. Answers epoch and number.
+/// may have been done already. Where clients of two nodes had it early, nobody knows what they had before. What was done again is
+/// not done by a command that comes late, over a connection that its node has given up. Answers epoch and number.
 pub(super) const APPEND: &str = with_epoch!(
     r"local done = tonumber(redis.call('GET', KEYS[3]) or 0)
+local function rewrite(all)
+  local lasts = redis.call('PTTL', past)
+  redis.call('DEL', past)
+  for _, had in ipairs(all) do redis.call('RPUSH', past, had) end
+  redis.call('PEXPIRE', past, lasts)
+end
 if ARGV[11] then
   if done < tonumber(ARGV[4]) then redis.call('SET', KEYS[3], ARGV[4], 'PX', ARGV[9]) end
   local all, place = redis.call('LRANGE', past, 0, -1), nil
   for at, had in ipairs(all) do
-    local e, n, event = string.match(had, '^(%d+) (%d+) %S+ ()')
+    local e, n, told, event = string.match(had, '^(%d+) (%d+) (%S+) ()')
     if event and string.sub(had, event) == ARGV[5] then
       place = {e, n}
-      all[at] = e .. ' ' .. n .. ' ' .. ARGV[10] .. ' ' .. ARGV[5]
+      if told ~= '?' then told = ARGV[10] end
+      all[at] = e .. ' ' .. n .. ' ' .. told .. ' ' .. ARGV[5]
     end
   end
-  if place and ARGV[10] ~= '-' then
-    local lasts = redis.call('PTTL', past)
-    redis.call('DEL', past)
-    for _, had in ipairs(all) do redis.call('RPUSH', past, had) end
-    redis.call('PEXPIRE', past, lasts)
-  end
+  if place and ARGV[10] ~= '-' then rewrite(all) end
   if place then return place end
 elseif done >= tonumber(ARGV[4]) then
   return redis.error_reply('LATE it was done again')
@@ -66,7 +68,19 @@ if KEYS[4] then
   local had = redis.call('GET', KEYS[4])
   if had and fine then
     local at, n = string.match(had, '(%d+) (%d+)')
-    if at == known[1] then return {at, n} end
+    if at == known[1] then
+      if string.find(ARGV[10], '.', 1, true) then
+        local all, found = redis.call('LRANGE', past, 0, -1), false
+        for index, other in ipairs(all) do
+          local event = string.match(other, '^%d+ %d+ %S+ ()')
+          if event and string.sub(other, 1, #had + 1) == had .. ' ' then
+            all[index], found = had .. ' ? ' .. string.sub(other, event), true
+          end
+        end
+        if found then rewrite(all) end
+      end
+      return {at, n}
+    end
   end
 end
 if not fine then renew() end
