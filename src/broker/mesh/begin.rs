@@ -23,8 +23,7 @@ impl Mesh {
         silent: &HashMap<u64, u64>,
         recent: Vec<(u64, Bytes)>,
     ) {
-        self.join
-            .has_joined((self.time.uptime_ms, self.time.unix_ms));
+        self.join.has_joined(self.time.unix_ms);
         let mut begins: HashMap<(u64, u32), u64> = HashMap::new();
         let mut heads = Vec::new();
         for Known {
@@ -159,10 +158,8 @@ impl Mesh {
                 continue;
             }
             let silent_ms = silent.get(&origin).copied().unwrap_or(0);
-            if !self.known.contains_key(&origin)
-                && silent_ms >= self.join.age_ms(self.time.uptime_ms)
-            {
-                // It was gone before this node joined, and for too long to be told of then.
+            if !self.known.contains_key(&origin) && silent_ms >= self.join.age_ms(self.time) {
+                // It was gone before this node listened, and for too long to be told of then.
                 continue;
             }
             // It came and went while this node heard nothing.

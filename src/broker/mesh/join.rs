@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::Mesh;
+use super::{Mesh, Time};
 use crate::broker::carrier::Topic;
 use crate::broker::control::{Control, Known, Sync};
 use crate::metrics;
@@ -46,11 +46,12 @@ struct Asking {
 #[derive(Default)]
 pub(super) struct Join {
     joined: bool,
-    /// When that was, in Unix milliseconds, and in milliseconds since this node started, standstills counted.
+    /// When that was, in Unix milliseconds.
     joined_ms: u64,
-    joined_uptime_ms: u64,
     /// When this node first heard itself.
     echo_ms: Option<u64>,
+    /// The same in milliseconds since this node started, standstills counted, and in Unix milliseconds.
+    echo_clocks: (u64, u64),
     /// When a peer is to be asked what this node may have missed, and whether one has told since that happened.
     again_ms: Option<u64>,
     told: bool,
@@ -81,19 +82,24 @@ impl Join {
     }
 
     /// It knows that from now on.
-    pub(super) fn has_joined(&mut self, (uptime_ms, unix_ms): (u64, u64)) {
-        (self.joined_uptime_ms, self.joined_ms) = (uptime_ms, unix_ms);
-        (self.joined, self.again_ms) = (true, None);
+    pub(super) fn has_joined(&mut self, unix_ms: u64) {
+        (self.joined, self.joined_ms, self.again_ms) = (true, unix_ms, None);
     }
 
-    /// For how long it has.
-    pub(super) fn age_ms(&self, uptime_ms: u64) -> u64 {
-        uptime_ms.saturating_sub(self.joined_uptime_ms)
+    /// For how long this node has been listening, at least since before it asked what it joined with. While a machine sleeps only
+    /// the clock of the wall goes on, and that one may be set back.
+    pub(super) fn age_ms(&self, time: Time) -> u64 {
+        let (uptime_ms, unix_ms) = self.echo_clocks;
+        let by_uptime = time.uptime_ms.saturating_sub(uptime_ms);
+        by_uptime.max(time.unix_ms.saturating_sub(unix_ms))
     }
 
     /// This node heard itself.
-    pub(super) fn heard_oneself(&mut self, now_ms: u64) {
-        self.echo_ms.get_or_insert(now_ms);
+    pub(super) fn heard_oneself(&mut self, time: Time) {
+        if self.echo_ms.is_none() {
+            self.echo_ms = Some(time.ms);
+            self.echo_clocks = (time.uptime_ms, time.unix_ms);
+        }
     }
 
     /// A node said up to where it has published.

@@ -53,7 +53,7 @@ impl Mesh {
                 shard.proven |= shard.answers;
                 if shard.subscribed_ms.is_some() {
                     shard.echo_ms = Some(self.time.ms);
-                    self.join.heard_oneself(self.time.ms);
+                    self.join.heard_oneself(self.time);
                     if !heard {
                         // Nobody was heard meanwhile.
                         self.members.excuse(self.time.ms);

@@ -145,7 +145,7 @@ mod tests {
             replay_ms: 0,
             waiting: Bounds::default(),
         });
-        mesh.join.has_joined((0, 0));
+        mesh.join.has_joined(0);
         let shard = &mut mesh.shards[0];
         (shard.answers, shard.proven) = (true, true);
         shard.queue.push_back((0, 1));
