@@ -170,7 +170,7 @@ impl Mesh {
 
     /// An origin's numbers are known; it was last heard this long ago, at the latest.
     fn heard_before(&mut self, origin: u64, silent_ms: u64) {
-        let heard_ms = self.time.ms as i64 - silent_ms as i64;
+        let heard_ms = (self.time.ms as i64).saturating_sub_unsigned(silent_ms);
         let known = self.known.entry(origin).or_insert(heard_ms);
         *known = heard_ms.max(*known);
     }

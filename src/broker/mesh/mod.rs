@@ -222,7 +222,7 @@ impl Mesh {
     /// For how long an origin was not heard, in milliseconds, if its numbers are known.
     fn silent_ms(&self, origin: u64) -> Option<u64> {
         let heard_ms = self.known.get(&origin)?;
-        Some((self.time.ms as i64 - heard_ms).max(0) as u64)
+        Some((self.time.ms as i64).saturating_sub(*heard_ms).max(0) as u64)
     }
 
     /// Notes that something may be missing.
