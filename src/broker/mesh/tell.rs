@@ -4,6 +4,7 @@
 
 use super::Mesh;
 use super::join::PART;
+use super::upkeep::LONG_SILENT_MS;
 use crate::broker::carrier::Topic;
 use crate::broker::control::{Control, Known, Sync};
 
@@ -54,12 +55,15 @@ impl Mesh {
                 .is_some_and(|silent_ms| silent_ms <= TELL_MS)
     }
 
-    /// For how long each origin that is told of was not heard.
+    /// For how long each origin that is told of was not heard, at the least.
     fn ages(&self) -> Vec<(u64, u64)> {
         let own = self.settings.origin;
         let age = |origin: &u64| {
             let silent_ms = if *origin == own {
                 0
+            } else if self.join.hearsay.contains(origin) {
+                // It may be known by what was announced of it alone, and then so much was added.
+                self.silent_ms(*origin)?.saturating_sub(LONG_SILENT_MS)
             } else {
                 self.silent_ms(*origin)?
             };
