@@ -22,8 +22,17 @@ pub struct Early {
     pub place: Place,
     /// Which node.
     pub node: u64,
+    /// The how manieth of that node's it is: it gave them in this order, and hardly ever they have places in another one.
+    pub count: u64,
     /// Up to where that node's clients had the channel then; none where that is not known.
     pub after: Option<Place>,
+}
+
+impl Early {
+    /// Whether the node that gave this one gave `other` after it; none where another node gave that.
+    fn is_followed_by(&self, other: &Self) -> Option<bool> {
+        (self.node == other.node).then_some(self.count < other.count)
+    }
 }
 
 /// A channel's past.
@@ -70,7 +79,7 @@ impl Past {
 
     /// All that followed `place` for whoever had all up to there; `None`: something that followed it may be missing, or was had.
     pub fn after(&self, place: Place) -> Option<&[Event]> {
-        self.followed(place, self.early_at(place).map(|early| early.node))
+        self.followed(place, self.early_at(place))
     }
 
     /// All that followed the event at this index of [`Past::events`] for whoever had that last; `None`: something that followed
@@ -84,10 +93,12 @@ impl Past {
         };
         // Whoever had it early had what its node had by then, and what that node gave early too, and nothing else.
         let after = early.after.filter(|after| after.epoch == place.epoch)?;
+        let between = |other: &&Early| after < other.place && other.place < place;
         let given = self
             .early
             .iter()
-            .filter(|other| other.node == early.node && after < other.place && other.place < place);
+            .filter(|other| early.is_followed_by(other) == Some(false))
+            .filter(between);
         let between = place.number.checked_sub(after.number + 1)?;
         (given.count() as u64 == between)
             .then(|| self.after(place))
@@ -104,14 +115,16 @@ impl Past {
         self.early.iter().find(|early| early.place == place)
     }
 
-    /// What followed `place`, which `node` gave early, if one did.
-    fn followed(&self, place: Place, node: Option<u64>) -> Option<&[Event]> {
+    /// What followed `place`, which a node gave early, if one did.
+    fn followed(&self, place: Place, given: Option<&Early>) -> Option<&[Event]> {
         let newest = self.newest.filter(|newest| newest.epoch == place.epoch)?;
         let missing = usize::try_from(newest.number.checked_sub(place.number)?).ok()?;
         let followed = &self.events[self.events.len().checked_sub(missing)?..];
         // One that was given before its clients had this place, by the node that had it early or by any other.
         let was_had = |early: &Early| {
-            early.place > place && early.after < Some(place) && node != Some(early.node)
+            early.place > place
+                && early.after < Some(place)
+                && given.and_then(|given| given.is_followed_by(early)) != Some(true)
         };
         (!self.early.iter().any(was_had)).then_some(followed)
     }
@@ -231,6 +244,7 @@ mod tests {
             move |number: &u64| Early {
                 place: place(*number),
                 node,
+                count: *number,
                 after: Some(place(after)),
             }
         };
@@ -280,6 +294,15 @@ mod tests {
         assert_eq!([0, 1].map(|at| behind(&unknown, at)), [None, None]);
     }
 
+    #[test]
+    fn who_had_events_in_another_order_than_that_of_their_places_is_told_so() {
+        let mut past = with_early(past(7, 6, &[3, 4, 5, 6]), 3, &[4, 5, 6], &[]);
+        // Number 5 was given first, then 4, then 6.
+        (past.early[0].count, past.early[1].count) = (5, 4);
+        let told = [0, 1, 2, 3].map(|at| past.behind(at).map(<[Event]>::len));
+        assert_eq!(told, [Some(3), None, None, Some(0)]);
+    }
+
     proptest! {
         /// Two nodes whose lanes come and go: whatever a client of one of them had, in whatever order, it is then told all that
         /// it did not have, and nothing else; or that something may be missing.
@@ -326,7 +349,7 @@ mod tests {
             }
             let place = |number: u64| Place { epoch: 7, number };
             let early = (1..).zip(&placed).filter_map(|(number, (node, early))| {
-                early.map(|after| Early { place: place(number), node: *node as u64, after: after.map(place) })
+                early.map(|after| Early { place: place(number), node: *node as u64, count: number, after: after.map(place) })
             });
             let event = |(number, post): (u64, &usize)| {
                 (place(number), Event::new(Channel::new("c", "x"), "n", post.to_string()))

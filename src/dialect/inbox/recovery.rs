@@ -179,6 +179,7 @@ mod tests {
         let early = |number: u64| Early {
             place: Place { epoch: 7, number },
             node: 1,
+            count: number,
             after: Some(Place {
                 epoch: 7,
                 number: 0,

@@ -299,6 +299,7 @@ fn entry(mut entry: Bytes) -> Option<(Place, Event, Option<Early>)> {
     let early = (told != "-").then(|| Early {
         place,
         node: packet.stamp.origin,
+        count: packet.stamp.number,
         after: after(&told),
     });
     match packet.content {
