@@ -199,6 +199,48 @@ async fn what_two_nodes_took_meanwhile_is_told_whole_or_not_at_all() {
     assert_eq!(past.behind(3), Some(&[][..]));
 }
 
+/// A proxy posts again to another node while Redis is away: clients of both have it, and those of the second one lack what the
+/// first one took before it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_is_posted_to_two_nodes_while_it_waits_is_given_once_and_hides_nothing() {
+    let redis = Redis::start(&[]);
+    let nodes = two(&redis.url()).await;
+    nodes[0].keep_confirmed("x", 0).await;
+    for node in &nodes {
+        node.wait_for("x", 1).await;
+    }
+    redis.signal("STOP");
+    nodes[0].keep("x", 1);
+    let posted = Event {
+        idempotency_key: Some(7),
+        ..super::event("x", 2)
+    };
+    (nodes.iter()).for_each(|node| drop(node.keeper.keep(posted.clone(), super::KEEP)));
+    nodes[0].wait_for("x", 3).await;
+    nodes[1].wait_for("x", 2).await;
+    redis.signal("CONT");
+    for node in &nodes {
+        let mut got = numbers(&node.wait_for("x", 3).await);
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2]);
+    }
+    until("nothing waits", || {
+        nodes.iter().all(|node| node.broker.health().waiting == 0)
+    })
+    .await;
+    let past = nodes[0].past("x").await;
+    let kept = numbers(&past.events);
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    let at = kept.iter().position(|number| *number == 2).unwrap();
+    let told = past.behind(at).map(numbers);
+    assert!(told.is_none_or(|told| told == [1]), "{past:?}");
+    nodes[1].keep_confirmed("x", 3).await;
+    for node in &nodes {
+        assert_eq!(node.wait_for("x", 4).await.len(), 4, "none came twice");
+    }
+}
+
 /// A proxy posts again to the same node what Redis has not kept yet: it is one event.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
