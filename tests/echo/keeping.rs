@@ -1,6 +1,10 @@
 //! Channels that keep a past: whoever comes back, to whichever node and by whatever transport, is given what it missed, once
 //! and in order, and whoever is present is seen on every node.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::client::{Nodes, Stream, line, own, say, socket};
 use crate::common::redis::Redis;
 use crate::common::socket::Socket;
@@ -41,15 +45,27 @@ impl Client {
     }
 }
 
+/// The visit before which half of what is said is not said, so that there is something after it, however slow the visitor is.
+const HALF: usize = 4;
+
 /// Somebody comes and goes while 600 numbers are said, each time to another node: every number is read once and in order;
 /// what is left out between two visits was said to be missing. Returns how often it was. `visit` is told of each visit.
 async fn comes_and_goes(nodes: &Nodes, mut visit: impl AsyncFnMut(usize)) -> usize {
     let talks = socket(own(&nodes.all[0]).port(), "user=talks").await;
-    let talks = tokio::spawn(talk(talks, 0..600));
+    let half = Arc::new(Notify::new());
+    let more = Arc::clone(&half);
+    let talks = tokio::spawn(async move {
+        let talks = talk(talks, 0..300).await;
+        more.notified().await;
+        talk(talks, 300..600).await
+    });
     let mut last: Option<(usize, String)> = None;
     let (mut visits, mut missing) = (0, 0);
     while last.as_ref().is_none_or(|(number, _)| *number != 599) {
         visit(visits).await;
+        if visits == HALF {
+            half.notify_one();
+        }
         let node = own(&nodes.all[visits % nodes.all.len()]);
         let after = last.as_ref().map_or("0.0", |(_, place)| place.as_str());
         let query = format!("user=ann&channel=hall&after={after}");
@@ -119,7 +135,7 @@ async fn whoever_comes_back_to_a_redis_that_was_emptied_is_told() {
     let redis = Redis::start().await;
     let nodes = Nodes::over(&redis.url(), 3).await;
     let emptied = async |visit| {
-        if visit == 4 {
+        if visit == HALF {
             redis.command(&["FLUSHALL"]).await;
         }
     };
