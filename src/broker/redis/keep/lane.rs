@@ -1,9 +1,9 @@
 //! One shard's lane: what is asked of it beside carrying events, in order, many at once in a pipeline.
 //!
-//! Invariants: calls are made in the order in which they were given. A question is answered within little more than
-//! [`PATIENCE`], at once while the shard is known to be away. What is to be kept waits for the shard: it is told so once, and
-//! is given up only where the others need it and the shard alone is in the way. What waits is bounded. Nothing connects before
-//! the first call.
+//! Invariants: calls are made in the order in which they were given, but for those that Redis put off in the midst of others. A
+//! question is answered within little more than [`PATIENCE`], at once while the shard is known to be away. What is to be kept waits for the shard: it
+//! is told so once, and is given up only where the others need it and the shard alone is in the way. What waits is bounded.
+//! Nothing connects before the first call.
 
 mod task;
 
