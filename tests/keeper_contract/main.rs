@@ -1,5 +1,5 @@
 //! What every keeper promises, tried on each: in memory, and in Redis as one server, two shards, under Sentinels and as a
-//! Cluster. What only Redis can do to it is in `faults` and `leases`.
+//! Cluster. What only Redis can do to it is in `faults`, `waits` and `leases`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,6 +22,7 @@ mod rights;
 #[allow(dead_code)]
 mod servers;
 mod site;
+mod waits;
 
 use std::time::Duration;
 

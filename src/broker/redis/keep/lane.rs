@@ -5,7 +5,9 @@
 //! is told so once, and is given up only where the others need it and the shard alone is in the way. What waits is bounded.
 //! Nothing connects before the first call.
 
+mod calls;
 mod task;
+mod time;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -218,7 +220,7 @@ impl Lane {
         });
         let mut asked = Instant::now();
         let by = asked + 2 * PATIENCE;
-        match task::in_time(answer, by, &mut asked).await {
+        match time::in_time(answer, by, &mut asked).await {
             Some(answer) => answer.unwrap_or(Err(KeepError::Ending)),
             None => Err(KeepError::Late),
         }

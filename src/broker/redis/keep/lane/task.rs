@@ -1,4 +1,4 @@
-//! The task of a lane: connects, sends what waits in pipelines, and decides what becomes of what fails.
+//! The task of a lane: connects, makes the calls that wait, and decides what becomes of those that fail.
 //!
 //! Invariants: nothing is done twice that must not be: a call whose answer was lost is made again, and says so where that
 //! matters. That this process stood still makes no call late. Whenever something is told that it waits, all questions fail.
@@ -9,20 +9,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike;
-use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::types::Value;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::calls::{self, Fate};
+use super::time::{in_time, is_late, overdue};
 use super::{Away, Job, Load, Telling, Tellings};
 use crate::backoff::Backoff;
 use crate::broker::keep::{KeepError, PATIENCE};
+use crate::broker::redis::Server;
 use crate::broker::redis::client::{self, Connected};
-use crate::broker::redis::{Server, words};
 use crate::drain::Tasks;
-use crate::event::Place;
 use crate::metrics;
 
 /// Calls in one pipeline.
@@ -38,8 +38,6 @@ const FUTILE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(250);
 /// For how long a lane goes on when the node ends, for what is given up last.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// Whoever wakes up so much later than it is due did not run meanwhile: the process was stopped, or had no CPU.
-const STOOD: Duration = Duration::from_millis(250);
 
 enum Link {
     /// Nothing was asked yet.
@@ -72,44 +70,9 @@ pub(super) struct Task {
     carried_since: Option<Instant>,
     looked: Instant,
     tellings: Arc<Tellings>,
-    /// When all of what waited was told, and why it had waited.
-    told: Option<(Instant, KeepError)>,
+    /// When the last of what waited was told, and why it had waited.
+    told_at: Option<(Instant, KeepError)>,
     tasks: Tasks,
-}
-
-async fn overdue(by: Option<Instant>) {
-    match by {
-        Some(by) => tokio::time::sleep_until(by).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for `answer` until `by`, or `excused`, and longer where this process stood still meanwhile. `None`: it is late.
-pub(super) async fn in_time<T>(
-    answer: impl Future<Output = T>,
-    by: Instant,
-    excused: &mut Instant,
-) -> Option<T> {
-    tokio::pin!(answer);
-    loop {
-        let (began, due) = (Instant::now(), by.max(*excused));
-        match tokio::time::timeout_at(due, &mut answer).await {
-            Ok(answer) => return Some(answer),
-            Err(_) if is_late(began, due, excused) => return None,
-            Err(_) => {}
-        }
-    }
-}
-
-/// Whether what was waited for, since it `began`, until it was `due`, is late. Where it is found out too late itself, there
-/// is as much time again.
-fn is_late(began: Instant, due: Instant, excused: &mut Instant) -> bool {
-    let now = Instant::now();
-    let stood = now.saturating_duration_since(due.max(began)) > STOOD;
-    if stood {
-        *excused = now + PATIENCE;
-    }
-    !stood
 }
 
 impl Task {
@@ -135,7 +98,7 @@ impl Task {
             carried_since: None,
             looked: Instant::now(),
             tellings: Arc::default(),
-            told: None,
+            told_at: None,
             tasks: tasks.clone(),
         }
     }
@@ -181,7 +144,7 @@ impl Task {
 
     /// Puts a job in line. Whoever asked for a past before all was told may have been told of what it will have.
     fn line_up(&mut self, job: Job) {
-        match &self.told {
+        match &self.told_at {
             Some((upto, why)) if job.call.name == "past" && job.began <= *upto => {
                 job.end(&self.load, Err(why.clone()));
             }
@@ -203,7 +166,7 @@ impl Task {
                 Ok(connected) => self.up(connected),
                 Err(error) => {
                     self.reached = false;
-                    self.down(failure(&self.server, &error));
+                    self.down(calls::failure(&self.server, &error));
                 }
             },
             Link::Up(connected) => {
@@ -267,7 +230,7 @@ impl Task {
         while matches!(self.link, Link::Up(_)) && !self.queue.is_empty() {
             if let Some(why) = self.away.clone() {
                 all_told(Arc::clone(&self.tellings), &self.tasks.clone()).await;
-                self.told = Some((Instant::now(), why));
+                self.told_at = Some((Instant::now(), why));
             }
             self.batch().await;
             self.settle();
@@ -346,7 +309,8 @@ impl Task {
             _ => None,
         };
         let by = by.unwrap_or(started + PATIENCE);
-        let Some(answers) = in_time(send(connected, &jobs), by, &mut self.excused).await else {
+        let Some(answers) = in_time(calls::send(connected, &jobs), by, &mut self.excused).await
+        else {
             self.put_back(jobs);
             self.reached = false;
             return self.down(KeepError::Late);
@@ -378,7 +342,7 @@ impl Task {
                 }
                 Err(error) => error,
             };
-            let failure = failure(&self.server, &error);
+            let failure = calls::failure(&self.server, &error);
             if Fate::of(&error) == Fate::Refused {
                 any_done = true;
                 job.end(&self.load, Err(failure));
@@ -412,105 +376,5 @@ async fn all_told(tellings: Arc<Tellings>, tasks: &Tasks) {
             () = tellings.none.notified() => {}
             () = tasks.stopped() => return,
         }
-    }
-}
-
-async fn send(connected: &Connected, jobs: &[Job]) -> Vec<Result<Value, Error>> {
-    let pipeline = connected.client.pipeline();
-    for job in jobs {
-        let call = &job.call;
-        let keys = call.keys.iter().map(|key| Value::from(key.as_str()));
-        let head = [
-            Value::from_static_str(call.script),
-            Value::Integer(call.keys.len() as i64),
-        ];
-        let told = call.tells_again.then(|| Value::from(told(&job.away)));
-        let again = call.tells_again && job.tries > 0;
-        let again = again.then(|| Value::from_static_str("again"));
-        let args = head
-            .into_iter()
-            .chain(keys)
-            .chain(call.args.iter().cloned().map(Value::Bytes))
-            .chain(told)
-            .chain(again);
-        // In a Cluster the slot of its keys decides who is asked. In a pipeline a command is only put in line.
-        let slot = ClusterHash::from(call.keys.first().map_or("", String::as_str));
-        let eval = CustomCommand::new_static("EVAL", slot, false);
-        let queued: Result<Value, Error> = pipeline.custom(eval, args.collect::<Vec<_>>()).await;
-        if let Err(error) = queued {
-            return vec![Err(error)];
-        }
-    }
-    pipeline.try_all().await
-}
-
-/// Up to which place its node's clients had the channel when they were given what waits: `EPOCH.NUMBER`, or `?`; `-` where they
-/// were given nothing.
-fn told(away: &Away) -> String {
-    match away {
-        Away::Waits(after) => match after.get() {
-            Some(Place { epoch, number }) => format!("{epoch}.{number}"),
-            None => "?".to_owned(),
-        },
-        Away::Fails | Away::Tells(_) => "-".to_owned(),
-    }
-}
-
-/// What an error says of the call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// Redis says no, and would again.
-    Refused,
-    /// It was not done; another server, or the same one later, may do it.
-    NotDone,
-    /// Nobody knows.
-    Unknown,
-}
-
-impl Fate {
-    fn of(error: &Error) -> Self {
-        const NOT_DONE: [&str; 9] = [
-            "MOVED",
-            "ASK",
-            "READONLY",
-            "LOADING",
-            "MASTERDOWN",
-            "CLUSTERDOWN",
-            "TRYAGAIN",
-            "NOREPLICAS",
-            "BUSY",
-        ];
-        match error.kind() {
-            ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Timeout | ErrorKind::Protocol => {
-                Self::Unknown
-            }
-            ErrorKind::Cluster | ErrorKind::Routing => Self::NotDone,
-            _ if NOT_DONE.iter().any(|word| error.details().contains(word)) => Self::NotDone,
-            _ => Self::Refused,
-        }
-    }
-}
-
-fn failure(server: &Server, error: &Error) -> KeepError {
-    match error.kind() {
-        ErrorKind::Timeout => KeepError::Late,
-        _ if Fate::of(error) == Fate::Refused => KeepError::Refused(words::text(server, error)),
-        _ => KeepError::Away(format!("{}: {}", server.name(), words::text(server, error))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_wakes_up_too_late_has_not_waited() {
-        let now = Instant::now();
-        let ago = |seconds| now - Duration::from_secs(seconds);
-        let mut excused = ago(9);
-        assert!(!is_late(ago(5), ago(3), &mut excused));
-        assert!(excused >= now + PATIENCE);
-        // What was due before anybody began to wait for it is late.
-        assert!(is_late(Instant::now(), ago(3), &mut excused));
     }
 }
