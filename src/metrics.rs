@@ -92,6 +92,7 @@ crate::metrics! {
     REDIS_UP = "foghorn_redis_up", Gauge, ["shard"], "1 where the shard answers and is heard.";
     REDIS_RECONNECTS = "foghorn_redis_reconnects_total", Counter, ["shard"], "Connections to the shard made anew.";
     KEPT = "foghorn_kept_total", Counter, ["result"], "Events that their channel's past should have: kept, or missed since Redis could not take them; those were delivered all the same.";
+    PAST_GAPS = "foghorn_past_gaps_total", Counter, ["result"], "Times that an event of a channel was heard before one that its past has first: the past was read for that one, or could not be (failed); hole: it was passed over, and the channel's clients were told that something may be missing.";
     KEEPER_CALLS = "foghorn_keeper_calls_total", Counter, ["call", "result"], "What was asked of Redis beside carrying events (pasts, presence, queues, leases), by what became of it.";
     KEEPER_SECONDS = "foghorn_keeper_seconds", Seconds, ["shard"], "Round trip of what is asked of Redis beside carrying events.";
     KEEPER_WAITING = "foghorn_keeper_waiting", Gauge, ["shard"], "Calls that wait for Redis, beside carrying events; while it is away, events that wait to be kept.";

@@ -26,8 +26,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A sink that gives events to `hub` and, when some are lost, closes the clients that must check everything anew,
-    /// spread over `resync_window`.
+    /// A sink that gives events to `hub` and, when some are lost, closes the clients that must check everything anew, spread
+    /// over `resync_window`, but for those that are closed at once ([`closed_at_once`](crate::outbox::Kind::closed_at_once)).
     pub fn new(hub: Arc<Hub>, tasks: Tasks, resync_window: Duration) -> Arc<Self> {
         Arc::new(Self {
             hub,
@@ -66,6 +66,9 @@ impl Sink for Receiver {
             "events of {lost} may be lost: closing clients so that they check anew"
         );
         counter!(metrics::RESYNCS).increment(outboxes.len() as u64);
+        for outbox in outboxes.extract_if(.., |outbox| outbox.kind().closed_at_once) {
+            outbox.end(&Why::Missed);
+        }
         let (window, stop) = (self.resync_window, self.tasks.clone());
         self.tasks.spawn("resync", async move {
             tokio::select! {

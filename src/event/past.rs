@@ -46,6 +46,8 @@ pub struct Past {
     /// Which of them some clients had early, in the order of their places. With other nodes' events between them nobody knows
     /// what those clients have had.
     pub early: Vec<Early>,
+    /// Which of them whoever read it has not heard of yet: it is not known whether some clients had them early.
+    pub unheard: Vec<Place>,
 }
 
 impl Past {
@@ -68,13 +70,18 @@ impl Past {
         Self {
             newest: Some(newest),
             events,
-            early: Vec::new(),
+            ..Self::default()
         }
     }
 
     /// The same past, with what is known of those that some clients had early.
     pub fn with_early(self, early: Vec<Early>) -> Self {
         Self { early, ..self }
+    }
+
+    /// The same past, of which so much was not heard of.
+    pub fn with_unheard(self, unheard: Vec<Place>) -> Self {
+        Self { unheard, ..self }
     }
 
     /// All that followed `place` for whoever had all up to there; `None`: something that followed it may be missing, or was had.
@@ -88,6 +95,9 @@ impl Past {
         let Kept::At(place) = self.events.get(at)?.kept else {
             return None;
         };
+        if self.unheard.contains(&place) {
+            return None;
+        }
         let Some(early) = self.early_at(place) else {
             return self.after(place);
         };
@@ -138,7 +148,7 @@ impl Past {
         Self {
             newest: self.newest,
             events: self.events.iter().filter(older).cloned().collect(),
-            early: Vec::new(),
+            ..Self::default()
         }
     }
 

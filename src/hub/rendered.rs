@@ -112,6 +112,7 @@ mod tests {
             dialect: BARE.dialect,
             deflate: Deflate::Never,
             drained_last: false,
+            closed_at_once: false,
             pinger_patience: None,
             close: |_| None,
         }

@@ -21,6 +21,9 @@ pub struct Kind {
     pub deflate: Deflate,
     /// Whether it is closed after all others when many are closed at an even pace.
     pub drained_last: bool,
+    /// Whether it is closed at once where events may be missing, and not at an even pace with others: it comes back for what
+    /// followed the last one that it had, and must not have had one from behind the missing ones.
+    pub closed_at_once: bool,
     /// How long a client may be silent that has shown itself to ping every second; `None`: its pings show nothing.
     pub pinger_patience: Option<Duration>,
     /// What it is told when its connection ends; `None`: it is not closed for this reason. Where the reason is one of those

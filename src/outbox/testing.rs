@@ -46,6 +46,7 @@ pub(crate) static BARE: Kind = Kind {
     wire: &Bare,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: false,
     pinger_patience: Some(Duration::from_secs(10)),
     close,
 };

@@ -2,11 +2,7 @@
 //!
 //! Invariants: bounded, the channel heard longest ago is forgotten first; a hole stays known until the past has got a new epoch.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
-use ahash::RandomState;
-
+use super::recent::RecentChannels;
 use crate::event::{Channel, Event, Kept, Place};
 
 /// Channels that are remembered.
@@ -22,11 +18,12 @@ pub enum Mark {
 }
 
 /// See the module.
-#[derive(Default)]
-pub struct HeardChannels {
-    /// The half that is written to, and the one from before: a channel that is not heard while a half fills is forgotten.
-    young: HashMap<Channel, Mark, RandomState>,
-    old: HashMap<Channel, Mark, RandomState>,
+pub struct HeardChannels(RecentChannels<Mark>);
+
+impl Default for HeardChannels {
+    fn default() -> Self {
+        Self(RecentChannels::new(CHANNELS))
+    }
 }
 
 impl HeardChannels {
@@ -41,33 +38,20 @@ impl HeardChannels {
         match (before, mark) {
             (Some(Mark::Hole), _) => {}
             (Some(Mark::At(before)), Mark::At(place)) if before >= place => {}
-            _ => self.set(event.channel.clone(), mark),
+            _ => self.0.set(event.channel.clone(), mark),
         }
     }
 
     /// How far a channel was heard, as far as that is known.
     pub fn get(&self, channel: &Channel) -> Option<Mark> {
-        self.young
-            .get(channel)
-            .or_else(|| self.old.get(channel))
-            .copied()
+        self.0.get(channel)
     }
 
     /// The past of a channel, which had been heard as far as `before`, has now reached `place` without a hole from there on.
     pub fn mended(&mut self, channel: &Channel, before: Option<Mark>, place: Place) {
         if self.get(channel) == before && before.is_some() {
-            self.set(channel.clone(), Mark::At(place));
+            self.0.set(channel.clone(), Mark::At(place));
         }
-    }
-
-    fn set(&mut self, channel: Channel, mark: Mark) {
-        if self.young.len() >= CHANNELS / 2
-            && matches!(self.young.entry(channel.clone()), Entry::Vacant(_))
-        {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.old.remove(&channel);
-        self.young.insert(channel, mark);
     }
 }
 
@@ -105,21 +89,5 @@ mod tests {
         assert_eq!(heard.get(&channel), Some(Mark::At(place(3, 6))));
         heard.note(&event("y", Kept::No));
         assert_eq!(heard.get(&Channel::new("c", "y")), None);
-    }
-
-    #[test]
-    fn it_is_bounded_and_what_is_heard_often_stays() {
-        let mut heard = HeardChannels::default();
-        for number in 1..=3 * CHANNELS as u64 {
-            heard.note(&event(&number.to_string(), Kept::At(place(1, 1))));
-            if number % 1_000 == 0 {
-                heard.note(&event("often", Kept::At(place(1, number))));
-            }
-        }
-        assert!(heard.young.len() + heard.old.len() <= CHANNELS);
-        assert!(
-            heard.get(&Channel::new("c", "often")).is_some()
-                && heard.get(&Channel::new("c", "1")).is_none()
-        );
     }
 }

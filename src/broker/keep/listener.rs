@@ -10,111 +10,155 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::PATIENCE;
 use super::heard::{HeardChannels, Mark};
-use super::order::{HOLD_MS, Order};
+use super::order::{HOLD_MS, Order, Out};
 use super::told::Told;
 use crate::broker::{Lost, Sink, partition};
-use crate::drain::Tasks;
-use crate::event::{Channel, Event, Kept, Place};
+use crate::event::{Channel, Event, Kept, Past, Place};
+use crate::metrics;
 
-/// How often it is looked at what has waited for long enough.
-const TICK: Duration = Duration::from_millis(50);
-/// Without a look for so much longer the process did not run; then what is waited for has as long again as it has as a rule.
-const STOOD: Duration = Duration::from_millis(250);
 /// Locks that the channels are spread over.
 const SHARES: u32 = 16;
+
+#[derive(Default)]
+struct Share {
+    /// Whose turn it is to deliver.
+    turn: tokio::sync::Mutex<()>,
+    order: Mutex<Order>,
+    /// Something came out.
+    moved: Notify,
+}
 
 /// See the module.
 pub struct Listener {
     sink: Arc<dyn Sink>,
-    heard: Arc<Mutex<HeardChannels>>,
-    told: Arc<Mutex<Told>>,
-    /// Up to where this node's clients were given each channel: what is in its past may still be on its way to them.
-    given: Mutex<HeardChannels>,
-    orders: Vec<tokio::sync::Mutex<Order>>,
+    heard: Mutex<HeardChannels>,
+    told: Mutex<Told>,
+    shares: Vec<Share>,
     started: Instant,
+    /// Before this nothing has waited for too long.
+    excused: Mutex<Instant>,
 }
 
 impl Listener {
-    /// In front of `sink`.
-    pub fn start(
-        sink: Arc<dyn Sink>,
-        heard: Arc<Mutex<HeardChannels>>,
-        told: Arc<Mutex<Told>>,
-        tasks: &Tasks,
-    ) -> Arc<Self> {
-        let orders = (0..SHARES).map(|_| tokio::sync::Mutex::default()).collect();
-        let listener = Arc::new(Self {
+    /// In front of `sink`. What was told early comes within so many milliseconds, or not at all.
+    pub fn new(sink: Arc<dyn Sink>, lasts_ms: u64) -> Self {
+        let started = Instant::now();
+        Self {
             sink,
-            heard,
-            told,
-            given: Mutex::default(),
-            orders,
-            started: Instant::now(),
-        });
-        let (ticking, stop) = (Arc::clone(&listener), tasks.clone());
-        tasks.spawn("keeper-order", async move {
-            let mut excused = Instant::now();
-            loop {
-                let slept = Instant::now();
-                tokio::select! {
-                    () = tokio::time::sleep(TICK) => {}
-                    () = stop.stopped() => return,
-                }
-                if slept.elapsed() > TICK + STOOD {
-                    excused = Instant::now() + Duration::from_millis(HOLD_MS);
-                }
-                if Instant::now() >= excused {
-                    ticking.tick().await;
-                }
+            heard: Mutex::default(),
+            told: Mutex::new(Told::new(lasts_ms)),
+            shares: (0..SHARES).map(|_| Share::default()).collect(),
+            started,
+            excused: Mutex::new(started),
+        }
+    }
+
+    /// How far channels were heard.
+    pub fn heard(&self) -> parking_lot::MutexGuard<'_, HeardChannels> {
+        self.heard.lock()
+    }
+
+    /// What clients had early.
+    pub fn told(&self) -> parking_lot::MutexGuard<'_, Told> {
+        self.told.lock()
+    }
+
+    /// This process did not run for a while: what is waited for has as long again as it has as a rule.
+    pub fn stood(&self) {
+        *self.excused.lock() = Instant::now() + Duration::from_millis(HOLD_MS);
+    }
+
+    /// Lets out what has waited for long enough. Returns the channels whose pasts are to be read for [`Listener::fill`].
+    pub async fn tick(&self) -> Vec<Channel> {
+        let mut wanted = Vec::new();
+        if Instant::now() < *self.excused.lock() {
+            return wanted;
+        }
+        for share in &self.shares {
+            if share.order.lock().is_still() {
+                continue;
             }
-        });
-        listener
+            let (_turn, mut out) = (share.turn.lock().await, Out::default());
+            let held_back = |channel: &Channel| self.told.lock().waits(channel);
+            wanted.extend(share.order.lock().tick(held_back, self.now_ms(), &mut out));
+            self.give(share, out).await;
+        }
+        wanted
+    }
+
+    /// The past of a channel was read because something is missing, or could not be.
+    pub async fn fill(&self, channel: &Channel, past: Option<&Past>) {
+        let share = self.share(channel);
+        let (_turn, mut out) = (share.turn.lock().await, Out::default());
+        let held_back = self.told.lock().waits(channel);
+        let now_ms = self.now_ms();
+        (share.order.lock()).fill(channel, past, held_back, now_ms, &mut out);
+        self.give(share, out).await;
+    }
+
+    /// Somebody has read this past of a channel and is given what follows it: waits until all of it came out here, for
+    /// [`PATIENCE`] at most. Returns what of it was not heard of here.
+    pub async fn reach(&self, channel: &Channel, past: &Past) -> Vec<Place> {
+        let share = self.share(channel);
+        let reached = async {
+            loop {
+                let moved = share.moved.notified();
+                tokio::pin!(moved);
+                moved.as_mut().enable();
+                if share.order.lock().expect(channel, past, self.now_ms()) {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        // What is late is not heard of.
+        let _ = tokio::time::timeout(PATIENCE, reached).await;
+        share.order.lock().unheard(channel, past, self.now_ms())
+    }
+
+    fn share(&self, channel: &Channel) -> &Share {
+        &self.shares[partition::of(channel, SHARES) as usize]
     }
 
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
 
-    async fn tick(&self) {
-        for order in &self.orders {
-            let (mut order, mut out) = (order.lock().await, Vec::new());
-            order.tick(self.now_ms(), &mut out);
-            self.give(out).await;
-        }
-    }
-
     /// Up to where this node's clients had a channel, as far as that is known.
-    fn given_upto(&self, channel: &Channel) -> Option<Place> {
+    fn given_upto(&self, share: &Share, channel: &Channel) -> Option<Place> {
         if self.heard.lock().get(channel) == Some(Mark::Hole) {
             return None;
         }
-        match self.given.lock().get(channel)? {
-            Mark::At(place) => Some(place),
-            Mark::Hole => None,
-        }
+        share.order.lock().given_upto(channel, self.now_ms())
     }
 
-    async fn give(&self, events: Vec<Event>) {
-        for event in events {
+    async fn give(&self, share: &Share, out: Out) {
+        if !out.holes.is_empty() {
+            let passed_over = out.holes.len() as u64;
+            ::metrics::counter!(metrics::PAST_GAPS, "result" => "hole").increment(passed_over);
+            // First: whoever is given what follows could not come back for what is missing.
+            self.sink.lost(Lost::Channels(out.holes));
+        }
+        for event in out.events {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
             self.heard.lock().note(&event);
             if event.kept == Kept::Later {
-                let after = self.given_upto(&event.channel);
+                let after = self.given_upto(share, &event.channel);
                 self.sink.deliver(event.clone()).await;
                 self.told.lock().given(&event, after);
                 continue;
-            }
-            if matches!(event.kept, Kept::At(_)) {
-                self.given.lock().note(&event);
             }
             let had = self.told.lock().take(&event);
             if !had {
                 self.sink.deliver(event).await;
             }
         }
+        share.moved.notify_waiters();
     }
 }
 
@@ -124,15 +168,18 @@ impl Sink for Listener {
             return self.sink.deliver(event);
         }
         Box::pin(async move {
-            let share = partition::of(&event.channel, SHARES) as usize;
-            let (mut order, mut out) = (self.orders[share].lock().await, Vec::new());
-            order.take(event, self.now_ms(), &mut out);
-            self.give(out).await;
+            let share = self.share(&event.channel);
+            let (_turn, mut out) = (share.turn.lock().await, Out::default());
+            let held_back = self.told.lock().waits(&event.channel);
+            (share.order.lock()).take(event, held_back, self.now_ms(), &mut out);
+            self.give(share, out).await;
         })
     }
 
     fn remember(&self, event: Event, age: Duration) {
         self.heard.lock().note(&event);
+        let share = self.share(&event.channel);
+        share.order.lock().remember(&event, self.now_ms());
         self.sink.remember(event, age);
     }
 

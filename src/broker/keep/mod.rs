@@ -10,10 +10,12 @@
 //! [`Kept::Later`]: crate::event::Kept::Later
 //! [`Kept::Missed`]: crate::event::Kept::Missed
 
+mod filled;
 pub mod heard;
 pub mod listener;
 pub mod memory;
 mod order;
+mod recent;
 mod said;
 mod shelf;
 pub mod told;

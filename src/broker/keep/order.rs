@@ -1,337 +1,461 @@
 //! The order of what channels keep: nodes publish what each of them has kept, and two may be heard the other way round than
-//! they are in the past. Whoever has the later one must have the earlier one too, or coming back would leave it out.
+//! they are in the past, or the first one not at all for a while. Whoever has the later one must have the earlier one too, or
+//! coming back would leave it out.
 //!
-//! Invariants: pure. Events of a channel come out in the order of their places, each as often as it went in; none stays longer
-//! than [`HOLD_MS`] after the one before it is missing; what its node gives before it has a place comes behind what is held
-//! then; what is held is bounded.
+//! Invariants: pure. Events of a channel come out in the order of their places, each once, whether it was heard of or taken
+//! from the past; what is missing is passed over only where the past does not have it or cannot be read for
+//! [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
+//! nothing comes out that does; what has none does not wait. What is held is bounded.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use ahash::RandomState;
 
-use crate::event::{Channel, Event, Kept, Place};
+use super::MEMORY_OF_PLACES;
+use super::filled::Filled;
+use super::recent::RecentChannels;
+use crate::event::{Channel, Event, Kept, Past, Place};
 
-/// For how long an event waits for those before it, in milliseconds: healing a hole takes less, as a rule.
+/// For how long an event waits before those that are missing before it are looked for in the past, in milliseconds: healing
+/// takes less, as a rule.
 pub(super) const HOLD_MS: u64 = 500;
-/// Events that may wait, of all channels.
+/// For how long it waits at most, in milliseconds.
+pub(super) const PASS_OVER_MS: u64 = 30_000;
+/// Events that may wait, of all channels; each channel that waits counts as one more.
 const HELD: usize = 4_096;
 /// Channels whose last place is known.
-const CHANNELS: usize = 65_536;
-/// A channel that was silent for this long is forgotten, in milliseconds: nothing from before is on its way any more.
-const SILENT_MS: u64 = 60_000;
+const CHANNELS: usize = 8_192;
+/// An epoch that is not older when something of it is taken is young, in milliseconds.
+const YOUNG_MS: u64 = 30_000;
+/// What a channel that was silent for so long had reached may be forgotten in the past too, in milliseconds.
+const SILENT_MS: u64 = MEMORY_OF_PLACES.as_millis() as u64;
 
-struct Row {
+/// Where a channel is that has kept nothing.
+const NOTHING: Place = Place {
+    epoch: 0,
+    number: 0,
+};
+
+/// What comes out.
+#[derive(Default)]
+pub struct Out {
+    /// This, in this order.
+    pub events: Vec<Event>,
+    /// Of these channels something does not come out before what follows it.
+    pub holes: Vec<Channel>,
+}
+
+/// A channel in which something is missing, or has to wait for what this node's clients had early.
+struct Gap {
+    /// Up to here it came out.
     last: Place,
-    heard_ms: u64,
-    /// What waits, by number, all of the last place's epoch; each with what came behind it and has no place yet.
-    waiting: BTreeMap<u64, Vec<Event>>,
-    /// When it stops waiting, in milliseconds.
+    /// Whether that is known, and not taken for so.
+    is_known: bool,
+    /// None where it came out already, since something without a place had to come behind it.
+    waiting: BTreeMap<Place, Option<Event>>,
+    /// Somebody read that the past has reached this place.
+    expected: Option<Place>,
+    /// When the past is read for what is missing, in milliseconds.
+    read_ms: u64,
+    /// When what is still missing is passed over, in milliseconds.
     until_ms: u64,
+    is_read: bool,
+}
+
+impl Gap {
+    fn new(last: Place, is_known: bool, now_ms: u64) -> Self {
+        Self {
+            last,
+            is_known,
+            waiting: BTreeMap::new(),
+            expected: None,
+            read_ms: now_ms + HOLD_MS,
+            until_ms: now_ms + PASS_OVER_MS,
+            is_read: false,
+        }
+    }
+
+    /// Whether what waits first is next.
+    fn is_next_here(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|(first, _)| follows(self.last, *first))
+    }
+
+    /// Where nothing is missing before the first of a new epoch that waits: the past joins it to what came out, or nothing can
+    /// have been before it, or it counts on.
+    fn begin_epoch(&mut self, past: &Past) {
+        let (last, first) = (self.last, self.waiting.first_key_value());
+        let Some(first) = first
+            .map(|(first, _)| *first)
+            .filter(|first| first.epoch > last.epoch)
+        else {
+            return;
+        };
+        let mut places = past.events.iter().filter_map(place_of);
+        let joined = past
+            .events
+            .first()
+            .and_then(place_of)
+            .is_some_and(|oldest| oldest <= last);
+        let is_first = first.number == 1 || first.number == last.number + 1;
+        if places.any(|place| place == first) && (joined || is_first) {
+            self.last = Place {
+                number: first.number - 1,
+                ..first
+            };
+        }
+    }
+
+    /// A new epoch of the past with nothing in it is no gap.
+    fn renew(&mut self, past: &Past) {
+        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past)) {
+            self.last = newest;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.expected.is_none_or(|place| place <= self.last)
+    }
+
+    fn size(&self) -> usize {
+        1 + self.waiting.len()
+    }
 }
 
 /// See the module.
-#[derive(Default)]
 pub struct Order {
-    rows: HashMap<Channel, Row, RandomState>,
-    /// Channels by when they were first known, for those that fall silent.
-    known: VecDeque<Channel>,
-    waiting: usize,
+    /// Up to where channels came out that nothing waits in, and when, in milliseconds.
+    given: RecentChannels<(Place, u64)>,
+    gaps: HashMap<Channel, Gap, RandomState>,
+    filled: Filled,
+    /// How much waits.
+    size: usize,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            given: RecentChannels::new(CHANNELS),
+            gaps: HashMap::default(),
+            filled: Filled::default(),
+            size: 0,
+        }
+    }
 }
 
 impl Order {
-    /// Takes an event that has come; adds to `out` what comes out.
-    pub fn take(&mut self, event: Event, now_ms: u64, out: &mut Vec<Event>) {
+    /// Takes an event that has come. While it is `held_back` nothing of its channel that has a place comes out.
+    pub fn take(&mut self, event: Event, held_back: bool, now_ms: u64, out: &mut Out) {
         let Kept::At(place) = event.kept else {
             return self.unplaced(event, out);
         };
-        self.forget(now_ms);
-        let Some(row) = self.rows.get_mut(&event.channel) else {
-            let last = Place {
-                number: before(place, event.accepted_ms),
-                ..place
-            };
-            let mut row = Row {
-                last,
-                heard_ms: now_ms,
-                waiting: BTreeMap::new(),
-                until_ms: now_ms + HOLD_MS,
-            };
-            self.known.push_back(event.channel.clone());
-            let channel = event.channel.clone();
-            row.waiting.insert(place.number, vec![event]);
-            self.waiting += 1;
-            self.waiting -= row.release(out);
-            self.rows.insert(channel, row);
+        self.filled.forget(now_ms);
+        let was_filled = self.filled.take(&event.channel, place);
+        let known = self.upto(&event.channel, now_ms);
+        let last = known.unwrap_or_else(|| before(place, event.accepted_ms));
+        if place <= last {
+            // It is late: taken from the past already, or what follows it has not waited any longer.
+            if !was_filled {
+                out.events.push(event);
+            }
             return;
-        };
-        row.heard_ms = now_ms;
-        if place.epoch > row.last.epoch {
-            // Of an epoch that is over nothing more is waited for.
-            self.waiting -= row.waiting.values().map(Vec::len).sum::<usize>();
-            out.extend(std::mem::take(&mut row.waiting).into_values().flatten());
-            row.last = place;
-            return out.push(event);
         }
-        if place.epoch < row.last.epoch || place.number <= row.last.number {
-            // It is late: what it should have come before has not waited any longer.
-            return out.push(event);
+        let channel = event.channel.clone();
+        if !held_back && !self.gaps.contains_key(&channel) && follows(last, place) {
+            self.given.set(channel, (place, now_ms));
+            return out.events.push(event);
         }
-        if row.waiting.is_empty() {
-            row.until_ms = now_ms + HOLD_MS;
-        }
-        self.waiting += usize::from(row.hold(place.number, event));
-        self.waiting -= row.release(out);
-        if self.waiting > HELD {
-            self.give_up(u64::MAX, out);
+        self.hold(&channel, last, known.is_some(), now_ms, |gap| {
+            if place.epoch > gap.last.epoch && place.number == gap.last.number + 1 {
+                // As a rule it counts on, which the past says at once.
+                gap.read_ms = now_ms;
+            }
+            gap.waiting.entry(place).or_insert(Some(event));
+        });
+        self.release(&channel, held_back, now_ms, out);
+        if self.size > HELD {
+            let all: Vec<Channel> = self.gaps.keys().cloned().collect();
+            all.iter()
+                .for_each(|channel| self.pass_over(channel, now_ms, out));
         }
     }
 
     /// Takes an event that has no place.
-    fn unplaced(&mut self, event: Event, out: &mut Vec<Event>) {
-        // One that is given early would overtake what its own node published before.
-        let row = self
-            .rows
-            .get_mut(&event.channel)
-            .filter(|_| event.kept == Kept::Later);
-        let Some(mut last) = row.and_then(|row| row.waiting.last_entry()) else {
-            return out.push(event);
-        };
-        last.get_mut().push(event);
-        self.waiting += 1;
-        if self.waiting > HELD {
-            self.give_up(u64::MAX, out);
+    fn unplaced(&mut self, event: Event, out: &mut Out) {
+        // It may not wait, and must not overtake what its own node published before. What just waits for this node's own is
+        // others'.
+        let gap = self.gaps.get_mut(&event.channel);
+        if let Some(gap) = gap.filter(|gap| !gap.is_next_here()) {
+            let waiting = gap.waiting.values_mut();
+            out.events.extend(waiting.filter_map(Option::take));
         }
+        out.events.push(event);
     }
 
-    /// Adds to `out` what has waited for long enough.
-    pub fn tick(&mut self, now_ms: u64, out: &mut Vec<Event>) {
-        if self.waiting > 0 {
-            self.give_up(now_ms, out);
-        }
-    }
-
-    fn give_up(&mut self, now_ms: u64, out: &mut Vec<Event>) {
-        for row in self
-            .rows
-            .values_mut()
-            .filter(|row| !row.waiting.is_empty() && row.until_ms <= now_ms)
+    /// Notes an event that came out before anything else of its channel.
+    pub fn remember(&mut self, event: &Event, now_ms: u64) {
+        if let Kept::At(place) = event.kept
+            && !self.gaps.contains_key(&event.channel)
+            && self.upto(&event.channel, now_ms) < Some(place)
         {
-            if let Some((first, _)) = row.waiting.first_key_value() {
-                row.last.number = first - 1;
-            }
-            self.waiting -= row.release(out);
-            // Behind the next hole they wait anew.
-            row.until_ms = row.until_ms.saturating_add(HOLD_MS);
+            self.given.set(event.channel.clone(), (place, now_ms));
         }
     }
 
-    fn forget(&mut self, now_ms: u64) {
-        // One is looked at for each event that comes, so that none of them takes long.
-        let Some(channel) = self.known.pop_front() else {
+    /// Up to where a channel came out, as far as that is known; none where more came out than that.
+    pub fn given_upto(&self, channel: &Channel, now_ms: u64) -> Option<Place> {
+        let gap = self.gaps.get(channel);
+        if gap.is_some_and(|gap| gap.waiting.values().any(Option::is_none)) {
+            return None;
+        }
+        self.upto(channel, now_ms).filter(|place| *place != NOTHING)
+    }
+
+    fn upto(&self, channel: &Channel, now_ms: u64) -> Option<Place> {
+        if let Some(gap) = self.gaps.get(channel) {
+            return Some(gap.last).filter(|_| gap.is_known);
+        }
+        let (last, ms) = self.given.get(channel)?;
+        (now_ms.saturating_sub(ms) < SILENT_MS).then_some(last)
+    }
+
+    /// Somebody has read a channel's past, and is given what follows it. Returns whether all of it came out here, too; where
+    /// it did not, that is waited for.
+    pub fn expect(&mut self, channel: &Channel, past: &Past, now_ms: u64) -> bool {
+        let Some(last) = self.upto(channel, now_ms) else {
+            if !self.gaps.contains_key(channel) {
+                let newest = past.newest.unwrap_or(NOTHING);
+                self.given.set(channel.clone(), (newest, now_ms));
+            }
+            return true;
+        };
+        let Some(newest) = past.newest.filter(|newest| *newest > last) else {
+            return true;
+        };
+        self.hold(channel, last, true, now_ms, |gap| {
+            gap.expected = gap.expected.max(Some(newest));
+            gap.renew(past);
+        });
+        self.settle(channel, now_ms)
+    }
+
+    /// Which events of a past that somebody has read nobody has heard of here.
+    pub fn unheard(&self, channel: &Channel, past: &Past, now_ms: u64) -> Vec<Place> {
+        let last = self.upto(channel, now_ms);
+        let is_unheard = |place: &Place| {
+            last.is_some_and(|last| *place > last) || self.filled.has(channel, *place)
+        };
+        let places = past.events.iter().filter_map(place_of);
+        places.filter(is_unheard).collect()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_still(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// Adds to `out` what may come out now. Returns the channels whose pasts are to be read, which [`Order::fill`] is told of.
+    pub fn tick(
+        &mut self,
+        held_back: impl Fn(&Channel) -> bool,
+        now_ms: u64,
+        out: &mut Out,
+    ) -> Vec<Channel> {
+        let all: Vec<Channel> = self.gaps.keys().cloned().collect();
+        let mut wanted = Vec::new();
+        for channel in all {
+            let held_back = held_back(&channel);
+            self.release(&channel, held_back, now_ms, out);
+            let Some(gap) = self.gaps.get_mut(&channel) else {
+                continue;
+            };
+            if gap.until_ms <= now_ms && !gap.is_read {
+                self.pass_over(&channel, now_ms, out);
+            } else if gap.read_ms <= now_ms && !gap.is_read && !held_back {
+                if gap.is_known {
+                    gap.is_read = true;
+                    wanted.push(channel);
+                } else {
+                    self.pass_over(&channel, now_ms, out);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// The past of a channel was read, or could not be: what is missing is taken from it.
+    pub fn fill(
+        &mut self,
+        channel: &Channel,
+        past: Option<&Past>,
+        held_back: bool,
+        now_ms: u64,
+        out: &mut Out,
+    ) {
+        let Some(gap) = self.gaps.get_mut(channel) else {
             return;
         };
-        let silent =
-            |row: &Row| row.waiting.is_empty() && now_ms.saturating_sub(row.heard_ms) > SILENT_MS;
-        let crowded = self.known.len() >= CHANNELS;
-        match self.rows.get(&channel) {
-            Some(row) if silent(row) || crowded && row.waiting.is_empty() => {
-                drop(self.rows.remove(&channel))
+        gap.is_read = false;
+        gap.read_ms = now_ms + HOLD_MS;
+        let Some(past) = past else { return };
+        let waits = gap.waiting.last_key_value().map(|(place, _)| *place);
+        // What was forgotten is not looked for again.
+        let Some(newest) = past.newest.or(waits).or(gap.expected) else {
+            return;
+        };
+        gap.expected = gap.expected.max(Some(newest));
+        for event in &past.events {
+            if let Kept::At(place) = event.kept
+                && place > gap.last
+                && !gap.waiting.contains_key(&place)
+            {
+                gap.waiting.insert(place, Some(event.clone()));
+                self.size += 1;
+                self.filled.add(channel, place, now_ms);
             }
-            Some(_) => self.known.push_back(channel),
-            None => {}
         }
+        gap.begin_epoch(past);
+        self.release(channel, held_back, now_ms, out);
+        let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {
+            return;
+        };
+        gap.renew(past);
+        if gap.last < newest {
+            // The past does not have it any more.
+            self.pass_over_upto(channel, newest, now_ms, out);
+            self.release(channel, held_back, now_ms, out);
+        }
+        self.settle(channel, now_ms);
     }
-}
 
-impl Row {
-    /// Lets an event wait. Returns whether none of its number did.
-    fn hold(&mut self, number: u64, event: Event) -> bool {
-        match self.waiting.entry(number) {
-            Entry::Vacant(entry) => {
-                entry.insert(vec![event]);
+    fn hold(
+        &mut self,
+        channel: &Channel,
+        last: Place,
+        is_known: bool,
+        now_ms: u64,
+        change: impl FnOnce(&mut Gap),
+    ) {
+        let gap = self.gaps.entry(channel.clone());
+        let mut before = 0;
+        let gap = gap
+            .and_modify(|gap| before = gap.size())
+            .or_insert_with(|| Gap::new(last, is_known, now_ms));
+        change(gap);
+        self.size = self.size + gap.size() - before;
+    }
+
+    /// Lets out what is next, and next to that.
+    fn release(&mut self, channel: &Channel, held_back: bool, now_ms: u64, out: &mut Out) {
+        let Some(gap) = self.gaps.get_mut(channel) else {
+            return;
+        };
+        let before = gap.size();
+        while !held_back
+            && gap.is_next_here()
+            && let Some((place, event)) = gap.waiting.pop_first()
+        {
+            gap.last = place;
+            gap.is_known = true;
+            out.events.extend(event);
+        }
+        let released = before - gap.size();
+        if released > 0 {
+            self.size -= released;
+            // Behind the next hole they wait anew.
+            gap.read_ms = now_ms + HOLD_MS;
+            gap.until_ms = now_ms + PASS_OVER_MS;
+        }
+        self.settle(channel, now_ms);
+    }
+
+    /// Ends a gap that is over. Returns whether there is none.
+    fn settle(&mut self, channel: &Channel, now_ms: u64) -> bool {
+        match self.gaps.get(channel) {
+            None => true,
+            Some(gap) if gap.is_over() => {
+                let last = gap.last;
+                self.gaps.remove(channel);
+                self.gaps.shrink_to(2 * self.gaps.len());
+                self.size -= 1;
+                self.given.set(channel.clone(), (last, now_ms));
                 true
             }
-            Entry::Occupied(mut entry) => {
-                entry.get_mut()[0] = event;
-                false
-            }
+            Some(_) => false,
         }
     }
 
-    /// Gives what is next, and next to that. How many that were.
-    fn release(&mut self, out: &mut Vec<Event>) -> usize {
-        let before = out.len();
-        while let Some(events) = self.waiting.remove(&(self.last.number + 1)) {
-            self.last.number += 1;
-            out.extend(events);
+    /// Lets out all that waits in a channel, whatever is missing.
+    fn pass_over(&mut self, channel: &Channel, now_ms: u64, out: &mut Out) {
+        let Some(gap) = self.gaps.get(channel) else {
+            return;
+        };
+        let last = gap.waiting.last_key_value().map(|(place, _)| *place);
+        if let Some(upto) = last.max(gap.expected) {
+            self.pass_over_upto(channel, upto, now_ms, out);
         }
-        out.len() - before
+        self.settle(channel, now_ms);
+    }
+
+    fn pass_over_upto(&mut self, channel: &Channel, upto: Place, now_ms: u64, out: &mut Out) {
+        let Some(gap) = self.gaps.get_mut(channel) else {
+            return;
+        };
+        while let Some(first) = gap
+            .waiting
+            .first_entry()
+            .filter(|first| *first.key() <= upto)
+        {
+            out.events.extend(first.remove());
+            self.size -= 1;
+        }
+        if gap.is_known {
+            out.holes.push(channel.clone());
+        }
+        gap.last = gap.last.max(upto);
+        gap.is_known = true;
+        gap.read_ms = now_ms + HOLD_MS;
+        gap.until_ms = now_ms + PASS_OVER_MS;
     }
 }
 
-/// Behind which number an event of a channel that is not known comes. An epoch is named by when it began, in microseconds:
+/// Whether nothing is missing between the last place that came out and a later one. The numbers of two epochs do not say.
+fn follows(last: Place, next: Place) -> bool {
+    next.number == last.number + 1 && (next.epoch == last.epoch || last == NOTHING)
+}
+
+fn place_of(event: &Event) -> Option<Place> {
+    match event.kept {
+        Kept::At(place) => Some(place),
+        _ => None,
+    }
+}
+
+/// Whether the past has got a new epoch since `last`, and nothing else.
+fn is_renewed(last: Place, past: &Past) -> bool {
+    let newest = past
+        .newest
+        .filter(|newest| newest.epoch > last.epoch && newest.number == last.number);
+    let has = |epoch| {
+        past.events
+            .iter()
+            .filter_map(place_of)
+            .any(|place| place.epoch == epoch)
+    };
+    newest.is_some_and(|newest| !has(newest.epoch))
+}
+
+/// Behind which place an event of a channel that is not known comes. An epoch is named by when it began, in microseconds:
 /// what came before in a young one is on its way, or this node has just started.
-fn before(place: Place, accepted_ms: u64) -> u64 {
-    let young = (place.epoch / 1_000).abs_diff(accepted_ms) < SILENT_MS / 2;
-    if young {
+fn before(place: Place, accepted_ms: u64) -> Place {
+    let young = (place.epoch / 1_000).abs_diff(accepted_ms) < YOUNG_MS;
+    let number = if young {
         0
     } else {
         place.number.saturating_sub(1)
-    }
+    };
+    Place { number, ..place }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn event(epoch: u64, number: u64) -> Event {
-        let kept = Kept::At(Place { epoch, number });
-        Event {
-            kept,
-            ..Event::new(Channel::new("c", "x"), "n", number.to_string())
-        }
-    }
-
-    fn places(events: &[Event]) -> Vec<(u64, u64)> {
-        let place = |event: &Event| match event.kept {
-            Kept::At(place) => (place.epoch, place.number),
-            _ => (0, 0),
-        };
-        events.iter().map(place).collect()
-    }
-
-    fn take(order: &mut Order, now_ms: u64, event: Event) -> Vec<(u64, u64)> {
-        let mut out = Vec::new();
-        order.take(event, now_ms, &mut out);
-        places(&out)
-    }
-
-    #[test]
-    fn the_first_of_a_channel_that_has_just_begun_is_waited_for() {
-        let (mut order, now_ms) = (Order::default(), 1_790_000_000_000);
-        let of = |epoch_ms: u64, number| Event {
-            accepted_ms: now_ms,
-            ..event(epoch_ms * 1_000, number)
-        };
-        assert_eq!(take(&mut order, 0, of(now_ms - 5, 2)), []);
-        let epoch = (now_ms - 5) * 1_000;
-        assert_eq!(
-            take(&mut order, 1, of(now_ms - 5, 1)),
-            [(epoch, 1), (epoch, 2)]
-        );
-        let epoch = (now_ms - 100_000) * 1_000;
-        assert_eq!(
-            take(&mut Order::default(), 0, of(now_ms - 100_000, 2)),
-            [(epoch, 2)],
-            "it began long ago"
-        );
-    }
-
-    #[test]
-    fn what_comes_too_early_waits_for_what_is_before_it_and_not_for_long() {
-        let mut order = Order::default();
-        assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
-        assert_eq!(take(&mut order, 0, event(1, 7)), []);
-        assert_eq!(take(&mut order, 9, event(1, 6)), [(1, 6), (1, 7)]);
-        assert_eq!(take(&mut order, 10, event(1, 9)), []);
-        let mut out = Vec::new();
-        order.tick(9 + HOLD_MS, &mut out);
-        assert!(out.is_empty());
-        order.tick(10 + HOLD_MS, &mut out);
-        assert_eq!(places(&out), [(1, 9)]);
-        assert_eq!(
-            take(&mut order, 600, event(1, 8)),
-            [(1, 8)],
-            "late, and not left out"
-        );
-        assert_eq!(take(&mut order, 600, event(1, 11)), []);
-        assert_eq!(
-            take(&mut order, 600, event(2, 1)),
-            [(1, 11), (2, 1)],
-            "another epoch"
-        );
-        assert_eq!(take(&mut order, 600, event(1, 12)), [(1, 12)]);
-    }
-
-    #[test]
-    fn what_has_no_place_yet_comes_behind_what_waits() {
-        let later = Event {
-            kept: Kept::Later,
-            ..event(1, 0)
-        };
-        let mut order = Order::default();
-        assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
-        assert_eq!(take(&mut order, 0, later.clone()), [(0, 0)]);
-        assert_eq!(take(&mut order, 0, event(1, 7)), []);
-        assert_eq!(take(&mut order, 0, later.clone()), []);
-        assert_eq!(take(&mut order, 1, event(1, 8)), []);
-        assert_eq!(
-            take(&mut order, 2, event(1, 6)),
-            [(1, 6), (1, 7), (0, 0), (1, 8)]
-        );
-        assert_eq!(take(&mut order, 3, event(1, 10)), []);
-        assert_eq!(take(&mut order, 3, later), []);
-        assert_eq!(
-            take(&mut order, 4, event(2, 1)),
-            [(1, 10), (0, 0), (2, 1)],
-            "another epoch"
-        );
-        assert_eq!(order.waiting, 0);
-    }
-
-    #[test]
-    fn what_it_knows_and_holds_is_bounded() {
-        let (mut order, mut out) = (Order::default(), Vec::new());
-        for number in 0..3 * CHANNELS as u64 {
-            let event = Event {
-                channel: Channel::new("c", &number.to_string()),
-                ..event(1, 1)
-            };
-            order.take(event, number / 1_000, &mut out);
-        }
-        assert!(
-            order.rows.len() <= CHANNELS + 2 && order.known.len() == order.rows.len(),
-            "{}",
-            order.rows.len()
-        );
-        order.take(event(1, 1), 0, &mut out);
-        (2..2 * HELD as u64).for_each(|number| order.take(event(1, 2 * number), 0, &mut out));
-        assert!(order.waiting <= HELD);
-    }
-
-    proptest! {
-        /// However a few neighbours change places and epochs change: all come out, in order but for what was given up.
-        #[test]
-        fn all_come_out_in_order(swaps in prop::collection::vec(0usize..4, 1..200), epochs in prop::collection::vec(1u64..80, 0..3)) {
-            let mut all: Vec<(u64, u64)> = Vec::new();
-            for n in 0..swaps.len() as u64 {
-                all.push((1 + epochs.iter().filter(|at| **at <= n).count() as u64, n + 1));
-            }
-            let mut heard = all.clone();
-            for (at, by) in swaps.iter().enumerate() {
-                let other = (at + by).min(heard.len() - 1);
-                if heard[at].0 == heard[other].0 && at > 0 {
-                    heard.swap(at, other);
-                }
-            }
-            let (mut order, mut out) = (Order::default(), Vec::new());
-            heard.iter().for_each(|(epoch, number)| order.take(event(*epoch, *number), 0, &mut out));
-            order.tick(HOLD_MS, &mut out);
-            prop_assert_eq!(order.waiting, 0);
-            let mut given = places(&out);
-            prop_assert_eq!(given.len(), all.len());
-            let fine = heard.iter().scan(0, |epoch, (of, _)| Some(std::mem::replace(epoch, *of) <= *of)).all(|fine| fine);
-            // An epoch's first may itself come too late.
-            let firsts: Vec<_> = all.iter().filter(|(e, n)| all.iter().all(|(of, m)| of != e || m >= n)).collect();
-            let begun = firsts.iter().all(|first| heard.iter().find(|(of, _)| *of == first.0) == Some(**first).as_ref());
-            if fine && begun {
-                prop_assert_eq!(&given, &all);
-            }
-            given.sort_unstable();
-            prop_assert_eq!(given, all);
-        }
-    }
-}
+mod tests;

@@ -126,7 +126,7 @@ impl Shelf {
         Past {
             newest: Some(row.newest),
             events: row.events.iter().cloned().collect(),
-            early: Vec::new(),
+            ..Past::default()
         }
     }
 

@@ -17,6 +17,8 @@ struct Entry {
     told_ms: u64,
     /// Until it was given to the clients.
     telling: Option<Telling>,
+    /// Whether it is kept.
+    is_kept: bool,
 }
 
 /// What is told that an event was given to the clients, and up to where they had its channel then.
@@ -62,6 +64,7 @@ impl Told {
             mark,
             told_ms: now_ms,
             telling: Some(Box::new(telling)),
+            is_kept: false,
         });
         true
     }
@@ -75,6 +78,24 @@ impl Told {
         if let Some(telling) = telling {
             telling(after);
         }
+    }
+
+    /// An event is kept.
+    pub fn kept(&mut self, event: &Event) {
+        if self.rows.is_empty() {
+            return;
+        }
+        let mark = self.mark(event);
+        let mut row = self.rows.get_mut(&event.channel).into_iter().flatten();
+        if let Some(entry) = row.find(|entry| entry.mark == mark && !entry.is_kept) {
+            entry.is_kept = true;
+        }
+    }
+
+    /// Whether something of a channel is not kept yet: nobody can know that whoever had it had what has a place.
+    pub fn waits(&self, channel: &Channel) -> bool {
+        let mut row = self.rows.get(channel).into_iter().flatten();
+        row.any(|entry| !entry.is_kept)
     }
 
     /// An event has come: whether the clients had it. It does not come again.
@@ -153,6 +174,19 @@ mod tests {
         let mut told = Told::new(1_000);
         assert!(told.add(&keyed("1"), drop, 0) && !told.add(&keyed("1"), drop, 0));
         assert!(told.take(&keyed("1")) && !told.take(&keyed("1")));
+    }
+
+    #[test]
+    fn a_channel_waits_until_all_that_was_told_of_it_is_kept() {
+        let mut told = Told::new(1_000);
+        told.add(&event("x", "1"), drop, 0);
+        told.add(&event("x", "2"), drop, 0);
+        let waits = |told: &Told| told.waits(&event("x", "1").channel);
+        told.kept(&event("x", "1"));
+        assert!(waits(&told) && !told.waits(&event("y", "1").channel));
+        assert!(told.take(&event("x", "1")) && waits(&told));
+        told.kept(&event("x", "2"));
+        assert!(!waits(&told) && told.take(&event("x", "2")));
     }
 
     #[test]

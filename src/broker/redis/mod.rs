@@ -37,7 +37,6 @@ use super::Sink;
 use super::carrier::{Carrier, CarrierError, Heard, Said, Topic};
 use super::clustered::{self, ClusteredBroker};
 use super::keep::listener::Listener;
-use super::keep::told::Told;
 use crate::drain::Tasks;
 
 /// Starts the broker over Redis, and returns at once.
@@ -76,16 +75,11 @@ pub fn start_keeping(
     sink: Arc<dyn Sink>,
     tasks: &Tasks,
 ) -> Result<(ClusteredBroker, RedisKeeper), ConfigFault> {
-    let heard = Arc::default();
     // What waits may wait to be kept, and then to be carried.
     let lasts_ms = 3 * config.waiting.age.as_millis() as u64 + 60_000;
-    let told = Arc::new(parking_lot::Mutex::new(Told::new(lasts_ms)));
-    let broker = start(
-        config,
-        Listener::start(sink, Arc::clone(&heard), Arc::clone(&told), tasks),
-        tasks,
-    )?;
-    let keeper = RedisKeeper::start(config, broker.clone(), heard, told, tasks);
+    let listener = Arc::new(Listener::new(sink, lasts_ms));
+    let broker = start(config, Arc::<Listener>::clone(&listener), tasks)?;
+    let keeper = RedisKeeper::start(config, broker.clone(), listener, tasks);
     Ok((broker, keeper))
 }
 

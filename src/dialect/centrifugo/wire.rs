@@ -27,6 +27,7 @@ pub static SOCKET: Kind = Kind {
     wire: &Frames,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: true,
     pinger_patience: None,
     close: |why| Some(close(why)),
 };

@@ -31,6 +31,7 @@ pub static STREAM: Kind = Kind {
     wire: &Blocks,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: false,
     pinger_patience: None,
     close: |why| (*why != Why::Missed).then(|| close(why)),
 };

@@ -32,6 +32,7 @@ pub static DESKTOP: Kind = Kind {
     wire: &WebSocket,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: false,
     pinger_patience: PINGER_PATIENCE,
     close: |why| Some(close(why)),
 };
@@ -43,6 +44,7 @@ static WEB: Kind = Kind {
     wire: &WebSocket,
     deflate: Deflate::Never,
     drained_last: true,
+    closed_at_once: false,
     pinger_patience: PINGER_PATIENCE,
     close: |why| (*why != Why::Missed).then(|| close(why)),
 };
@@ -54,6 +56,7 @@ pub static OTHER: Kind = Kind {
     wire: &WebSocket,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: false,
     pinger_patience: PINGER_PATIENCE,
     close: |why| Some(close(why)),
 };

@@ -16,6 +16,7 @@
 //! nodes with the event, and in Redis as soon as that can be told.
 
 mod entries;
+mod gaps;
 mod lane;
 mod lease;
 pub mod queue;
@@ -34,8 +35,8 @@ use self::entries::Entries;
 use self::lane::{Call, Lane, Telling};
 use super::{Config, Server};
 use crate::broker::clustered::{ClusteredBroker, Unkept};
-use crate::broker::keep::heard::{HeardChannels, Mark};
-use crate::broker::keep::told::Told;
+use crate::broker::keep::heard::Mark;
+use crate::broker::keep::listener::Listener;
 use crate::broker::keep::{
     CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Past, Presence, Saying,
 };
@@ -47,6 +48,7 @@ use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
 const ONCE_MS: u64 = 300_000;
+
 /// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
 const HOLES: usize = 10_000;
 
@@ -59,8 +61,7 @@ struct Inner {
     prefix: String,
     partitions: u32,
     lanes: Vec<Lane>,
-    heard: Arc<Mutex<HeardChannels>>,
-    told: Arc<Mutex<Told>>,
+    listener: Arc<Listener>,
     holes: Mutex<BTreeSet<Channel>>,
     /// What tells what this node keeps from what others do.
     origin: u64,
@@ -75,13 +76,11 @@ struct Inner {
 pub struct RedisKeeper(Arc<Inner>);
 
 impl RedisKeeper {
-    /// Nothing is connected or written before something is asked. `heard` is what a listener in front of the sink of
-    /// `broker` fills, and `told` what it looks at.
+    /// Nothing is connected or written before something is asked. The listener stands in front of the sink of `broker`.
     pub(super) fn start(
         config: &Config,
         broker: ClusteredBroker,
-        heard: Arc<Mutex<HeardChannels>>,
-        told: Arc<Mutex<Told>>,
+        listener: Arc<Listener>,
         tasks: &Tasks,
     ) -> Self {
         let lane = |(on, server): (usize, &Server)| {
@@ -104,8 +103,7 @@ impl RedisKeeper {
             prefix: config.prefix.clone(),
             partitions: config.partitions,
             lanes,
-            heard,
-            told,
+            listener,
             holes: Mutex::default(),
             origin: rand::random(),
             count: Mutex::default(),
@@ -113,13 +111,14 @@ impl RedisKeeper {
             tasks: tasks.clone(),
         });
         tasks.spawn("keeper-upkeep", upkeep::run(Arc::clone(&inner)));
+        tasks.spawn("keeper-gaps", gaps::run(Arc::clone(&inner)));
         Self(inner)
     }
 
     pub(in crate::broker) fn keep(&self, event: Event, keep: Keep) -> Receipt {
         let (sender, receipt) = Receipt::pending();
         let inner = &self.0;
-        let before = inner.heard.lock().get(&event.channel);
+        let before = inner.listener.heard().get(&event.channel);
         let (telling, then, early) = (Arc::clone(inner), Arc::clone(inner), event.clone());
         let mut count = inner.count.lock();
         *count += 1;
@@ -133,7 +132,9 @@ impl RedisKeeper {
     }
 
     pub(in crate::broker) async fn past(&self, channel: &Channel) -> Result<Past, KeepError> {
-        self.0.read(channel, u32::MAX >> 1).await
+        let past = self.0.read(channel, u32::MAX >> 1).await?;
+        let unheard = self.0.listener.reach(channel, &past).await;
+        Ok(past.with_unheard(unheard))
     }
 
     pub(in crate::broker) fn enter(
@@ -276,7 +277,7 @@ impl Inner {
         let kept = Kept::Later;
         // Noted as it is given: what another node took of it may come just then.
         let told = |after| telling.done(after);
-        let note = |event: &Event| self.told.lock().add(event, told, now_ms());
+        let note = |event: &Event| self.listener.told().add(event, told, now_ms());
         self.broker.give_early(Event { kept, ..event }, note);
     }
 
@@ -290,14 +291,15 @@ impl Inner {
     ) {
         let (kept, result) = match place {
             Ok(place) => {
-                self.heard.lock().mended(&event.channel, before, place);
+                self.listener.heard().mended(&event.channel, before, place);
+                self.listener.told().kept(&event);
                 (Kept::At(place), "kept")
             }
             // It waited for too long; or, published at once, it would overtake what waits.
             Err(why @ (KeepError::Crowded | KeepError::Expired)) => {
                 // What had no room was not told; another of its key may have been, and is still to come.
                 if why == KeepError::Expired {
-                    self.told.lock().take(&event);
+                    self.listener.told().take(&event);
                 }
                 ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
                 // Whoever waits for the receipt hears that it is dropped.
@@ -316,7 +318,7 @@ impl Inner {
         ::metrics::counter!(metrics::KEPT, "result" => result).increment(1);
         let event = Event { kept, ..event };
         if kept == Kept::Missed {
-            self.heard.lock().note(&event);
+            self.listener.heard().note(&event);
             let mut holes = self.holes.lock();
             if holes.len() < HOLES {
                 holes.insert(event.channel.clone());
@@ -327,7 +329,7 @@ impl Inner {
 
     /// Reads `count` events of a past. What this node has delivered is in it, or its epoch is a new one.
     async fn read(&self, channel: &Channel, count: u32) -> Result<Past, KeepError> {
-        let before = self.heard.lock().get(channel);
+        let before = self.listener.heard().get(channel);
         let mut args = told(before);
         args.push(number(u64::from(count)));
         args.push(number(MEMORY_OF_PLACES.as_millis() as u64));
@@ -341,7 +343,7 @@ impl Inner {
         };
         let past = scripts::past(self.lane(channel).ask(call).await?)?;
         if let Some(newest) = past.newest {
-            self.heard.lock().mended(channel, before, newest);
+            self.listener.heard().mended(channel, before, newest);
         }
         Ok(past)
     }

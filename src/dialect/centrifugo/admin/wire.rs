@@ -21,6 +21,7 @@ pub(super) static ADMIN: Kind = Kind {
     wire: &AdminFrames,
     deflate: Deflate::Never,
     drained_last: true,
+    closed_at_once: false,
     pinger_patience: None,
     close: |why| Some(close(why)),
 };

@@ -47,6 +47,7 @@ const BASE: Kind = Kind {
     wire: &Lines { heartbeat: b"" },
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: true,
     pinger_patience: None,
     close: |why| {
         Some(match why {

@@ -34,6 +34,7 @@ pub fn kind(text: &str) -> &'static Kind {
         wire,
         deflate: Deflate::Never,
         drained_last: false,
+        closed_at_once: false,
         pinger_patience: None,
         close,
     }))

@@ -1,0 +1,464 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn place(epoch: u64, number: u64) -> Place {
+    Place { epoch, number }
+}
+
+fn channel() -> Channel {
+    Channel::new("c", "x")
+}
+
+fn event(epoch: u64, number: u64) -> Event {
+    Event {
+        kept: Kept::At(place(epoch, number)),
+        ..Event::new(channel(), "n", number.to_string())
+    }
+}
+
+fn early() -> Event {
+    Event {
+        kept: Kept::Later,
+        ..event(1, 0)
+    }
+}
+
+/// A past of one epoch.
+fn past(epoch: u64, numbers: std::ops::RangeInclusive<u64>) -> Past {
+    let newest = place(epoch, *numbers.end());
+    let placed = numbers.map(|number| (place(epoch, number), event(epoch, number)));
+    Past::new(newest, placed.collect())
+}
+
+fn places(events: &[Event]) -> Vec<(u64, u64)> {
+    let place = |event: &Event| match event.kept {
+        Kept::At(place) => (place.epoch, place.number),
+        _ => (0, 0),
+    };
+    events.iter().map(place).collect()
+}
+
+/// What comes out, and whether it is said that there is a hole.
+fn out(act: impl FnOnce(&mut Out)) -> (Vec<(u64, u64)>, bool) {
+    let mut out = Out::default();
+    act(&mut out);
+    assert!(out.holes.iter().all(|of| *of == channel()));
+    (places(&out.events), !out.holes.is_empty())
+}
+
+fn take(order: &mut Order, now_ms: u64, event: Event) -> Vec<(u64, u64)> {
+    let (events, hole) = out(|out| order.take(event, false, now_ms, out));
+    assert!(!hole);
+    events
+}
+
+fn is_read_at(order: &mut Order, now_ms: u64) -> bool {
+    let mut wanted = Vec::new();
+    assert_eq!(
+        out(|out| wanted = order.tick(|_| false, now_ms, out)),
+        (Vec::new(), false)
+    );
+    !wanted.is_empty()
+}
+
+fn fill(order: &mut Order, now_ms: u64, past: &Past) -> (Vec<(u64, u64)>, bool) {
+    out(|out| order.fill(&channel(), Some(past), false, now_ms, out))
+}
+
+#[test]
+fn the_first_of_a_channel_that_has_just_begun_is_waited_for() {
+    let (mut order, now_ms) = (Order::default(), 1_790_000_000_000);
+    let of = |epoch_ms: u64, number| Event {
+        accepted_ms: now_ms,
+        ..event(epoch_ms * 1_000, number)
+    };
+    assert_eq!(take(&mut order, 0, of(now_ms - 5, 2)), []);
+    let epoch = (now_ms - 5) * 1_000;
+    assert_eq!(
+        take(&mut order, 1, of(now_ms - 5, 1)),
+        [(epoch, 1), (epoch, 2)]
+    );
+    let epoch = (now_ms - 100_000) * 1_000;
+    assert_eq!(
+        take(&mut Order::default(), 0, of(now_ms - 100_000, 2)),
+        [(epoch, 2)],
+        "it began long ago"
+    );
+    let mut order = Order::default();
+    assert_eq!(take(&mut order, 0, of(now_ms - 5, 3)), []);
+    let waited = out(|out| drop(order.tick(|_| false, HOLD_MS, out)));
+    assert_eq!(waited.0.len(), 1);
+    assert!(!waited.1, "nobody knows whether anything is missing");
+}
+
+#[test]
+fn what_is_missing_is_waited_for_and_then_taken_from_the_past() {
+    let mut order = Order::default();
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(take(&mut order, 0, event(1, 7)), []);
+    assert_eq!(take(&mut order, 9, event(1, 6)), [(1, 6), (1, 7)]);
+    assert!(!is_read_at(&mut order, 9 * HOLD_MS), "nothing is missing");
+    assert_eq!(take(&mut order, 5_000, event(1, 9)), []);
+    assert!(!is_read_at(&mut order, 4_999 + HOLD_MS));
+    assert!(is_read_at(&mut order, 5_000 + HOLD_MS));
+    assert!(
+        !is_read_at(&mut order, 5_000 + 2 * HOLD_MS),
+        "it is being read"
+    );
+    assert_eq!(take(&mut order, 5_600, event(1, 11)), []);
+    assert_eq!(
+        fill(&mut order, 5_700, &past(1, 2..=10)),
+        (vec![(1, 8), (1, 9), (1, 10), (1, 11)], false)
+    );
+    let known = past(1, 7..=11);
+    let unheard = |order: &Order| order.unheard(&channel(), &known, 6_000);
+    assert_eq!(unheard(&order), [place(1, 8), place(1, 10)]);
+    assert_eq!(take(&mut order, 6_000, event(1, 8)), [], "it was given");
+    assert_eq!(unheard(&order), [place(1, 10)]);
+    assert_eq!(take(&mut order, 6_000, event(1, 10)), []);
+    assert_eq!(unheard(&order), []);
+    assert_eq!(take(&mut order, 6_000, event(1, 12)), [(1, 12)]);
+    assert_eq!(order.size, 0);
+}
+
+#[test]
+fn what_the_past_does_not_have_either_is_passed_over_and_that_is_said() {
+    let mut order = Order::default();
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(take(&mut order, 0, event(1, 8)), []);
+    assert_eq!(take(&mut order, 0, event(1, 13)), []);
+    assert!(is_read_at(&mut order, HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 600, &past(1, 7..=9)),
+        (vec![(1, 7), (1, 8), (1, 9)], true)
+    );
+    assert_eq!(
+        take(&mut order, 700, event(1, 6)),
+        [(1, 6)],
+        "late, and not left out"
+    );
+    assert!(is_read_at(&mut order, 600 + HOLD_MS), "it was kept since");
+    let failed = out(|out| order.fill(&channel(), None, false, 1_200, out));
+    assert_eq!(failed, (vec![], false));
+    assert!(is_read_at(&mut order, 1_200 + HOLD_MS));
+    let failed = out(|out| order.fill(&channel(), None, false, 1_800, out));
+    assert_eq!(failed, (vec![], false));
+    let over = out(|out| drop(order.tick(|_| false, 600 + PASS_OVER_MS, out)));
+    assert_eq!(over, (vec![(1, 13)], true));
+    assert_eq!(order.size, 0);
+}
+
+#[test]
+fn another_epoch_counts_on_or_begins_anew() {
+    let mut order = Order::default();
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(take(&mut order, 0, event(2, 6)), []);
+    assert!(is_read_at(&mut order, 0), "at once");
+    let placed = [(place(1, 5), event(1, 5)), (place(2, 6), event(2, 6))];
+    let joined = Past::new(place(2, 6), placed.to_vec());
+    assert_eq!(fill(&mut order, 9, &joined), (vec![(2, 6)], false));
+    assert_eq!(take(&mut order, 9, event(1, 6)), [(1, 6)], "late");
+    assert_eq!(take(&mut order, 9, event(3, 8)), []);
+    assert_eq!(take(&mut order, 9, event(2, 7)), [(2, 7)]);
+    assert!(is_read_at(&mut order, 9 + HOLD_MS));
+    let placed = [(place(3, 8), event(3, 8)), (place(3, 9), event(3, 9))];
+    let counts_on = Past::new(place(3, 9), placed.to_vec());
+    assert_eq!(
+        fill(&mut order, 520, &counts_on),
+        (vec![(3, 8), (3, 9)], false)
+    );
+    // What was before is lost, or somewhere on its way.
+    assert_eq!(take(&mut order, 530, event(4, 2)), []);
+    assert_eq!(take(&mut order, 530, event(3, 10)), [(3, 10)]);
+    assert!(is_read_at(&mut order, 530 + HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 1_100, &past(4, 1..=2)),
+        (vec![(4, 1), (4, 2)], false)
+    );
+    // After more than an hour a past may have been forgotten.
+    let (now_ms, epoch) = (1_790_000_000_000, 1_790_000_000_000_000);
+    let anew = Event {
+        accepted_ms: now_ms,
+        ..event(epoch, 1)
+    };
+    assert_eq!(take(&mut order, 1_100 + SILENT_MS, anew), [(epoch, 1)]);
+}
+
+#[test]
+fn what_has_no_place_does_not_wait() {
+    let mut order = Order::default();
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(take(&mut order, 0, early()), [(0, 0)]);
+    // What its own node may have published before comes before it, and what is missing is missing.
+    assert_eq!(take(&mut order, 0, event(1, 7)), []);
+    assert_eq!(take(&mut order, 1, early()), [(1, 7), (0, 0)]);
+    assert_eq!(order.given_upto(&channel(), 1), None);
+    assert_eq!(take(&mut order, 1, event(1, 8)), []);
+    assert_eq!(take(&mut order, 2, event(1, 6)), [(1, 6), (1, 8)]);
+    // While it waits to be kept nothing else comes, and what it was given behind is known.
+    let held = |order: &mut Order, event| out(|out| order.take(event, true, 2, out));
+    assert_eq!(held(&mut order, event(1, 9)), (vec![], false));
+    assert_eq!(held(&mut order, early()), (vec![(0, 0)], false));
+    assert_eq!(order.given_upto(&channel(), 2), Some(place(1, 8)));
+    assert_eq!(held(&mut order, event(1, 10)), (vec![], false));
+    let mut wanted = Vec::new();
+    let waits = out(|out| wanted = order.tick(|_| true, 2 + HOLD_MS, out));
+    assert_eq!((waits, wanted), ((vec![], false), vec![]));
+    assert_eq!(
+        take(&mut order, 600, event(1, 11)),
+        [(1, 9), (1, 10), (1, 11)]
+    );
+    let missed = Event {
+        kept: Kept::Missed,
+        ..event(1, 0)
+    };
+    assert_eq!(take(&mut order, 600, event(1, 13)), []);
+    assert_eq!(take(&mut order, 600, missed), [(1, 13), (0, 0)]);
+    assert!(is_read_at(&mut order, 600 + HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 1_200, &past(1, 9..=13)),
+        (vec![(1, 12)], false)
+    );
+    assert_eq!(order.size, 0);
+}
+
+#[test]
+fn what_somebody_has_read_is_waited_for() {
+    let mut order = Order::default();
+    assert!(
+        order.expect(&channel(), &past(1, 3..=5), 0),
+        "it is known from here on"
+    );
+    assert!(order.expect(&channel(), &past(1, 3..=5), 0));
+    assert_eq!(
+        take(&mut order, 0, event(1, 5)),
+        [(1, 5)],
+        "it is on its way here"
+    );
+    assert!(!order.expect(&channel(), &past(1, 3..=7), 0));
+    assert_eq!(
+        order.unheard(&channel(), &past(1, 3..=7), 0),
+        [place(1, 6), place(1, 7)]
+    );
+    assert_eq!(take(&mut order, 0, event(1, 6)), [(1, 6)]);
+    assert!(!order.expect(&channel(), &past(1, 3..=7), 0));
+    assert_eq!(take(&mut order, 0, event(1, 7)), [(1, 7)]);
+    assert!(order.expect(&channel(), &past(1, 3..=7), 0));
+    assert!(!order.expect(&channel(), &past(1, 3..=8), 0));
+    assert!(is_read_at(&mut order, HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 600, &past(1, 3..=8)),
+        (vec![(1, 8)], false)
+    );
+    assert!(order.expect(&channel(), &past(1, 3..=8), 0));
+    // A new epoch in which nothing was kept yet.
+    let renewed = Past {
+        newest: Some(place(2, 8)),
+        ..past(1, 3..=8)
+    };
+    assert!(order.expect(&channel(), &renewed, 600));
+    assert_eq!(order.given_upto(&channel(), 600), Some(place(2, 8)));
+    assert_eq!(take(&mut order, 600, event(2, 9)), [(2, 9)]);
+    assert_eq!(order.size, 0);
+    // Where nothing was kept, the first one is known.
+    let (mut order, nothing) = (Order::default(), Past::default());
+    assert!(order.expect(&channel(), &nothing, 0));
+    assert_eq!(order.given_upto(&channel(), 0), None);
+    assert_eq!(take(&mut order, 0, event(7, 2)), []);
+    assert_eq!(take(&mut order, 0, event(7, 1)), [(7, 1), (7, 2)]);
+    assert_eq!(order.size, 0);
+}
+
+#[test]
+fn what_it_holds_is_bounded() {
+    let (mut order, mut out) = (Order::default(), Out::default());
+    order.take(event(1, 1), false, 0, &mut out);
+    for number in 2..2 * HELD as u64 {
+        order.take(event(1, 2 * number), false, 0, &mut out);
+        assert!(order.size <= HELD);
+    }
+    assert!(!out.holes.is_empty());
+}
+
+/// What a node hears of one channel, and a page that is there until something is passed over, and then comes back.
+#[derive(Default)]
+struct Site {
+    order: Order,
+    now_ms: u64,
+    epoch: u64,
+    number: u64,
+    /// All that was ever kept, and how much of that is lost.
+    all: Vec<Event>,
+    lost: usize,
+    on_its_way: Vec<Event>,
+    came_out: Vec<Event>,
+    page: Page,
+}
+
+#[derive(Default)]
+struct Page {
+    /// All before this it had, or was told that it did not.
+    from: usize,
+    had: Vec<Event>,
+    read: Past,
+}
+
+impl Page {
+    fn numbers(&self) -> Vec<usize> {
+        self.had
+            .iter()
+            .map(number)
+            .filter(|number| *number >= self.from)
+            .collect()
+    }
+}
+
+fn number(event: &Event) -> usize {
+    std::str::from_utf8(&event.data).unwrap().parse().unwrap()
+}
+
+impl Site {
+    fn new() -> Self {
+        let mut site = Self {
+            epoch: 1,
+            ..Self::default()
+        };
+        assert!(site.order.expect(&channel(), &Past::default(), 0));
+        site
+    }
+
+    fn keep(&mut self) {
+        self.number += 1;
+        let event = Event {
+            data: self.all.len().to_string().into(),
+            ..event(self.epoch, self.number)
+        };
+        self.all.push(event.clone());
+        self.on_its_way.push(event);
+    }
+
+    fn past(&self) -> Past {
+        let kept = &self.all[self.lost..];
+        let kept = &kept[kept.len().saturating_sub(12)..];
+        if self.number == 0 {
+            return Past::default();
+        }
+        let placed = kept
+            .iter()
+            .map(|event| (place_of(event).unwrap(), event.clone()));
+        Past::new(place(self.epoch, self.number), placed.collect())
+    }
+
+    fn act(&mut self, act: impl FnOnce(&mut Order, u64, &mut Out)) {
+        let mut out = Out::default();
+        act(&mut self.order, self.now_ms, &mut out);
+        if !out.holes.is_empty() {
+            self.come_back();
+        }
+        let new = out.events.iter().filter(|event| !self.page.read.has(event));
+        self.page.had.extend(new.cloned());
+        self.came_out.extend(out.events);
+    }
+
+    fn hear(&mut self, at: usize) {
+        if self.on_its_way.is_empty() {
+            return;
+        }
+        let event = self.on_its_way.remove(at % self.on_its_way.len());
+        self.act(|order, now_ms, out| order.take(event, false, now_ms, out));
+    }
+
+    fn wait(&mut self, ms: u64, answers: bool) {
+        self.now_ms += ms;
+        let mut wanted = Vec::new();
+        self.act(|order, now_ms, out| wanted = order.tick(|_| false, now_ms, out));
+        for channel in wanted {
+            let past = answers.then(|| self.past());
+            self.act(|order, now_ms, out| order.fill(&channel, past.as_ref(), false, now_ms, out));
+        }
+    }
+
+    /// What the page would be told if it came back now, and the past that it would be given.
+    fn told(&self) -> (Option<Vec<Event>>, Past) {
+        let past = self.past();
+        let unheard = self.order.unheard(&channel(), &past, self.now_ms);
+        let past = past.with_unheard(unheard);
+        let last = self.page.had.last();
+        let at = last.and_then(|last| past.events.iter().position(|event| event == last));
+        let followed = at.and_then(|at| past.behind(at)).map(<[Event]>::to_vec);
+        (followed, past)
+    }
+
+    fn come_back(&mut self) {
+        let (followed, past) = self.told();
+        match followed {
+            Some(followed) => self.page.had.extend(followed),
+            None => {
+                self.page.from = self.all.len();
+                self.page.had.clone_from(&past.events);
+            }
+        }
+        let now_ms = self.now_ms;
+        self.order.expect(&channel(), &past, now_ms);
+        self.page.read = past;
+    }
+
+    /// Whoever comes back is told all that it does not have, or that something may be missing.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let (Some(followed), _) = self.told() else {
+            return Ok(());
+        };
+        let mut numbers = self.page.numbers();
+        numbers.extend(
+            followed
+                .iter()
+                .map(number)
+                .filter(|number| *number >= self.page.from),
+        );
+        prop_assert_eq!(
+            numbers,
+            (self.page.from..self.all.len()).collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+}
+
+proptest! {
+    /// However publications are held up or come the other way round, and whatever becomes of the past meanwhile: what is heard
+    /// of comes out once, and a page is told all in order, or that something may be missing.
+    #[test]
+    fn who_has_a_later_one_has_the_earlier_ones(steps in prop::collection::vec((0u8..16, 0usize..6), 1..120)) {
+        let mut site = Site::new();
+        for (step, at) in steps {
+            match step {
+                0..5 => site.keep(),
+                5..10 => site.hear(at),
+                10 => site.wait(HOLD_MS + 1, true),
+                11 => site.wait(60, at > 0),
+                12 => site.wait(3_000, at > 2),
+                13 => site.come_back(),
+                14 if at == 0 => site.epoch += 1,
+                15 if at == 0 && site.on_its_way.is_empty() => {
+                    // All is lost.
+                    site.lost = site.all.len();
+                    site.epoch += 1;
+                    site.number = 0;
+                }
+                _ => {}
+            }
+            site.check()?;
+        }
+        while !site.on_its_way.is_empty() {
+            site.hear(0);
+            site.check()?;
+        }
+        (0..4).for_each(|_| site.wait(PASS_OVER_MS, true));
+        site.check()?;
+        prop_assert_eq!(site.order.size, 0);
+        let mut numbers: Vec<_> = site.came_out.iter().map(number).collect();
+        numbers.sort_unstable();
+        prop_assert_eq!(numbers, (0..site.all.len()).collect::<Vec<_>>());
+        prop_assert_eq!(site.page.numbers(), (site.page.from..site.all.len()).collect::<Vec<_>>());
+    }
+}
