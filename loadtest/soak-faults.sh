@@ -4,6 +4,9 @@
 #
 #   loadtest/soak-faults.sh [--protocol PROTOCOL] [MINUTES] [EVENTS A SECOND] [more options of `foghorn-load soak`]
 #
+# Each channel has three posters, which post at one moment, each to a node of its own: so all nodes publish to every channel at once. What
+# is said behind takes the place of what is said here, as --posters-per-channel 1.
+#
 # FOGHORN and FOGHORN_LOAD name the two programs (default: target/release/…); SOAK_FAULTS, which faults to pick from; SOAK_FAULT_EVERY, about how many
 # seconds lie between two. All on 127.0.0.1; needs redis-server, redis-cli, haproxy and curl.
 #
@@ -92,8 +95,9 @@ hurt() {
     all_well
 }
 
-# Clients go to any node. Each third of the libraries has a node that its events go to, and another while that one is away:
-# Seafile has as many backends, and what is posted to two nodes while Redis is away has no order between the two.
+# Clients go to any node. Each poster has a node that its events go to, and another while that one is away: what is posted to
+# two nodes while Redis is away has no order between the two. HAProxy gives up within 4 s, before a poster does, which would go on
+# with the next of the inner ports for good.
 proxy() {
     local backend n port
     cat <<-END
@@ -171,5 +175,6 @@ for fault in ${SOAK_FAULTS:-$all}; do
     faults+=(--fault "$fault=exec '${BASH_SOURCE[0]}' hurt $fault")
 done
 "$load" soak --url "http://127.0.0.1:$front" --post-url "http://127.0.0.1:$(inner_port 0)" \
-    --post-url "http://127.0.0.1:$(inner_port 1)" --post-url "http://127.0.0.1:$(inner_port 2)" --protocol "$SOAK_PROTOCOL" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
-    --replay 10 --back-after 1000 --fault-every "${SOAK_FAULT_EVERY:-20}" "${faults[@]}" "$@"
+    --post-url "http://127.0.0.1:$(inner_port 1)" --post-url "http://127.0.0.1:$(inner_port 2)" --posters-per-channel 3 \
+    --protocol "$SOAK_PROTOCOL" --name "3 nodes, faults" --seconds $((minutes * 60)) --events "$events" \
+    --answer-within 4 --replay 10 --back-after 1000 --fault-every "${SOAK_FAULT_EVERY:-20}" "${faults[@]}" "$@"

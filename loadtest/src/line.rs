@@ -1,5 +1,5 @@
 //! One blocking connection over which requests are sent and answered one after another. It is kept alive, and made again when it
-//! breaks, then to the next of the servers.
+//! breaks: to the same server, or to the next where that does not answer or takes no connection.
 //!
 //! Invariant: an answer is given when all of it is there, and belongs to the request that was sent last.
 
@@ -72,7 +72,6 @@ impl Line {
         self.used = Instant::now();
         if answer.is_err() {
             self.stream = None;
-            self.target += 1;
         }
         answer
     }
@@ -119,6 +118,7 @@ impl Line {
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 // What a socket's time limit looks like.
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.target += 1;
                     return Err("no answer in time".into());
                 }
                 Err(e) => return Err(format!("no answer: {}", e.kind())),

@@ -37,7 +37,9 @@ use std::process::ExitCode;
 #[command(
     name = "foghorn-load",
     version,
-    about = "Load generator for servers of the Seafile notification protocol, for event streams, and for Centrifugo v1's"
+    about = "Load generator for servers of the Seafile notification protocol, for event streams, and for Centrifugo v1's",
+    // A script's options are replaced by those of whoever runs it, which come behind them.
+    args_override_self = true
 )]
 struct Cli {
     #[command(subcommand)]

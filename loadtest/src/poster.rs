@@ -1,7 +1,7 @@
 //! Posting events: one at a time, or at a steady rate whatever the server does.
 //!
-//! Invariant: a library's events go over one connection in their order, the next not before the last was answered, and an
-//! event's stamp is the moment it was due to be sent, so a server that is slow to answer cannot hide its slowness.
+//! Invariant: a poster's events of a library go over one connection in their order, the next not before the last was answered,
+//! and an event's stamp is the moment it was due to be sent, so a server that is slow to answer cannot hide its slowness.
 
 use crate::clock;
 use crate::dialect::Dialect;
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub struct Source {
     /// Wire protocol.
     pub dialect: Dialect,
-    /// Servers; library `c` prefers the `c`th, counted round.
+    /// Servers; a connection prefers the one of its own number, counted round.
     pub targets: Vec<Target>,
     /// The shared key.
     pub key: String,
@@ -27,9 +27,11 @@ pub struct Source {
     pub run: u32,
     /// Libraries.
     pub channels: u32,
+    /// Posters of each library, over connections that follow each other; they post at one moment, and number as [`stamp::poster`] says.
+    pub posters: u32,
     /// Bytes of filling in each event.
     pub pad: usize,
-    /// Kept-alive connections, over which libraries are spread.
+    /// Kept-alive connections, over which libraries and their posters are spread.
     pub connections: u32,
     /// Longest wait for an answer.
     pub timeout: Duration,
@@ -38,6 +40,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// All posters of all libraries, those of one library behind each other.
+    fn lanes(&self) -> u32 {
+        self.channels * self.posters
+    }
+
     /// Posts one event over a connection and waits for the answer's status.
     fn post(&self, line: &mut Line, token: &str, s: Stamp, body: &str) -> Result<u16, String> {
         let answer = line.ask(&self.targets, self.timeout, |target, out| {
@@ -119,11 +126,11 @@ impl Single {
 
 /// Posts `rate` events a second for `how_long`, libraries in turn, over the source's connections. Runs until all are answered.
 pub fn at_rate(src: &Source, rate: f64, how_long: Duration, watch: &Watch) -> Posted {
-    let lines = src.connections.clamp(1, src.channels.max(1));
+    let lines = src.connections.clamp(1, src.lanes().max(1));
     let begin = clock::now_ns() + 20_000_000;
     let total = (rate * how_long.as_secs_f64()) as u64;
     let mut all = Posted {
-        accepted: vec![Vec::new(); src.channels as usize],
+        accepted: vec![Vec::new(); src.lanes() as usize],
         ..Posted::default()
     };
     std::thread::scope(|scope| {
@@ -142,10 +149,24 @@ pub fn at_rate(src: &Source, rate: f64, how_long: Duration, watch: &Watch) -> Po
             }
         }
     });
+    all.accepted = all
+        .accepted
+        .chunks(src.posters as usize)
+        .map(in_turn)
+        .collect();
     all
 }
 
-/// The part of one connection: the libraries whose number, counted round, is its own.
+/// Of a library's posters, each with a list of its own, one list by number.
+fn in_turn(posters: &[Vec<u64>]) -> Vec<u64> {
+    let rounds = posters.iter().map(Vec::len).max().unwrap_or(0);
+    (0..rounds)
+        .flat_map(|round| posters.iter().map(move |p| p.get(round).copied()))
+        .map(Option::unwrap_or_default)
+        .collect()
+}
+
+/// The part of one connection: the posters whose lane, counted round, is its own. What it accepted is listed by lane.
 fn post_line(
     src: &Source,
     line: u32,
@@ -157,13 +178,14 @@ fn post_line(
 ) -> Posted {
     let signer = Signer::new(&src.key);
     let mut p = Posted {
-        accepted: vec![Vec::new(); src.channels as usize],
+        accepted: vec![Vec::new(); src.lanes() as usize],
         ..Posted::default()
     };
+    let posters = u64::from(src.posters);
     let mut conn = Line::new(line as usize);
     let (mut body, mut token, mut minted) = (String::new(), String::new(), 0);
-    for k in (0..total).filter(|k| (k % u64::from(src.channels)) as u32 % lines == line) {
-        let due = begin + (k as f64 * 1e9 / rate) as u64;
+    for k in (0..total).filter(|k| (k % u64::from(src.lanes())) as u32 % lines == line) {
+        let due = begin + ((k - k % posters) as f64 * 1e9 / rate) as u64;
         let now = clock::now_ns();
         if due > now {
             std::thread::sleep(Duration::from_nanos(due - now));
@@ -175,14 +197,14 @@ fn post_line(
             minted = clock::unix_s();
             token = src.dialect.token(&signer, minted + 300);
         }
-        let channel = (k % u64::from(src.channels)) as u32;
-        let mine = &mut p.accepted[channel as usize];
+        let lane = (k % u64::from(src.lanes())) as u32;
+        let mine = &mut p.accepted[lane as usize];
         // Late because the last answer was: the wait counts. Late because this thread slept too long: it does not.
         let at_ns = if due > now { clock::now_ns() } else { due };
         let s = Stamp {
             run: src.run,
-            channel,
-            seq: src.after_seq + mine.len() as u32 + 1,
+            channel: lane / src.posters,
+            seq: src.after_seq + mine.len() as u32 * src.posters + lane % src.posters + 1,
             at_ns,
         };
         stamp::body(&mut body, s, src.pad);
@@ -203,4 +225,17 @@ fn post_line(
         }
     }
     p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_posters_accepted_is_listed_by_number() {
+        // The second was stopped before its second turn.
+        let posters = [vec![11, 14], vec![12], vec![0, 16]];
+        assert_eq!(in_turn(&posters), [11, 12, 0, 14, 0, 16]);
+        assert_eq!(in_turn(&posters[..1]), posters[0]);
+    }
 }

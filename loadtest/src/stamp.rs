@@ -21,6 +21,11 @@ pub struct Stamp {
     pub at_ns: u64,
 }
 
+/// Which of a library's `posters` an event is of, by its number: they take turns, so that each has numbers of its own.
+pub fn poster(seq: u32, posters: u32) -> usize {
+    (seq % posters) as usize
+}
+
 /// The id of a run's library.
 pub fn repo(run: u32, channel: u32) -> String {
     format!("{run:08x}-0000-4000-8000-0000{channel:08x}")

@@ -163,13 +163,16 @@ fn a_soaks_clients_recover_once_and_in_order() {
     let (_node, url) = centrifugo_1(&keeping("100"));
     let args =
         "soak --seconds 4 -r 100 -n 30 --channels 10 --settle 3 --hang-up-rate 20 --back-after 300";
-    let args: Vec<&str> = args.split(' ').chain(V1).collect();
-    let report = load_at(&url, &args);
-    let of = |metric| value(&report, metric, "server");
-    assert_eq!(of("events accepted"), 400.0);
-    assert_eq!(of("deliveries owed"), 2400.0);
-    assert_eq!(of("deliveries made"), 2400.0);
-    assert!(of("subscriptions recovered") > 0.0);
+    for posters in ["1", "3"] {
+        let several = ["--posters-per-channel", posters];
+        let args: Vec<&str> = args.split(' ').chain(V1).chain(several).collect();
+        let report = load_at(&url, &args);
+        let of = |metric| value(&report, metric, "server");
+        assert_eq!(of("events accepted"), 400.0);
+        assert_eq!(of("deliveries owed"), 2400.0);
+        assert_eq!(of("deliveries made"), 2400.0);
+        assert!(of("subscriptions recovered") > 0.0);
+    }
 }
 
 #[test]

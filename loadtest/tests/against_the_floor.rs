@@ -130,6 +130,8 @@ fn a_soaks_ledger_balances() {
         "30",
         "--channels",
         "10",
+        "--posters-per-channel",
+        "4",
         "--settle",
         "1",
         "--answer-within",

@@ -39,7 +39,10 @@ pub struct Soak {
     /// Libraries of each client
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub libraries_per_client: u32,
-    /// Connections that post
+    /// Posters of each library: they post at one moment, to servers that follow each other, and each has an order of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub posters_per_channel: u32,
+    /// Connections that post, over which all posters are spread; as many to each server, so there may be a few more
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub posters: u32,
     /// Seconds a post waits for its answer before the next server is tried
@@ -95,13 +98,15 @@ pub fn run(o: &Soak) -> Result<(), Failed> {
         },
     );
     plan.ledger = true;
+    plan.posters = o.posters_per_channel;
     plan.reconnect_ms = Some(o.back_after);
     plan.hang_up_rate = o.hang_up_rate;
     plan.recover = system.dialect.keeps();
     let (mut workers, _) = stage.raise(system, &plan)?;
     workers.mark(0)?;
     let mut source = stage.source(system, &plan);
-    (source.connections, source.timeout) = (o.posters, Duration::from_secs(o.answer_within));
+    source.connections = o.posters.next_multiple_of(source.targets.len() as u32);
+    source.timeout = Duration::from_secs(o.answer_within);
     let before = procfs::usage(&system.pids);
     let (posted, faults) = post_and_hurt(o, &source)?;
     progress::step("posting is over; letting things settle");

@@ -5,7 +5,7 @@
 //! counted as made, missing or told, exactly once.
 
 use super::control::{Ledger, Plan, Settle};
-use crate::stamp::Stamp;
+use crate::stamp::{self, Stamp};
 
 /// What the sharer of a channel is told about one receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Receipt {
     Again,
     /// This connection has had it.
     Duplicate,
-    /// This connection has had a newer one of the same library.
+    /// This connection has had a newer one of the same library and poster.
     Late,
     /// Not a library of this client.
     Foreign,
@@ -41,10 +41,9 @@ impl Bits {
     }
 }
 
-/// One client's view of one library. Without a ledger only `top` is used.
+/// One client's view of one library, with a ledger.
 #[derive(Default)]
 struct Track {
-    top: u32,
     connection: Bits,
     ever: Bits,
     /// Those that came after a newer one on the same connection, and when the client had last been told of a hole before that.
@@ -62,14 +61,16 @@ impl Track {
 
     /// Whether the client was told that the `n`th event, sent at `at_us`, may be missing.
     fn has_hole(&self, n: u32, at_us: u64) -> bool {
-        self.holes.iter().any(|h| n > h.after && at_us <= h.at_us)
+        self.holes
+            .iter()
+            .any(|h| n > h.after[stamp::poster(n, h.after.len() as u32)] && at_us <= h.at_us)
     }
 }
 
 /// A client came back and was told that not all that it missed is there.
 struct Hole {
-    /// The newest that it had had.
-    after: u32,
+    /// The newest that it had had of each poster.
+    after: Vec<u32>,
     /// When it was told.
     at_us: u64,
 }
@@ -85,7 +86,9 @@ pub struct Book {
     first: u32,
     per_client: u32,
     channels: u32,
+    posters: u32,
     recovers: bool,
+    /// For each library of each client, for each of its posters: the newest that this connection has had.
     tops: Vec<u32>,
     tracks: Vec<Track>,
     sessions: Vec<Vec<Session>>,
@@ -102,17 +105,18 @@ impl Book {
     /// An empty book for this worker's clients.
     pub fn new(p: &Plan) -> Self {
         let cells = super::cells(p);
-        let (tops, tracks, rows) = if p.ledger {
-            (0, cells, p.clients as usize)
+        let (tracks, rows) = if p.ledger {
+            (cells, p.clients as usize)
         } else {
-            (cells, 0, 0)
+            (0, 0)
         };
         Self {
             first: p.first,
             per_client: p.per_client,
             channels: p.channels,
+            posters: p.posters,
             recovers: p.recover,
-            tops: vec![0; tops],
+            tops: vec![0; cells * p.posters as usize],
             tracks: std::iter::repeat_with(Track::default)
                 .take(tracks)
                 .collect(),
@@ -140,15 +144,16 @@ impl Book {
         let Some(cell) = self.cell(i, s.channel) else {
             return Receipt::Foreign;
         };
-        if let Some(top) = self.tops.get_mut(cell) {
-            let last = std::mem::replace(top, s.seq.max(*top));
+        let poster = stamp::poster(s.seq, self.posters);
+        let top = &mut self.tops_of(cell)[poster];
+        let last = std::mem::replace(top, s.seq.max(*top));
+        let Some(t) = self.tracks.get_mut(cell) else {
             return match s.seq.cmp(&last) {
                 std::cmp::Ordering::Greater => Receipt::Good,
                 std::cmp::Ordering::Equal => Receipt::Duplicate,
                 std::cmp::Ordering::Less => Receipt::Late,
             };
-        }
-        let t = &mut self.tracks[cell];
+        };
         if t.connection.has(s.seq) {
             t.doubled.push((s.seq, t.hole_us()));
             return Receipt::Duplicate;
@@ -156,8 +161,7 @@ impl Book {
         let again = t.ever.has(s.seq);
         t.connection.put(s.seq);
         t.ever.put(s.seq);
-        let late = s.seq < t.top;
-        t.top = t.top.max(s.seq);
+        let late = s.seq < last;
         if late {
             t.late.push((s.seq, t.hole_us()));
         }
@@ -194,10 +198,16 @@ impl Book {
 
     /// Whoever has this [`Book::cell`] was told that it does not recover all that it missed: what is kept comes whole.
     pub fn hole(&mut self, cell: usize, now_us: u64) {
+        let mut after = self.tops_of(cell).to_vec();
         if let Some(t) = self.tracks.get_mut(cell) {
-            let before = t.holes.last().map_or(0, |h| h.after);
+            // Between two holes it may have had nothing.
+            if let Some(before) = t.holes.last() {
+                for (top, before) in after.iter_mut().zip(&before.after) {
+                    *top = (*top).max(*before);
+                }
+            }
             t.holes.push(Hole {
-                after: t.top.max(before),
+                after,
                 at_us: now_us,
             });
         }
@@ -205,12 +215,15 @@ impl Book {
     }
 
     fn begin_afresh(&mut self, cell: usize) {
+        self.tops_of(cell).fill(0);
         if let Some(t) = self.tracks.get_mut(cell) {
-            (t.top, t.connection) = (0, Bits::default());
+            t.connection = Bits::default();
         }
-        if let Some(top) = self.tops.get_mut(cell) {
-            *top = 0;
-        }
+    }
+
+    fn tops_of(&mut self, cell: usize) -> &mut [u32] {
+        let posters = self.posters as usize;
+        &mut self.tops[cell * posters..][..posters]
     }
 
     /// The times a client was there, gaps shorter than the replay included.

@@ -35,6 +35,8 @@ pub struct Plan {
     pub channels: u32,
     /// Libraries of each client: the `per_client` from `client * per_client`, counted round.
     pub per_client: u32,
+    /// Posters of each library, whose events have an order each; see [`crate::stamp::poster`].
+    pub posters: u32,
     /// Loopback addresses to connect from.
     pub sources: u32,
     /// Picks other source addresses for each leg, so that ports in TIME_WAIT are no matter.
@@ -160,7 +162,7 @@ pub struct Tally {
     pub server_pings: u64,
     /// Events that came a second time on one connection.
     pub duplicates: u64,
-    /// Events that came after a newer one of the same library on the same connection.
+    /// Events that came after a newer one of the same library and poster on the same connection.
     pub reordered: u64,
     /// Events a client had already had on an earlier connection (with a ledger; not in `received`).
     pub replayed: u64,
@@ -202,7 +204,7 @@ pub struct Ledger {
     pub duplicates: u64,
     /// The same of those from before the client was told that not all could be recovered.
     pub doubled_told: u64,
-    /// Accepted, and came after a newer one.
+    /// Accepted, and came after a newer one of the same poster.
     pub reordered: u64,
     /// The same of those from before the client was told that not all could be recovered.
     pub late_told: u64,

@@ -14,6 +14,7 @@ fn plan(clients: u32, channels: u32, per_client: u32, ledger: bool) -> Plan {
         first: 3,
         channels,
         per_client,
+        posters: 1,
         sources: 1,
         source_base: 0,
         in_flight: 0,
@@ -169,6 +170,69 @@ fn who_recovers_is_owed_what_came_while_it_was_away() {
             "out of order: client 3, library 0, event 3",
             "missing: client 3, library 0, event 1",
             "missing: client 3, library 0, event 8"
+        ]
+    );
+}
+
+#[test]
+fn each_of_a_librarys_posters_has_an_order_of_its_own() {
+    for ledger in [false, true] {
+        let mut b = Book::new(&Plan {
+            posters: 3,
+            ..plan(1, 1, 1, ledger)
+        });
+        b.arrived(0, 1);
+        let got: Vec<Receipt> = [4, 2, 3, 6, 5, 1, 4]
+            .into_iter()
+            .map(|n| b.receive(0, event(0, n)))
+            .collect();
+        assert_eq!(got[..5], [Receipt::Good; 5], "{ledger}");
+        assert_eq!(got[5..], [Receipt::Late, Receipt::Duplicate], "{ledger}");
+    }
+}
+
+#[test]
+fn a_hole_is_behind_what_the_client_had_of_each_poster() {
+    const S: u64 = 1_000_000;
+    let mut b = Book::new(&Plan {
+        dialect: Dialect::Centrifugo1,
+        recover: true,
+        posters: 2,
+        ..plan(1, 1, 1, true)
+    });
+    let receive = |b: &mut Book, numbers: &[u32]| {
+        for n in numbers {
+            b.receive(0, event(0, *n));
+        }
+    };
+    b.arrived(0, 10 * S);
+    // Of the one poster it had 1 and 5, of the other 2.
+    receive(&mut b, &[1, 2, 5]);
+    b.left(0, 90 * S, false);
+    b.hole(0, 100 * S);
+    b.arrived(0, 100 * S);
+    b.left(0, 110 * S, false);
+    // Told so again before anything came: what it had before still counts.
+    b.hole(0, 120 * S);
+    b.arrived(0, 120 * S);
+    // 9 comes before 7, and 2 once more; 12 before 10, which was posted after all holes.
+    receive(&mut b, &[2, 9, 7, 12, 10, 11]);
+    let at = [20, 20, 30, 30, 40, 40, 50, 105, 105, 130, 130, 140]
+        .map(|s| s * S)
+        .to_vec();
+    let l = b.settle(&Settle {
+        accepted: vec![at],
+        replay_us: 10 * S,
+    });
+    // Missing: 3, which the client had 5 behind. Told of: 4, 6 and 8.
+    assert_eq!((l.owed, l.made, l.missing, l.told), (12, 8, 1, 3));
+    assert_eq!((l.reordered, l.late_told), (1, 1));
+    assert_eq!((l.duplicates, l.doubled_told), (0, 0));
+    assert_eq!(
+        l.examples,
+        [
+            "out of order: client 3, library 0, event 10",
+            "missing: client 3, library 0, event 3"
         ]
     );
 }
