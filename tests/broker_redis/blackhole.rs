@@ -27,6 +27,8 @@ pub struct Blackhole {
     subscriptions: Arc<AtomicUsize>,
     /// Whether whoever subscribes from now on hears nothing.
     deafens: Arc<AtomicBool>,
+    /// Whether what comes back is swallowed.
+    mute: Arc<AtomicBool>,
     delay_ms: Arc<AtomicUsize>,
 }
 
@@ -34,6 +36,12 @@ pub struct Blackhole {
 struct Near {
     subscriptions: Arc<AtomicUsize>,
     deafens: Arc<AtomicBool>,
+}
+
+enum Direction {
+    There(Near),
+    /// Unless it is mute.
+    Back(Arc<AtomicBool>),
 }
 
 impl Blackhole {
@@ -45,7 +53,8 @@ impl Blackhole {
             Arc::<AtomicUsize>::default(),
         );
         let delay_ms = Arc::<AtomicUsize>::default();
-        let deafens = Arc::<AtomicBool>::default();
+        let (deafens, mute) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let muted = Arc::clone(&mute);
         let (list, count, deaf, delay) = (
             Arc::clone(&pipes),
             Arc::clone(&subscriptions),
@@ -61,18 +70,15 @@ impl Blackhole {
                 list.lock().push(Arc::clone(&pipe));
                 let ((near_in, near_out), (far_in, far_out)) =
                     (near.into_split(), far.into_split());
-                let noted = Some(Near {
+                let noted = Near {
                     subscriptions: Arc::clone(&count),
                     deafens: Arc::clone(&deaf),
-                });
-                tokio::spawn(carry(
-                    near_in,
-                    far_out,
-                    Arc::clone(&pipe),
-                    noted,
-                    Arc::clone(&delay),
-                ));
-                tokio::spawn(carry(far_in, near_out, pipe, None, Arc::clone(&delay)));
+                };
+                let there = Direction::There(noted);
+                let back = Direction::Back(Arc::clone(&muted));
+                let carried = Arc::clone(&pipe);
+                tokio::spawn(carry(near_in, far_out, carried, there, Arc::clone(&delay)));
+                tokio::spawn(carry(far_in, near_out, pipe, back, Arc::clone(&delay)));
             }
         });
         Self {
@@ -80,8 +86,14 @@ impl Blackhole {
             pipes,
             subscriptions,
             deafens,
+            mute,
             delay_ms,
         }
+    }
+
+    /// Whether nothing comes back: what is sent arrives, and its answers are swallowed.
+    pub fn swallow_answers(&self, swallow: bool) {
+        self.mute.store(swallow, Ordering::SeqCst);
     }
 
     /// From now on everything takes so long on its way, in each direction.
@@ -138,7 +150,7 @@ async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     pipe: Arc<Pipe>,
-    noted: Option<Near>,
+    direction: Direction,
     delay_ms: Arc<AtomicUsize>,
 ) {
     let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
@@ -162,7 +174,12 @@ async fn carry(
     });
     let mut buffer = vec![0; 16_384];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if let Some(near) = &noted
+        if let Direction::Back(mute) = &direction
+            && mute.load(Ordering::SeqCst)
+        {
+            continue;
+        }
+        if let Direction::There(near) = &direction
             && buffer[..read]
                 .windows(9)
                 .any(|window| window.eq_ignore_ascii_case(b"subscribe"))

@@ -1,5 +1,5 @@
 //! What every keeper promises, tried on each: in memory, and in Redis as one server, two shards, under Sentinels and as a
-//! Cluster. What only Redis can do to it is in `faults`, `waits` and `leases`.
+//! Cluster. What only Redis can do to it is in `faults`, `gaps`, `waits` and `leases`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 mod blackhole;
 mod faults;
+mod gaps;
 #[path = "../broker_redis/layouts.rs"]
 #[allow(dead_code)]
 mod layouts;

@@ -32,6 +32,10 @@ const TRIES: u8 = 6;
 /// Pauses between attempts to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long connecting may take at first, and in the end, after attempts that each had twice as long: one that was begun while
+/// the network was away may be stuck.
+const CONNECT_MIN: Duration = PATIENCE;
+const CONNECT_MAX: Duration = Duration::from_secs(16);
 /// What waits for a shard waits no longer where the other nodes could have had it for so long already.
 const FUTILE: Duration = Duration::from_secs(3);
 /// How often that is looked at.
@@ -61,6 +65,8 @@ pub(super) struct Task {
     /// Whether it could be connected to of late, and answered any of the calls made then but with "not now".
     reached: bool,
     backoff: Backoff,
+    /// How long the next attempt to connect may take.
+    connect_within: Duration,
     /// Before this nothing is late, whenever it was asked.
     excused: Instant,
     /// How long what is to be kept may wait.
@@ -92,6 +98,7 @@ impl Task {
             settled: 0,
             reached: false,
             backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
+            connect_within: CONNECT_MIN,
             excused: Instant::now(),
             age,
             carried,
@@ -183,6 +190,7 @@ impl Task {
     fn up(&mut self, connected: Connected) {
         self.link = Link::Up(connected);
         self.reached = true;
+        self.connect_within = CONNECT_MIN;
         self.load.connections.fetch_add(1, Ordering::Release);
     }
 
@@ -215,9 +223,15 @@ impl Task {
     }
 
     fn connect(&mut self) {
-        let server = self.server.clone();
-        self.link =
-            Link::Connecting(async move { client::connect_for_keys(&server).await }.boxed());
+        let (server, within) = (self.server.clone(), self.connect_within);
+        self.connect_within = (2 * within).min(CONNECT_MAX);
+        let connecting = async move {
+            let connecting = client::connect_for_keys(&server);
+            let late = || Error::new(ErrorKind::Timeout, "connecting took too long");
+            let in_time = tokio::time::timeout(within, connecting).await;
+            in_time.unwrap_or_else(|_| Err(late()))
+        };
+        self.link = Link::Connecting(connecting.boxed());
     }
 
     /// Does what can be done now with what waits.
@@ -276,6 +290,10 @@ impl Task {
             self.carried_since = None;
         } else if self.carried_since.is_none() {
             self.carried_since = Some(Instant::now());
+            // What was begun before the network or the server was back may be stuck.
+            if matches!(self.link, Link::Connecting(_) | Link::Pause(_)) {
+                self.connect();
+            }
         }
         while self
             .queue
