@@ -195,6 +195,47 @@ async fn what_redis_could_not_keep_at_once_is_kept_later_and_what_it_lost_is_tol
     assert_eq!(told(&kept_last).await, (json!(false), vec![3]));
 }
 
+/// One node's message is kept and held up, others follow, and the history is too short for all: whoever was there is closed
+/// before it is given what follows, so that coming back tells it that something is missing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis"]
+async fn a_page_that_would_be_given_what_follows_a_missing_message_comes_back_instead() {
+    let user = "held on >s3cret ~* &* +@all";
+    let redis =
+        Redis::with(&[&["--user"], &user.split(' ').collect::<Vec<_>>()[..]].concat()).await;
+    let short = json!({"name": "all", "history_size": 2, "history_lifetime": 60, "recover": true});
+    let config = json!({"secret": "secret", "insecure": true, "namespaces": [short]});
+    let at = |url: &str| plan(Plan::new().redis([url]), &config);
+    let held_url = redis.url().replace("//", "//held:s3cret@");
+    let (near, held) = (at(&redis.url()).start().await, at(&held_url).start().await);
+    let mut page = Page::connect(near.port(), "42").await;
+    page.ask("subscribe", json!({"channel": "all:x"})).await;
+    publish(near.port(), 0..1).await;
+    let (mut had, mut last) = (Vec::new(), String::new());
+    note(&page.next().await.expect("a message"), &mut had, &mut last);
+    redis.command(&["ACL", "SETUSER", "held", "-publish"]).await;
+    publish(held.port(), 1..2).await;
+    publish(near.port(), 2..5).await;
+    let goodbye = loop {
+        match page.next().await {
+            Ok(said) => note(&said, &mut had, &mut last),
+            Err(reason) => break reason,
+        }
+    };
+    assert_eq!(
+        goodbye,
+        r#"{"reason":"internal server error","reconnect":true}"#
+    );
+    assert_eq!(had, [0]);
+    let mut page = Page::connect(near.port(), "42").await;
+    let asked = json!({"channel": "all:x", "recover": true, "last": last});
+    let back = page.ask("subscribe", asked).await;
+    assert_eq!(
+        (&back["recovered"], numbers(&back["messages"])),
+        (&json!(false), vec![3, 4])
+    );
+}
+
 #[tokio::test]
 async fn a_page_that_does_not_read_is_cut_at_its_bound() {
     let config = json!({"secret": "secret", "insecure": true, "client_queue_max_size": 100_000});
