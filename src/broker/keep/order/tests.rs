@@ -176,6 +176,18 @@ fn another_epoch_counts_on_or_begins_anew() {
         fill(&mut order, 1_100, &past(4, 1..=2)),
         (vec![(4, 1), (4, 2)], false)
     );
+    // Each of several nodes may have begun one.
+    assert_eq!(take(&mut order, 1_100, event(5, 3)), []);
+    let placed = [(4, 2), (5, 3), (6, 4), (7, 5), (7, 6)];
+    let placed = placed.map(|(epoch, number)| (place(epoch, number), event(epoch, number)));
+    let several = Past::new(place(8, 6), placed.to_vec());
+    assert!(is_read_at(&mut order, 1_100));
+    assert_eq!(
+        fill(&mut order, 1_100, &several),
+        (vec![(5, 3), (6, 4), (7, 5), (7, 6)], false)
+    );
+    assert_eq!(order.given_upto(&channel(), 1_100), Some(place(8, 6)));
+    assert_eq!(order.size, 0);
     // After more than an hour a past may have been forgotten.
     let (now_ms, epoch) = (1_790_000_000_000, 1_790_000_000_000_000);
     let anew = Event {
