@@ -82,14 +82,14 @@ impl Gap {
     }
 
     /// Where nothing is missing before the first of a new epoch that waits: the past joins it to what came out, or nothing can
-    /// have been before it, or it counts on.
-    fn begin_epoch(&mut self, past: &Past) {
+    /// have been before it, or it counts on. Returns whether that is so.
+    fn begin_epoch(&mut self, past: &Past) -> bool {
         let (last, first) = (self.last, self.waiting.first_key_value());
         let Some(first) = first
             .map(|(first, _)| *first)
             .filter(|first| first.epoch > last.epoch)
         else {
-            return;
+            return false;
         };
         let mut places = past.events.iter().filter_map(place_of);
         let joined = past
@@ -98,12 +98,14 @@ impl Gap {
             .and_then(place_of)
             .is_some_and(|oldest| oldest <= last);
         let is_first = first.number == 1 || first.number == last.number + 1;
-        if places.any(|place| place == first) && (joined || is_first) {
+        let begins = places.any(|place| place == first) && (joined || is_first);
+        if begins {
             self.last = Place {
                 number: first.number - 1,
                 ..first
             };
         }
+        begins
     }
 
     /// A new epoch of the past with nothing in it is no gap.
@@ -314,8 +316,13 @@ impl Order {
                 self.filled.add(channel, place, now_ms);
             }
         }
-        gap.begin_epoch(past);
         self.release(channel, held_back, now_ms, out);
+        // What was missing may be the end of the epoch before.
+        while let Some(gap) = self.gaps.get_mut(channel)
+            && gap.begin_epoch(past)
+        {
+            self.release(channel, held_back, now_ms, out);
+        }
         let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {
             return;
         };

@@ -176,13 +176,22 @@ fn another_epoch_counts_on_or_begins_anew() {
         fill(&mut order, 1_100, &past(4, 1..=2)),
         (vec![(4, 1), (4, 2)], false)
     );
+    // What was missing is the end of the epoch before.
+    assert_eq!(take(&mut order, 1_100, event(5, 5)), []);
+    assert!(is_read_at(&mut order, 1_100 + HOLD_MS));
+    let placed = [(4, 2), (4, 3), (4, 4), (5, 5), (6, 6)];
+    let placed = placed.map(|(epoch, number)| (place(epoch, number), event(epoch, number)));
+    assert_eq!(
+        fill(&mut order, 1_700, &Past::new(place(6, 6), placed.to_vec())),
+        (vec![(4, 3), (4, 4), (5, 5), (6, 6)], false)
+    );
     // After more than an hour a past may have been forgotten.
     let (now_ms, epoch) = (1_790_000_000_000, 1_790_000_000_000_000);
     let anew = Event {
         accepted_ms: now_ms,
         ..event(epoch, 1)
     };
-    assert_eq!(take(&mut order, 1_100 + SILENT_MS, anew), [(epoch, 1)]);
+    assert_eq!(take(&mut order, 1_700 + SILENT_MS, anew), [(epoch, 1)]);
 }
 
 #[test]
