@@ -92,13 +92,13 @@ impl Gap {
             return false;
         };
         let mut places = past.events.iter().filter_map(place_of);
-        let joined = past
-            .events
-            .first()
-            .and_then(place_of)
-            .is_some_and(|oldest| oldest <= last);
+        let oldest = past.events.first().and_then(place_of);
+        let joined = oldest.is_some_and(|oldest| oldest <= last);
         let is_first = first.number == 1 || first.number == last.number + 1;
-        let begins = places.any(|place| place == first) && (joined || is_first);
+        let has = places.any(|place| place == first);
+        // So much came behind it that it is not kept any more.
+        let had = past.newest > Some(first) && oldest.is_none_or(|oldest| oldest > first);
+        let begins = has && joined || (has || had) && is_first;
         if begins {
             self.last = Place {
                 number: first.number - 1,

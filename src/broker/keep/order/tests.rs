@@ -185,13 +185,21 @@ fn another_epoch_counts_on_or_begins_anew() {
         fill(&mut order, 1_700, &Past::new(place(6, 6), placed.to_vec())),
         (vec![(4, 3), (4, 4), (5, 5), (6, 6)], false)
     );
+    // So much came that the past has not got the first one any more.
+    assert_eq!(take(&mut order, 1_700, event(7, 1)), []);
+    assert_eq!(take(&mut order, 1_700, event(7, 2)), []);
+    assert!(is_read_at(&mut order, 1_700 + HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 2_300, &past(7, 3..=4)),
+        (vec![(7, 1), (7, 2), (7, 3), (7, 4)], false)
+    );
     // After more than an hour a past may have been forgotten.
     let (now_ms, epoch) = (1_790_000_000_000, 1_790_000_000_000_000);
     let anew = Event {
         accepted_ms: now_ms,
         ..event(epoch, 1)
     };
-    assert_eq!(take(&mut order, 1_700 + SILENT_MS, anew), [(epoch, 1)]);
+    assert_eq!(take(&mut order, 2_300 + SILENT_MS, anew), [(epoch, 1)]);
 }
 
 #[test]
