@@ -108,9 +108,12 @@ impl Gap {
         begins
     }
 
-    /// A new epoch of the past with nothing in it is no gap.
+    /// A new epoch of the past with nothing in it is no gap, unless the past has lost what waits.
     fn renew(&mut self, past: &Past) {
-        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past)) {
+        let first = self.waiting.first_key_value().map(|(first, _)| *first);
+        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past))
+            && first.is_none_or(|first| first > newest)
+        {
             self.last = newest;
         }
     }

@@ -278,6 +278,16 @@ fn what_somebody_has_read_is_waited_for() {
     assert_eq!(order.given_upto(&channel(), 600), Some(place(2, 8)));
     assert_eq!(take(&mut order, 600, event(2, 9)), [(2, 9)]);
     assert_eq!(order.size, 0);
+    // One that has lost what waits.
+    assert_eq!(take(&mut order, 600, event(2, 11)), []);
+    assert!(is_read_at(&mut order, 600 + HOLD_MS));
+    let lost = Past {
+        newest: Some(place(3, 9)),
+        ..past(2, 3..=9)
+    };
+    assert_eq!(fill(&mut order, 1_200, &lost), (vec![(2, 11)], true));
+    assert_eq!(order.given_upto(&channel(), 1_200), Some(place(3, 9)));
+    assert_eq!(order.size, 0);
     // Where nothing was kept, the first one is known.
     let (mut order, nothing) = (Order::default(), Past::default());
     assert!(order.expect(&channel(), &nothing, 0));
