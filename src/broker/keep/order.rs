@@ -411,15 +411,19 @@ impl Order {
         let Some(gap) = self.gaps.get_mut(channel) else {
             return;
         };
+        // What only waited for this node's own is no hole.
+        let (mut last, mut is_missing) = (gap.last, false);
         while let Some(first) = gap
             .waiting
             .first_entry()
             .filter(|first| *first.key() <= upto)
         {
+            is_missing |= !follows(last, *first.key());
+            last = *first.key();
             out.events.extend(first.remove());
             self.size -= 1;
         }
-        if gap.is_known {
+        if gap.is_known && (is_missing || last < upto) {
             out.holes.push(channel.clone());
         }
         gap.last = gap.last.max(upto);

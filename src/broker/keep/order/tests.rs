@@ -226,6 +226,14 @@ fn what_has_no_place_does_not_wait() {
         take(&mut order, 600, event(1, 11)),
         [(1, 9), (1, 10), (1, 11)]
     );
+    assert_eq!(order.size, 0);
+    // For so long at most, and then nothing is missing.
+    let mut own = Order::default();
+    assert_eq!(take(&mut own, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(held(&mut own, event(1, 6)), (vec![], false));
+    let over = out(|out| drop(own.tick(|_| true, 2 + PASS_OVER_MS, out)));
+    assert_eq!(over, (vec![(1, 6)], false));
+    assert_eq!(own.size, 0);
     let missed = Event {
         kept: Kept::Missed,
         ..event(1, 0)
