@@ -245,6 +245,21 @@ impl Hub {
         found.into_values().collect()
     }
 
+    /// The outboxes subscribed to these channels, each once. No other channels are looked at.
+    pub fn outboxes_of(&self, channels: &[Channel]) -> Vec<Arc<Outbox>> {
+        let mut found: HashMap<u64, Arc<Outbox>, RandomState> = HashMap::default();
+        for channel in channels {
+            let shard = self.shard(channel).lock();
+            let held = shard.held.get(channel).into_iter().flatten();
+            let held = held.map(|held| &held.subscriber.outbox);
+            let entry = shard.channels.get(channel).into_iter();
+            let going_on = entry.flat_map(|entry| entry.list.iter().map(|s| &s.outbox));
+            let all = held.chain(going_on);
+            found.extend(all.map(|outbox| (outbox.id(), Arc::clone(outbox))));
+        }
+        found.into_values().collect()
+    }
+
     /// Forgets recent events that have run out. To be called every second or so, for channels that fell silent.
     pub fn prune(&self) {
         for shard in &self.shards {

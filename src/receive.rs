@@ -56,7 +56,10 @@ impl Sink for Receiver {
     }
 
     fn lost(&self, lost: Lost) {
-        let mut outboxes = self.hub.outboxes(|channel| lost.touches(channel));
+        let mut outboxes = match &lost {
+            Lost::Channels(channels) => self.hub.outboxes_of(channels),
+            Lost::Partition { .. } => self.hub.outboxes(|channel| lost.touches(channel)),
+        };
         outboxes.retain(|outbox| outbox.hears_of(&Why::Missed));
         if outboxes.is_empty() {
             return;

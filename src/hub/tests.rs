@@ -202,6 +202,9 @@ async fn a_held_subscription_is_given_what_came_meanwhile_and_the_past_does_not_
         1,
         "it is told of losses too"
     );
+    assert_eq!(hub.outboxes_of(std::slice::from_ref(&channel)).len(), 1);
+    let other = Channel::new("c", "another");
+    assert!(hub.outboxes_of(&[other]).is_empty());
     for number in 2..5 {
         hub.deliver(kept(number)).await;
     }

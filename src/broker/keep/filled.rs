@@ -25,10 +25,18 @@ impl Span {
     }
 }
 
+/// What was taken of one channel.
+#[derive(Default)]
+struct Spans {
+    all: Vec<Span>,
+    /// When the last of it was taken.
+    taken_ms: u64,
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Filled {
-    channels: HashMap<Channel, Vec<Span>, RandomState>,
+    channels: HashMap<Channel, Spans, RandomState>,
     /// Which channel had something taken when.
     taken: VecDeque<(u64, Channel)>,
     spans: usize,
@@ -37,7 +45,9 @@ pub struct Filled {
 impl Filled {
     /// Notes what was taken.
     pub fn add(&mut self, channel: &Channel, place: Place, now_ms: u64) {
-        let spans = self.channels.entry(channel.clone()).or_default();
+        let known = self.channels.entry(channel.clone()).or_default();
+        known.taken_ms = now_ms;
+        let spans = &mut known.all;
         let next =
             |span: &&mut Span| span.first.epoch == place.epoch && span.last + 1 == place.number;
         match spans.last_mut().filter(next) {
@@ -64,13 +74,13 @@ impl Filled {
 
     /// Whether this was taken and not heard of since.
     pub fn has(&self, channel: &Channel, place: Place) -> bool {
-        let mut spans = self.channels.get(channel).into_iter().flatten();
-        spans.any(|span| span.has(place))
+        let known = self.channels.get(channel);
+        known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
     }
 
     /// Something is heard of: whether it was taken. It is not heard of again.
     pub fn take(&mut self, channel: &Channel, place: Place) -> bool {
-        let Some(spans) = self.channels.get_mut(channel) else {
+        let Some(Spans { all: spans, .. }) = self.channels.get_mut(channel) else {
             return false;
         };
         let Some(at) = spans.iter().position(|span| span.has(place)) else {
@@ -110,16 +120,14 @@ impl Filled {
     }
 
     fn forget_oldest(&mut self) {
-        let Some((_, channel)) = self.taken.pop_front() else {
+        let Some((ms, channel)) = self.taken.pop_front() else {
             return;
         };
         // What was taken of it since goes on being known.
-        if self.taken.iter().all(|(_, of)| *of != channel) {
-            let gone = self
-                .channels
-                .remove(&channel)
-                .map_or(0, |spans| spans.len());
-            self.spans -= gone;
+        let known = self.channels.get(&channel);
+        if known.is_some_and(|known| known.taken_ms <= ms) {
+            let gone = self.channels.remove(&channel);
+            self.spans -= gone.map_or(0, |known| known.all.len());
         }
     }
 }

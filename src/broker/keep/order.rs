@@ -92,13 +92,13 @@ impl Gap {
             return false;
         };
         let mut places = past.events.iter().filter_map(place_of);
-        let joined = past
-            .events
-            .first()
-            .and_then(place_of)
-            .is_some_and(|oldest| oldest <= last);
+        let oldest = past.events.first().and_then(place_of);
+        let joined = oldest.is_some_and(|oldest| oldest <= last);
         let is_first = first.number == 1 || first.number == last.number + 1;
-        let begins = places.any(|place| place == first) && (joined || is_first);
+        let has = places.any(|place| place == first);
+        // So much came behind it that it is not kept any more.
+        let had = past.newest > Some(first) && oldest.is_none_or(|oldest| oldest > first);
+        let begins = has && joined || (has || had) && is_first;
         if begins {
             self.last = Place {
                 number: first.number - 1,
@@ -108,9 +108,12 @@ impl Gap {
         begins
     }
 
-    /// A new epoch of the past with nothing in it is no gap.
+    /// A new epoch of the past with nothing in it is no gap, unless the past has lost what waits.
     fn renew(&mut self, past: &Past) {
-        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past)) {
+        let first = self.waiting.first_key_value().map(|(first, _)| *first);
+        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past))
+            && first.is_none_or(|first| first > newest)
+        {
             self.last = newest;
         }
     }
@@ -316,13 +319,12 @@ impl Order {
                 self.filled.add(channel, place, now_ms);
             }
         }
-        // There may be several epochs in it.
-        loop {
+        self.release(channel, held_back, now_ms, out);
+        // What was missing may be the end of the epoch before.
+        while let Some(gap) = self.gaps.get_mut(channel)
+            && gap.begin_epoch(past)
+        {
             self.release(channel, held_back, now_ms, out);
-            let gap = self.gaps.get_mut(channel);
-            if !gap.is_some_and(|gap| gap.begin_epoch(past)) {
-                break;
-            }
         }
         let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {
             return;
@@ -409,15 +411,19 @@ impl Order {
         let Some(gap) = self.gaps.get_mut(channel) else {
             return;
         };
+        // What only waited for this node's own is no hole.
+        let (mut last, mut is_missing) = (gap.last, false);
         while let Some(first) = gap
             .waiting
             .first_entry()
             .filter(|first| *first.key() <= upto)
         {
+            is_missing |= !follows(last, *first.key());
+            last = *first.key();
             out.events.extend(first.remove());
             self.size -= 1;
         }
-        if gap.is_known {
+        if gap.is_known && (is_missing || last < upto) {
             out.holes.push(channel.clone());
         }
         gap.last = gap.last.max(upto);

@@ -17,7 +17,7 @@ struct Entry {
     told_ms: u64,
     /// Until it was given to the clients.
     telling: Option<Telling>,
-    /// Whether it is kept.
+    /// Whether it is kept, or never will be.
     is_kept: bool,
 }
 
@@ -80,7 +80,7 @@ impl Told {
         }
     }
 
-    /// An event is kept.
+    /// An event is kept, or never will be.
     pub fn kept(&mut self, event: &Event) {
         if self.rows.is_empty() {
             return;

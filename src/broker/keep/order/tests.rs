@@ -176,25 +176,41 @@ fn another_epoch_counts_on_or_begins_anew() {
         fill(&mut order, 1_100, &past(4, 1..=2)),
         (vec![(4, 1), (4, 2)], false)
     );
-    // Each of several nodes may have begun one.
-    assert_eq!(take(&mut order, 1_100, event(5, 3)), []);
-    let placed = [(4, 2), (5, 3), (6, 4), (7, 5), (7, 6)];
+    // What was missing is the end of the epoch before.
+    assert_eq!(take(&mut order, 1_100, event(5, 5)), []);
+    assert!(is_read_at(&mut order, 1_100 + HOLD_MS));
+    let placed = [(4, 2), (4, 3), (4, 4), (5, 5), (6, 6)];
     let placed = placed.map(|(epoch, number)| (place(epoch, number), event(epoch, number)));
-    let several = Past::new(place(8, 6), placed.to_vec());
-    assert!(is_read_at(&mut order, 1_100));
     assert_eq!(
-        fill(&mut order, 1_100, &several),
-        (vec![(5, 3), (6, 4), (7, 5), (7, 6)], false)
+        fill(&mut order, 1_700, &Past::new(place(6, 6), placed.to_vec())),
+        (vec![(4, 3), (4, 4), (5, 5), (6, 6)], false)
     );
-    assert_eq!(order.given_upto(&channel(), 1_100), Some(place(8, 6)));
-    assert_eq!(order.size, 0);
+    // So much came that the past has not got the first one any more.
+    assert_eq!(take(&mut order, 1_700, event(7, 1)), []);
+    assert_eq!(take(&mut order, 1_700, event(7, 2)), []);
+    assert!(is_read_at(&mut order, 1_700 + HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 2_300, &past(7, 3..=4)),
+        (vec![(7, 1), (7, 2), (7, 3), (7, 4)], false)
+    );
+    // Each of several nodes may have begun one.
+    assert_eq!(take(&mut order, 2_300, event(8, 5)), []);
+    let placed = [(7, 4), (8, 5), (9, 6), (10, 7), (10, 8)];
+    let placed = placed.map(|(epoch, number)| (place(epoch, number), event(epoch, number)));
+    assert!(is_read_at(&mut order, 2_300));
+    let several = Past::new(place(11, 8), placed.to_vec());
+    assert_eq!(
+        fill(&mut order, 2_300, &several),
+        (vec![(8, 5), (9, 6), (10, 7), (10, 8)], false)
+    );
+    assert_eq!(order.given_upto(&channel(), 2_300), Some(place(11, 8)));
     // After more than an hour a past may have been forgotten.
     let (now_ms, epoch) = (1_790_000_000_000, 1_790_000_000_000_000);
     let anew = Event {
         accepted_ms: now_ms,
         ..event(epoch, 1)
     };
-    assert_eq!(take(&mut order, 1_100 + SILENT_MS, anew), [(epoch, 1)]);
+    assert_eq!(take(&mut order, 2_300 + SILENT_MS, anew), [(epoch, 1)]);
 }
 
 #[test]
@@ -221,6 +237,14 @@ fn what_has_no_place_does_not_wait() {
         take(&mut order, 600, event(1, 11)),
         [(1, 9), (1, 10), (1, 11)]
     );
+    assert_eq!(order.size, 0);
+    // For so long at most, and then nothing is missing.
+    let mut own = Order::default();
+    assert_eq!(take(&mut own, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(held(&mut own, event(1, 6)), (vec![], false));
+    let over = out(|out| drop(own.tick(|_| true, 2 + PASS_OVER_MS, out)));
+    assert_eq!(over, (vec![(1, 6)], false));
+    assert_eq!(own.size, 0);
     let missed = Event {
         kept: Kept::Missed,
         ..event(1, 0)
@@ -272,6 +296,16 @@ fn what_somebody_has_read_is_waited_for() {
     assert!(order.expect(&channel(), &renewed, 600));
     assert_eq!(order.given_upto(&channel(), 600), Some(place(2, 8)));
     assert_eq!(take(&mut order, 600, event(2, 9)), [(2, 9)]);
+    assert_eq!(order.size, 0);
+    // One that has lost what waits.
+    assert_eq!(take(&mut order, 600, event(2, 11)), []);
+    assert!(is_read_at(&mut order, 600 + HOLD_MS));
+    let lost = Past {
+        newest: Some(place(3, 9)),
+        ..past(2, 3..=9)
+    };
+    assert_eq!(fill(&mut order, 1_200, &lost), (vec![(2, 11)], true));
+    assert_eq!(order.given_upto(&channel(), 1_200), Some(place(3, 9)));
     assert_eq!(order.size, 0);
     // Where nothing was kept, the first one is known.
     let (mut order, nothing) = (Order::default(), Past::default());
