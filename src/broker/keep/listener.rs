@@ -87,6 +87,7 @@ impl Listener {
             let held_back = |channel: &Channel| self.told.lock().waits(channel);
             wanted.extend(share.order.lock().tick(held_back, self.now_ms(), &mut out));
             self.give(share, out).await;
+            share.moved.notify_waiters();
         }
         wanted
     }
@@ -99,6 +100,7 @@ impl Listener {
         let now_ms = self.now_ms();
         (share.order.lock()).fill(channel, past, held_back, now_ms, &mut out);
         self.give(share, out).await;
+        share.moved.notify_waiters();
     }
 
     /// Somebody has read this past of a channel and is given what follows it: waits until all of it came out here, for
@@ -158,7 +160,6 @@ impl Listener {
                 self.sink.deliver(event).await;
             }
         }
-        share.moved.notify_waiters();
     }
 }
 
@@ -171,8 +172,17 @@ impl Sink for Listener {
             let share = self.share(&event.channel);
             let (_turn, mut out) = (share.turn.lock().await, Out::default());
             let held_back = self.told.lock().waits(&event.channel);
-            (share.order.lock()).take(event, held_back, self.now_ms(), &mut out);
+            let was_still = {
+                let mut order = share.order.lock();
+                let was_still = order.is_still();
+                order.take(event, held_back, self.now_ms(), &mut out);
+                was_still
+            };
             self.give(share, out).await;
+            // Whoever waits for something waits for the end of a gap.
+            if !was_still {
+                share.moved.notify_waiters();
+            }
         })
     }
 

@@ -13,6 +13,7 @@
 mod filled;
 pub mod heard;
 pub mod listener;
+mod marks;
 pub mod memory;
 mod order;
 mod recent;

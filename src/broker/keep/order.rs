@@ -3,8 +3,8 @@
 //! coming back would leave it out.
 //!
 //! Invariants: pure. Events of a channel come out in the order of their places, each once, whether it was heard of or taken
-//! from the past; what is missing is passed over only where the past does not have it or cannot be read for
-//! [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
+//! from the past; what is missing is passed over only where the past does not have it for [`FORGOTTEN_MS`] or cannot be read
+//! for [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
 //! nothing comes out that does; what has none does not wait. What is held is bounded.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,14 +13,17 @@ use ahash::RandomState;
 
 use super::MEMORY_OF_PLACES;
 use super::filled::Filled;
+use super::marks::Marks;
 use super::recent::RecentChannels;
 use crate::event::{Channel, Event, Kept, Past, Place};
 
 /// For how long an event waits before those that are missing before it are looked for in the past, in milliseconds: healing
 /// takes less, as a rule.
 pub(super) const HOLD_MS: u64 = 500;
+/// For how long it waits for one that the past does not have any more, in milliseconds: its publication may still come.
+const FORGOTTEN_MS: u64 = 3_000;
 /// For how long it waits at most, in milliseconds.
-pub(super) const PASS_OVER_MS: u64 = 30_000;
+const PASS_OVER_MS: u64 = 30_000;
 /// Events that may wait, of all channels; each channel that waits counts as one more.
 const HELD: usize = 4_096;
 /// Channels whose last place is known.
@@ -57,8 +60,8 @@ struct Gap {
     expected: Option<Place>,
     /// When the past is read for what is missing, in milliseconds.
     read_ms: u64,
-    /// When what is still missing is passed over, in milliseconds.
-    until_ms: u64,
+    /// Since when it waits, in milliseconds.
+    since_ms: u64,
     is_read: bool,
 }
 
@@ -70,7 +73,7 @@ impl Gap {
             waiting: BTreeMap::new(),
             expected: None,
             read_ms: now_ms + HOLD_MS,
-            until_ms: now_ms + PASS_OVER_MS,
+            since_ms: now_ms,
             is_read: false,
         }
     }
@@ -133,6 +136,10 @@ pub struct Order {
     given: RecentChannels<(Place, u64)>,
     gaps: HashMap<Channel, Gap, RandomState>,
     filled: Filled,
+    /// Those that are filled, for one that is heard of without a place.
+    filled_marks: Marks,
+    /// Those that came out without one, and may be in the past all the same.
+    missed_marks: Marks,
     /// How much waits.
     size: usize,
 }
@@ -143,6 +150,8 @@ impl Default for Order {
             given: RecentChannels::new(CHANNELS),
             gaps: HashMap::default(),
             filled: Filled::default(),
+            filled_marks: Marks::default(),
+            missed_marks: Marks::default(),
             size: 0,
         }
     }
@@ -156,6 +165,9 @@ impl Order {
         };
         self.filled.forget(now_ms);
         let was_filled = self.filled.take(&event.channel, place);
+        if was_filled {
+            self.filled_marks.take(&event);
+        }
         let known = self.upto(&event.channel, now_ms);
         let last = known.unwrap_or_else(|| before(place, event.accepted_ms));
         if place <= last {
@@ -175,6 +187,9 @@ impl Order {
                 // As a rule it counts on, which the past says at once.
                 gap.read_ms = now_ms;
             }
+            if gap.waiting.is_empty() {
+                gap.since_ms = now_ms;
+            }
             gap.waiting.entry(place).or_insert(Some(event));
         });
         self.release(&channel, held_back, now_ms, out);
@@ -187,6 +202,13 @@ impl Order {
 
     /// Takes an event that has no place.
     fn unplaced(&mut self, event: Event, out: &mut Out) {
+        if event.kept == Kept::Missed {
+            // Its node had no answer, and gave it up; Redis may have kept it.
+            if self.filled_marks.take(&event) {
+                return;
+            }
+            self.missed_marks.add(&event);
+        }
         // It may not wait, and must not overtake what its own node published before. What just waits for this node's own is
         // others'.
         let gap = self.gaps.get_mut(&event.channel);
@@ -274,7 +296,8 @@ impl Order {
             let Some(gap) = self.gaps.get_mut(&channel) else {
                 continue;
             };
-            if gap.until_ms <= now_ms && !gap.is_read {
+            let is_over = now_ms >= gap.since_ms + PASS_OVER_MS;
+            if is_over && !gap.is_read && !gap.waiting.is_empty() {
                 self.pass_over(&channel, now_ms, out);
             } else if gap.read_ms <= now_ms && !gap.is_read && !held_back {
                 if gap.is_known {
@@ -314,9 +337,11 @@ impl Order {
                 && place > gap.last
                 && !gap.waiting.contains_key(&place)
             {
-                gap.waiting.insert(place, Some(event.clone()));
+                let is_new = !self.missed_marks.take(event);
+                gap.waiting.insert(place, is_new.then(|| event.clone()));
                 self.size += 1;
                 self.filled.add(channel, place, now_ms);
+                self.filled_marks.add(event);
             }
         }
         self.release(channel, held_back, now_ms, out);
@@ -330,8 +355,10 @@ impl Order {
             return;
         };
         gap.renew(past);
-        if gap.last < newest {
-            // The past does not have it any more.
+        if gap.waiting.is_empty() {
+            // What is not there any more is no matter before something follows it.
+            gap.expected = None;
+        } else if gap.last < newest && now_ms >= gap.since_ms + FORGOTTEN_MS {
             self.pass_over_upto(channel, newest, now_ms, out);
             self.release(channel, held_back, now_ms, out);
         }
@@ -374,7 +401,7 @@ impl Order {
             self.size -= released;
             // Behind the next hole they wait anew.
             gap.read_ms = now_ms + HOLD_MS;
-            gap.until_ms = now_ms + PASS_OVER_MS;
+            gap.since_ms = now_ms;
         }
         self.settle(channel, now_ms);
     }
@@ -429,7 +456,7 @@ impl Order {
         gap.last = gap.last.max(upto);
         gap.is_known = true;
         gap.read_ms = now_ms + HOLD_MS;
-        gap.until_ms = now_ms + PASS_OVER_MS;
+        gap.since_ms = now_ms;
     }
 }
 

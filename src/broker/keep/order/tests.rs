@@ -13,6 +13,7 @@ fn channel() -> Channel {
 fn event(epoch: u64, number: u64) -> Event {
     Event {
         kept: Kept::At(place(epoch, number)),
+        accepted_ms: 1_790_000_000_000,
         ..Event::new(channel(), "n", number.to_string())
     }
 }
@@ -131,20 +132,26 @@ fn what_the_past_does_not_have_either_is_passed_over_and_that_is_said() {
     assert!(is_read_at(&mut order, HOLD_MS));
     assert_eq!(
         fill(&mut order, 600, &past(1, 7..=9)),
-        (vec![(1, 7), (1, 8), (1, 9)], true)
+        (vec![], false),
+        "its publication may still come"
+    );
+    assert!(is_read_at(&mut order, FORGOTTEN_MS));
+    assert_eq!(
+        fill(&mut order, FORGOTTEN_MS, &past(1, 8..=10)),
+        (vec![(1, 7), (1, 8), (1, 9), (1, 10)], true)
     );
     assert_eq!(
-        take(&mut order, 700, event(1, 6)),
+        take(&mut order, 3_100, event(1, 6)),
         [(1, 6)],
         "late, and not left out"
     );
-    assert!(is_read_at(&mut order, 600 + HOLD_MS), "it was kept since");
-    let failed = out(|out| order.fill(&channel(), None, false, 1_200, out));
+    assert!(is_read_at(&mut order, 3_100 + HOLD_MS), "it was kept since");
+    let failed = out(|out| order.fill(&channel(), None, false, 3_700, out));
     assert_eq!(failed, (vec![], false));
-    assert!(is_read_at(&mut order, 1_200 + HOLD_MS));
-    let failed = out(|out| order.fill(&channel(), None, false, 1_800, out));
+    assert!(is_read_at(&mut order, 3_700 + HOLD_MS));
+    let failed = out(|out| order.fill(&channel(), None, false, 4_300, out));
     assert_eq!(failed, (vec![], false));
-    let over = out(|out| drop(order.tick(|_| false, 600 + PASS_OVER_MS, out)));
+    let over = out(|out| drop(order.tick(|_| false, FORGOTTEN_MS + PASS_OVER_MS, out)));
     assert_eq!(over, (vec![(1, 13)], true));
     assert_eq!(order.size, 0);
 }
@@ -259,6 +266,33 @@ fn what_has_no_place_does_not_wait() {
     assert_eq!(order.size, 0);
 }
 
+/// A node that had no answer of Redis gives up an event, which Redis has kept.
+#[test]
+fn what_is_in_the_past_and_comes_without_a_place_too_comes_out_once() {
+    let mut order = Order::default();
+    let missed = |number| Event {
+        kept: Kept::Missed,
+        ..event(1, number)
+    };
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    assert_eq!(take(&mut order, 0, event(1, 7)), []);
+    assert!(is_read_at(&mut order, HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 600, &past(1, 6..=7)),
+        (vec![(1, 6), (1, 7)], false)
+    );
+    assert_eq!(take(&mut order, 700, missed(6)), []);
+    // Or the other way round.
+    assert_eq!(take(&mut order, 700, missed(8)), [(0, 0)]);
+    assert_eq!(take(&mut order, 700, event(1, 9)), []);
+    assert!(is_read_at(&mut order, 700 + HOLD_MS));
+    assert_eq!(
+        fill(&mut order, 1_300, &past(1, 8..=9)),
+        (vec![(1, 9)], false)
+    );
+    assert_eq!(order.size, 0);
+}
+
 #[test]
 fn what_somebody_has_read_is_waited_for() {
     let mut order = Order::default();
@@ -304,8 +338,15 @@ fn what_somebody_has_read_is_waited_for() {
         newest: Some(place(3, 9)),
         ..past(2, 3..=9)
     };
-    assert_eq!(fill(&mut order, 1_200, &lost), (vec![(2, 11)], true));
-    assert_eq!(order.given_upto(&channel(), 1_200), Some(place(3, 9)));
+    let now_ms = 600 + FORGOTTEN_MS;
+    assert_eq!(fill(&mut order, now_ms, &lost), (vec![(2, 11)], true));
+    assert_eq!(order.given_upto(&channel(), now_ms), Some(place(3, 9)));
+    assert_eq!(order.size, 0);
+    // What was read and is forgotten is no matter as long as nothing follows.
+    assert!(!order.expect(&channel(), &past(3, 10..=10), now_ms));
+    let gone = Past::new(place(3, 10), Vec::new());
+    assert_eq!(fill(&mut order, now_ms, &gone), (vec![], false));
+    assert_eq!(order.given_upto(&channel(), now_ms), Some(place(3, 9)));
     assert_eq!(order.size, 0);
     // Where nothing was kept, the first one is known.
     let (mut order, nothing) = (Order::default(), Past::default());
