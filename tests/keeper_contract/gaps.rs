@@ -1,15 +1,15 @@
 //! Several nodes publish to one channel, and what one of them has kept is heard late or not at all: whoever has a later event has
 //! the earlier ones, or is told that it may not, and each comes once.
 
-use foghorn::broker::Lost;
 use foghorn::broker::keep::{Keep, Past};
-use foghorn::event::Event;
+use foghorn::broker::{Lost, partition};
+use foghorn::event::{Event, Kept};
 
 use super::blackhole::Blackhole;
 use super::faults::two;
 use super::node::until;
 use super::servers::Redis;
-use super::site::{KEEP, Node, PATIENCE, channel, event, numbers, place};
+use super::site::{KEEP, Node, PARTITIONS, PATIENCE, channel, event, numbers, place};
 
 /// A node that keeps, and whose publications Redis refuses from now on.
 struct HeldUp(Node);
@@ -164,5 +164,39 @@ async fn who_had_early_what_redis_had_kept_is_not_told_that_it_has_all() {
         assert_eq!(numbers(&kept), [0, 1, 2, 3], "{past:?}");
         assert_eq!(told(&past, 2), None);
         assert_eq!(told(&past, 3), Some(vec![]));
+    }
+}
+
+/// The same, and the node cannot ask again for so long that it gives the event up, while another Redis carries: the others have
+/// it without a place, and then find it in the past.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_was_given_up_and_is_in_the_past_all_the_same_is_given_once() {
+    let (redis, other) = (Redis::start(&[]), Redis::start(&[]));
+    let proxy = Blackhole::start(redis.port).await;
+    let of_the_first = |name: &String| {
+        let partition = partition::of(&channel(name), PARTITIONS);
+        partition::shard(partition, 2) == 0
+    };
+    let names = (0..).map(|number: usize| number.to_string());
+    let name = names.into_iter().find(of_the_first).unwrap();
+    let [one, two] = [
+        Node::up(&format!("redis://127.0.0.1:{},{}", proxy.port, other.url())).await,
+        Node::up(&format!("{},{}", redis.url(), other.url())).await,
+    ];
+    one.keep_confirmed(&name, 0).await;
+    two.wait_for(&name, 1).await;
+    proxy.swallow_answers(true);
+    one.keep(&name, 1);
+    let got = two.wait_for(&name, 2).await;
+    assert_eq!(got[1].kept, Kept::Missed);
+    proxy.swallow_answers(false);
+    one.wait_up().await;
+    two.keep_confirmed(&name, 2).await;
+    assert_eq!(numbers(&two.past(&name).await.events), [0, 1, 2]);
+    one.keep_confirmed(&name, 3).await;
+    for node in [&one, &two] {
+        let got = numbers(&node.wait_for(&name, 4).await);
+        assert_eq!(got, [0, 1, 2, 3]);
     }
 }
