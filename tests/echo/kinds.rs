@@ -14,6 +14,7 @@ pub static SOCKET: Kind = Kind {
     wire: &Lines,
     deflate: Deflate::Never,
     drained_last: false,
+    closed_at_once: true,
     pinger_patience: None,
     close: |why| Some(close(why)),
 };

@@ -1,3 +1,5 @@
+//! Events in any order, held up and filled; and a page that comes back at any time.
+
 use proptest::prelude::*;
 
 use super::*;
