@@ -7,22 +7,23 @@
 //! for [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
 //! nothing comes out that does; what has none does not wait. What is held is bounded.
 
-use std::collections::{BTreeMap, HashMap};
+mod gap;
+
+use std::collections::HashMap;
 
 use ahash::RandomState;
 
+pub use self::gap::HOLD_MS;
+use self::gap::{Gap, NOTHING, follows, place_of};
 use super::MEMORY_OF_PLACES;
 use super::filled::Filled;
 use super::marks::Marks;
 use super::recent::RecentChannels;
 use crate::event::{Channel, Event, Kept, Past, Place};
 
-/// For how long an event waits before those that are missing before it are looked for in the past, in milliseconds: healing
-/// takes less, as a rule.
-pub(super) const HOLD_MS: u64 = 500;
-/// For how long it waits for one that the past does not have any more, in milliseconds: its publication may still come.
+/// For how long an event waits for one before it that the past does not have any more, in milliseconds: its publication may still come.
 const FORGOTTEN_MS: u64 = 3_000;
-/// For how long it waits at most, in milliseconds.
+/// For how long it waits at most, in milliseconds: the past cannot be read.
 const PASS_OVER_MS: u64 = 30_000;
 /// Events that may wait, of all channels; each channel that waits counts as one more.
 const HELD: usize = 4_096;
@@ -33,12 +34,6 @@ const YOUNG_MS: u64 = 30_000;
 /// What a channel that was silent for so long had reached may be forgotten in the past too, in milliseconds.
 const SILENT_MS: u64 = MEMORY_OF_PLACES.as_millis() as u64;
 
-/// Where a channel is that has kept nothing.
-const NOTHING: Place = Place {
-    epoch: 0,
-    number: 0,
-};
-
 /// What comes out.
 #[derive(Default)]
 pub struct Out {
@@ -46,88 +41,6 @@ pub struct Out {
     pub events: Vec<Event>,
     /// Of these channels something does not come out before what follows it.
     pub holes: Vec<Channel>,
-}
-
-/// A channel in which something is missing, or has to wait for what this node's clients had early.
-struct Gap {
-    /// Up to here it came out.
-    last: Place,
-    /// Whether that is known, and not taken for so.
-    is_known: bool,
-    /// None where it came out already, since something without a place had to come behind it.
-    waiting: BTreeMap<Place, Option<Event>>,
-    /// Somebody read that the past has reached this place.
-    expected: Option<Place>,
-    /// When the past is read for what is missing, in milliseconds.
-    read_ms: u64,
-    /// Since when it waits, in milliseconds.
-    since_ms: u64,
-    is_read: bool,
-}
-
-impl Gap {
-    fn new(last: Place, is_known: bool, now_ms: u64) -> Self {
-        Self {
-            last,
-            is_known,
-            waiting: BTreeMap::new(),
-            expected: None,
-            read_ms: now_ms + HOLD_MS,
-            since_ms: now_ms,
-            is_read: false,
-        }
-    }
-
-    /// Whether what waits first is next.
-    fn is_next_here(&self) -> bool {
-        let first = self.waiting.first_key_value();
-        first.is_some_and(|(first, _)| follows(self.last, *first))
-    }
-
-    /// Where nothing is missing before the first of a new epoch that waits: the past joins it to what came out, or nothing can
-    /// have been before it, or it counts on. Returns whether that is so.
-    fn begin_epoch(&mut self, past: &Past) -> bool {
-        let (last, first) = (self.last, self.waiting.first_key_value());
-        let Some(first) = first
-            .map(|(first, _)| *first)
-            .filter(|first| first.epoch > last.epoch)
-        else {
-            return false;
-        };
-        let mut places = past.events.iter().filter_map(place_of);
-        let oldest = past.events.first().and_then(place_of);
-        let joined = oldest.is_some_and(|oldest| oldest <= last);
-        let is_first = first.number == 1 || first.number == last.number + 1;
-        let has = places.any(|place| place == first);
-        // So much came behind it that it is not kept any more.
-        let had = past.newest > Some(first) && oldest.is_none_or(|oldest| oldest > first);
-        let begins = has && joined || (has || had) && is_first;
-        if begins {
-            self.last = Place {
-                number: first.number - 1,
-                ..first
-            };
-        }
-        begins
-    }
-
-    /// A new epoch of the past with nothing in it is no gap, unless the past has lost what waits.
-    fn renew(&mut self, past: &Past) {
-        let first = self.waiting.first_key_value().map(|(first, _)| *first);
-        if let Some(newest) = past.newest.filter(|_| is_renewed(self.last, past))
-            && first.is_none_or(|first| first > newest)
-        {
-            self.last = newest;
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.waiting.is_empty() && self.expected.is_none_or(|place| place <= self.last)
-    }
-
-    fn size(&self) -> usize {
-        1 + self.waiting.len()
-    }
 }
 
 /// See the module.
@@ -458,32 +371,6 @@ impl Order {
         gap.read_ms = now_ms + HOLD_MS;
         gap.since_ms = now_ms;
     }
-}
-
-/// Whether nothing is missing between the last place that came out and a later one. The numbers of two epochs do not say.
-fn follows(last: Place, next: Place) -> bool {
-    next.number == last.number + 1 && (next.epoch == last.epoch || last == NOTHING)
-}
-
-fn place_of(event: &Event) -> Option<Place> {
-    match event.kept {
-        Kept::At(place) => Some(place),
-        _ => None,
-    }
-}
-
-/// Whether the past has got a new epoch since `last`, and nothing else.
-fn is_renewed(last: Place, past: &Past) -> bool {
-    let newest = past
-        .newest
-        .filter(|newest| newest.epoch > last.epoch && newest.number == last.number);
-    let has = |epoch| {
-        past.events
-            .iter()
-            .filter_map(place_of)
-            .any(|place| place.epoch == epoch)
-    };
-    newest.is_some_and(|newest| !has(newest.epoch))
 }
 
 /// Behind which place an event of a channel that is not known comes. An epoch is named by when it began, in microseconds:
