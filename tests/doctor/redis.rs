@@ -237,9 +237,13 @@ async fn sentinels_by_the_wrong_url_name_or_password() {
 #[tokio::test]
 #[ignore = "needs redis"]
 async fn a_cluster_and_one_of_its_servers_alone() {
+    // Its bus would be at a port that connections of others may have.
+    let bus = free_port().to_string();
     let server = Redis::with(&[
         "--cluster-enabled",
         "yes",
+        "--cluster-port",
+        &bus,
         "--cluster-announce-ip",
         "127.0.0.1",
     ])
