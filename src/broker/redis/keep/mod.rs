@@ -319,8 +319,11 @@ impl Inner {
         let event = Event { kept, ..event };
         if kept == Kept::Missed {
             self.listener.heard().note(&event);
-            // Where another node's of its key was heard, it does not come here again.
-            self.listener.told().kept(&event);
+            // Where another node's of its key was heard, it does not come here again. Any other one holds back what follows
+            // until it comes.
+            if event.idempotency_key.is_some() {
+                self.listener.told().kept(&event);
+            }
             let mut holes = self.holes.lock();
             if holes.len() < HOLES {
                 holes.insert(event.channel.clone());
