@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use foghorn::event::{Event, Kept, Place};
 
+use super::blackhole::Blackhole;
 use super::keeps_the_contract;
 use super::layouts::{Cluster, Sentinels};
 use super::node::until;
@@ -78,6 +79,16 @@ async fn under_load(nodes: &[Node; 2], mut fault: impl FnMut(), mut mend: impl A
 
 pub async fn two(urls: &str) -> [Node; 2] {
     [Node::up(urls).await, Node::up(urls).await]
+}
+
+/// Two nodes, the first of them behind a proxy.
+pub async fn two_with_a_proxy(redis: &Redis) -> (Blackhole, [Node; 2]) {
+    let proxy = Blackhole::start(redis.port).await;
+    let nodes = [
+        Node::up(&format!("redis://127.0.0.1:{}", proxy.port)).await,
+        Node::up(&redis.url()).await,
+    ];
+    (proxy, nodes)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use foghorn::broker::{Lost, partition};
 use foghorn::event::{Event, Kept};
 
 use super::blackhole::Blackhole;
-use super::faults::two;
+use super::faults::{two, two_with_a_proxy};
 use super::node::until;
 use super::servers::Redis;
 use super::site::{KEEP, Node, PARTITIONS, PATIENCE, channel, event, numbers, place};
@@ -137,11 +137,7 @@ async fn what_the_past_does_not_have_any_more_is_told_before_what_follows() {
 #[ignore = "needs redis-server"]
 async fn who_had_early_what_redis_had_kept_is_not_told_that_it_has_all() {
     let redis = Redis::start(&[]);
-    let proxy = Blackhole::start(redis.port).await;
-    let [one, two] = [
-        Node::up(&format!("redis://127.0.0.1:{}", proxy.port)).await,
-        Node::up(&redis.url()).await,
-    ];
+    let (proxy, [one, two]) = two_with_a_proxy(&redis).await;
     one.keep_confirmed("x", 0).await;
     two.wait_for("x", 1).await;
     proxy.swallow_answers(true);

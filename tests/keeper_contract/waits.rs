@@ -3,11 +3,10 @@
 
 use foghorn::event::{Event, Kept};
 
-use super::blackhole::Blackhole;
-use super::faults::two;
+use super::faults::{two, two_with_a_proxy};
 use super::node::until;
 use super::servers::Redis;
-use super::site::{KEEP, Node, PATIENCE, event, numbers, place};
+use super::site::{KEEP, PATIENCE, event, numbers, place};
 
 /// Clients of one node have what it took at once, and go on from there at another node when Redis is back.
 #[tokio::test(flavor = "multi_thread")]
@@ -165,11 +164,7 @@ async fn what_is_posted_again_while_it_waits_is_given_once() {
 #[ignore = "needs redis-server"]
 async fn what_comes_late_over_a_connection_that_was_given_up_is_not_kept_twice() {
     let redis = Redis::start(&[]);
-    let proxy = Blackhole::start(redis.port).await;
-    let [one, two] = [
-        Node::up(&format!("redis://127.0.0.1:{}", proxy.port)).await,
-        Node::up(&redis.url()).await,
-    ];
+    let (proxy, [one, two]) = two_with_a_proxy(&redis).await;
     one.keep_confirmed("x", 0).await;
     proxy.keep_back_what_is_open();
     one.keep("x", 1);

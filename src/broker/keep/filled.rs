@@ -10,8 +10,6 @@ use crate::event::{Channel, Place};
 
 /// Spans that are remembered.
 const SPANS: usize = 4_096;
-/// For how long something may still be heard of, in milliseconds: as long as the broker knows what is posted again.
-const LASTS_MS: u64 = 300_000;
 
 /// Places of one epoch, one after the other.
 struct Span {
@@ -34,15 +32,26 @@ struct Spans {
 }
 
 /// See the module.
-#[derive(Default)]
 pub struct Filled {
     channels: HashMap<Channel, Spans, RandomState>,
     /// Which channel had something taken when.
     taken: VecDeque<(u64, Channel)>,
     spans: usize,
+    /// For how long something may still be heard of, in milliseconds.
+    lasts_ms: u64,
 }
 
 impl Filled {
+    /// Nothing yet. What was taken may be heard of within this time, or not at all.
+    pub fn new(lasts_ms: u64) -> Self {
+        Self {
+            channels: HashMap::default(),
+            taken: VecDeque::new(),
+            spans: 0,
+            lasts_ms,
+        }
+    }
+
     /// Notes what was taken.
     pub fn add(&mut self, channel: &Channel, place: Place, now_ms: u64) {
         let known = self.channels.entry(channel.clone()).or_default();
@@ -113,7 +122,7 @@ impl Filled {
     /// Forgets what is not heard of any more.
     pub fn forget(&mut self, now_ms: u64) {
         while let Some((ms, _)) = self.taken.front()
-            && now_ms.saturating_sub(*ms) > LASTS_MS
+            && now_ms.saturating_sub(*ms) > self.lasts_ms
         {
             self.forget_oldest();
         }
@@ -129,5 +138,49 @@ impl Filled {
             let gone = self.channels.remove(&channel);
             self.spans -= gone.map_or(0, |known| known.all.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: u64) -> Place {
+        Place { epoch: 7, number }
+    }
+
+    fn channel(name: &str) -> Channel {
+        Channel::new("c", name)
+    }
+
+    #[test]
+    fn each_is_heard_of_once_in_whatever_order() {
+        let (mut filled, x) = (Filled::new(1_000), channel("x"));
+        (1..=5).for_each(|number| filled.add(&x, place(number), 0));
+        assert_eq!(filled.spans, 1);
+        assert!(!filled.take(&x, place(6)) && !filled.take(&channel("y"), place(3)));
+        for number in [3, 1, 5, 2, 4] {
+            assert!(filled.has(&x, place(number)) && filled.take(&x, place(number)));
+            assert!(!filled.has(&x, place(number)) && !filled.take(&x, place(number)));
+        }
+        assert_eq!((filled.spans, filled.channels.len()), (0, 0));
+    }
+
+    #[test]
+    fn it_is_bounded_and_what_was_taken_long_ago_is_forgotten() {
+        let (mut filled, x) = (Filled::new(1_000), channel("x"));
+        filled.add(&x, place(1), 0);
+        filled.add(&channel("y"), place(1), 0);
+        filled.add(&x, place(3), 900);
+        filled.forget(1_001);
+        assert!(filled.has(&x, place(1)) && !filled.has(&channel("y"), place(1)));
+        filled.forget(1_901);
+        assert_eq!((filled.spans, filled.channels.len()), (0, 0));
+        for number in 0..2 * SPANS as u64 {
+            filled.add(&channel(&number.to_string()), place(1), 2_000 + number / 9);
+            assert!(filled.spans <= SPANS && filled.taken.len() <= SPANS);
+        }
+        (0..2 * SPANS as u64).for_each(|number| filled.add(&x, place(2 * number), 9_000));
+        assert!(filled.spans <= SPANS && filled.taken.len() <= SPANS);
     }
 }

@@ -24,13 +24,22 @@ use crate::metrics;
 /// Locks that the channels are spread over.
 const SHARES: u32 = 16;
 
-#[derive(Default)]
 struct Share {
     /// Whose turn it is to deliver.
     turn: tokio::sync::Mutex<()>,
     order: Mutex<Order>,
     /// Something came out.
     moved: Notify,
+}
+
+impl Share {
+    fn new(lasts_ms: u64) -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            order: Mutex::new(Order::new(lasts_ms)),
+            moved: Notify::new(),
+        }
+    }
 }
 
 /// See the module.
@@ -45,14 +54,14 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// In front of `sink`. What was told early comes within so many milliseconds, or not at all.
+    /// In front of `sink`. What was told early, or read before it was heard of, comes within so many milliseconds, or not at all.
     pub fn new(sink: Arc<dyn Sink>, lasts_ms: u64) -> Self {
         let started = Instant::now();
         Self {
             sink,
             heard: Mutex::default(),
             told: Mutex::new(Told::new(lasts_ms)),
-            shares: (0..SHARES).map(|_| Share::default()).collect(),
+            shares: (0..SHARES).map(|_| Share::new(lasts_ms)).collect(),
             started,
             excused: Mutex::new(started),
         }

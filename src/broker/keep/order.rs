@@ -57,20 +57,19 @@ pub struct Order {
     size: usize,
 }
 
-impl Default for Order {
-    fn default() -> Self {
+impl Order {
+    /// Nothing yet. What is taken from the past may be heard of within so many milliseconds, or not at all.
+    pub fn new(lasts_ms: u64) -> Self {
         Self {
             given: RecentChannels::new(CHANNELS),
             gaps: HashMap::default(),
-            filled: Filled::default(),
+            filled: Filled::new(lasts_ms),
             filled_marks: Marks::default(),
             missed_marks: Marks::default(),
             size: 0,
         }
     }
-}
 
-impl Order {
     /// Takes an event that has come. While it is `held_back` nothing of its channel that has a place comes out.
     pub fn take(&mut self, event: Event, held_back: bool, now_ms: u64, out: &mut Out) {
         let Kept::At(place) = event.kept else {

@@ -75,8 +75,8 @@ pub fn start_keeping(
     sink: Arc<dyn Sink>,
     tasks: &Tasks,
 ) -> Result<(ClusteredBroker, RedisKeeper), ConfigFault> {
-    // What waits may wait to be kept, and then to be carried.
-    let lasts_ms = 3 * config.waiting.age.as_millis() as u64 + 60_000;
+    // What waits may wait to be kept, and then to be carried; and its node may stand still meanwhile.
+    let lasts_ms = 3 * config.waiting.age.as_millis() as u64 + 120_000;
     let listener = Arc::new(Listener::new(sink, lasts_ms));
     let broker = start(config, Arc::<Listener>::clone(&listener), tasks)?;
     let keeper = RedisKeeper::start(config, broker.clone(), listener, tasks);

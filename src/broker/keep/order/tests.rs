@@ -1,8 +1,12 @@
-//! Events in any order, held up and filled; and a page that comes back at any time.
+//! Events in any order, held up and filled.
 
-use proptest::prelude::*;
+mod page;
 
 use super::*;
+
+fn empty() -> Order {
+    Order::new(300_000)
+}
 
 fn place(epoch: u64, number: u64) -> Place {
     Place { epoch, number }
@@ -71,7 +75,7 @@ fn fill(order: &mut Order, now_ms: u64, past: &Past) -> (Vec<(u64, u64)>, bool) 
 
 #[test]
 fn the_first_of_a_channel_that_has_just_begun_is_waited_for() {
-    let (mut order, now_ms) = (Order::default(), 1_790_000_000_000);
+    let (mut order, now_ms) = (empty(), 1_790_000_000_000);
     let of = |epoch_ms: u64, number| Event {
         accepted_ms: now_ms,
         ..event(epoch_ms * 1_000, number)
@@ -84,11 +88,11 @@ fn the_first_of_a_channel_that_has_just_begun_is_waited_for() {
     );
     let epoch = (now_ms - 100_000) * 1_000;
     assert_eq!(
-        take(&mut Order::default(), 0, of(now_ms - 100_000, 2)),
+        take(&mut empty(), 0, of(now_ms - 100_000, 2)),
         [(epoch, 2)],
         "it began long ago"
     );
-    let mut order = Order::default();
+    let mut order = empty();
     assert_eq!(take(&mut order, 0, of(now_ms - 5, 3)), []);
     let waited = out(|out| drop(order.tick(|_| false, HOLD_MS, out)));
     assert_eq!(waited.0.len(), 1);
@@ -97,7 +101,7 @@ fn the_first_of_a_channel_that_has_just_begun_is_waited_for() {
 
 #[test]
 fn what_is_missing_is_waited_for_and_then_taken_from_the_past() {
-    let mut order = Order::default();
+    let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(take(&mut order, 0, event(1, 7)), []);
     assert_eq!(take(&mut order, 9, event(1, 6)), [(1, 6), (1, 7)]);
@@ -127,7 +131,7 @@ fn what_is_missing_is_waited_for_and_then_taken_from_the_past() {
 
 #[test]
 fn what_the_past_does_not_have_either_is_passed_over_and_that_is_said() {
-    let mut order = Order::default();
+    let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(take(&mut order, 0, event(1, 8)), []);
     assert_eq!(take(&mut order, 0, event(1, 13)), []);
@@ -160,7 +164,7 @@ fn what_the_past_does_not_have_either_is_passed_over_and_that_is_said() {
 
 #[test]
 fn another_epoch_counts_on_or_begins_anew() {
-    let mut order = Order::default();
+    let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(take(&mut order, 0, event(2, 6)), []);
     assert!(is_read_at(&mut order, 0), "at once");
@@ -224,7 +228,7 @@ fn another_epoch_counts_on_or_begins_anew() {
 
 #[test]
 fn what_has_no_place_does_not_wait() {
-    let mut order = Order::default();
+    let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(take(&mut order, 0, early()), [(0, 0)]);
     // What its own node may have published before comes before it, and what is missing is missing.
@@ -248,7 +252,7 @@ fn what_has_no_place_does_not_wait() {
     );
     assert_eq!(order.size, 0);
     // For so long at most, and then nothing is missing.
-    let mut own = Order::default();
+    let mut own = empty();
     assert_eq!(take(&mut own, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(held(&mut own, event(1, 6)), (vec![], false));
     let over = out(|out| drop(own.tick(|_| true, 2 + PASS_OVER_MS, out)));
@@ -271,7 +275,7 @@ fn what_has_no_place_does_not_wait() {
 /// A node that had no answer of Redis gives up an event, which Redis has kept.
 #[test]
 fn what_is_in_the_past_and_comes_without_a_place_too_comes_out_once() {
-    let mut order = Order::default();
+    let mut order = empty();
     let missed = |number| Event {
         kept: Kept::Missed,
         ..event(1, number)
@@ -297,7 +301,7 @@ fn what_is_in_the_past_and_comes_without_a_place_too_comes_out_once() {
 
 #[test]
 fn what_somebody_has_read_is_waited_for() {
-    let mut order = Order::default();
+    let mut order = empty();
     assert!(
         order.expect(&channel(), &past(1, 3..=5), 0),
         "it is known from here on"
@@ -351,7 +355,7 @@ fn what_somebody_has_read_is_waited_for() {
     assert_eq!(order.given_upto(&channel(), now_ms), Some(place(3, 9)));
     assert_eq!(order.size, 0);
     // Where nothing was kept, the first one is known.
-    let (mut order, nothing) = (Order::default(), Past::default());
+    let (mut order, nothing) = (empty(), Past::default());
     assert!(order.expect(&channel(), &nothing, 0));
     assert_eq!(order.given_upto(&channel(), 0), None);
     assert_eq!(take(&mut order, 0, event(7, 2)), []);
@@ -361,193 +365,11 @@ fn what_somebody_has_read_is_waited_for() {
 
 #[test]
 fn what_it_holds_is_bounded() {
-    let (mut order, mut out) = (Order::default(), Out::default());
+    let (mut order, mut out) = (empty(), Out::default());
     order.take(event(1, 1), false, 0, &mut out);
     for number in 2..2 * HELD as u64 {
         order.take(event(1, 2 * number), false, 0, &mut out);
         assert!(order.size <= HELD);
     }
     assert!(!out.holes.is_empty());
-}
-
-/// What a node hears of one channel, and a page that is there until something is passed over, and then comes back.
-#[derive(Default)]
-struct Site {
-    order: Order,
-    now_ms: u64,
-    epoch: u64,
-    number: u64,
-    /// All that was ever kept, and how much of that is lost.
-    all: Vec<Event>,
-    lost: usize,
-    on_its_way: Vec<Event>,
-    came_out: Vec<Event>,
-    page: Page,
-}
-
-#[derive(Default)]
-struct Page {
-    /// All before this it had, or was told that it did not.
-    from: usize,
-    had: Vec<Event>,
-    read: Past,
-}
-
-impl Page {
-    fn numbers(&self) -> Vec<usize> {
-        self.had
-            .iter()
-            .map(number)
-            .filter(|number| *number >= self.from)
-            .collect()
-    }
-}
-
-fn number(event: &Event) -> usize {
-    std::str::from_utf8(&event.data).unwrap().parse().unwrap()
-}
-
-impl Site {
-    fn new() -> Self {
-        let mut site = Self {
-            epoch: 1,
-            ..Self::default()
-        };
-        assert!(site.order.expect(&channel(), &Past::default(), 0));
-        site
-    }
-
-    fn keep(&mut self) {
-        self.number += 1;
-        let event = Event {
-            data: self.all.len().to_string().into(),
-            ..event(self.epoch, self.number)
-        };
-        self.all.push(event.clone());
-        self.on_its_way.push(event);
-    }
-
-    fn past(&self) -> Past {
-        let kept = &self.all[self.lost..];
-        let kept = &kept[kept.len().saturating_sub(12)..];
-        if self.number == 0 {
-            return Past::default();
-        }
-        let placed = kept
-            .iter()
-            .map(|event| (place_of(event).unwrap(), event.clone()));
-        Past::new(place(self.epoch, self.number), placed.collect())
-    }
-
-    fn act(&mut self, act: impl FnOnce(&mut Order, u64, &mut Out)) {
-        let mut out = Out::default();
-        act(&mut self.order, self.now_ms, &mut out);
-        if !out.holes.is_empty() {
-            self.come_back();
-        }
-        let new = out.events.iter().filter(|event| !self.page.read.has(event));
-        self.page.had.extend(new.cloned());
-        self.came_out.extend(out.events);
-    }
-
-    fn hear(&mut self, at: usize) {
-        if self.on_its_way.is_empty() {
-            return;
-        }
-        let event = self.on_its_way.remove(at % self.on_its_way.len());
-        self.act(|order, now_ms, out| order.take(event, false, now_ms, out));
-    }
-
-    fn wait(&mut self, ms: u64, answers: bool) {
-        self.now_ms += ms;
-        let mut wanted = Vec::new();
-        self.act(|order, now_ms, out| wanted = order.tick(|_| false, now_ms, out));
-        for channel in wanted {
-            let past = answers.then(|| self.past());
-            self.act(|order, now_ms, out| order.fill(&channel, past.as_ref(), false, now_ms, out));
-        }
-    }
-
-    /// What the page would be told if it came back now, and the past that it would be given.
-    fn told(&self) -> (Option<Vec<Event>>, Past) {
-        let past = self.past();
-        let unheard = self.order.unheard(&channel(), &past, self.now_ms);
-        let past = past.with_unheard(unheard);
-        let last = self.page.had.last();
-        let at = last.and_then(|last| past.events.iter().position(|event| event == last));
-        let followed = at.and_then(|at| past.behind(at)).map(<[Event]>::to_vec);
-        (followed, past)
-    }
-
-    fn come_back(&mut self) {
-        let (followed, past) = self.told();
-        match followed {
-            Some(followed) => self.page.had.extend(followed),
-            None => {
-                self.page.from = self.all.len();
-                self.page.had.clone_from(&past.events);
-            }
-        }
-        let now_ms = self.now_ms;
-        self.order.expect(&channel(), &past, now_ms);
-        self.page.read = past;
-    }
-
-    /// Whoever comes back is told all that it does not have, or that something may be missing.
-    fn check(&self) -> Result<(), TestCaseError> {
-        let (Some(followed), _) = self.told() else {
-            return Ok(());
-        };
-        let mut numbers = self.page.numbers();
-        numbers.extend(
-            followed
-                .iter()
-                .map(number)
-                .filter(|number| *number >= self.page.from),
-        );
-        prop_assert_eq!(
-            numbers,
-            (self.page.from..self.all.len()).collect::<Vec<_>>()
-        );
-        Ok(())
-    }
-}
-
-proptest! {
-    /// However publications are held up or come the other way round, and whatever becomes of the past meanwhile: what is heard
-    /// of comes out once, and a page is told all in order, or that something may be missing.
-    #[test]
-    fn who_has_a_later_one_has_the_earlier_ones(steps in prop::collection::vec((0u8..16, 0usize..6), 1..120)) {
-        let mut site = Site::new();
-        for (step, at) in steps {
-            match step {
-                0..5 => site.keep(),
-                5..10 => site.hear(at),
-                10 => site.wait(HOLD_MS + 1, true),
-                11 => site.wait(60, at > 0),
-                12 => site.wait(3_000, at > 2),
-                13 => site.come_back(),
-                14 if at == 0 => site.epoch += 1,
-                15 if at == 0 && site.on_its_way.is_empty() => {
-                    // All is lost.
-                    site.lost = site.all.len();
-                    site.epoch += 1;
-                    site.number = 0;
-                }
-                _ => {}
-            }
-            site.check()?;
-        }
-        while !site.on_its_way.is_empty() {
-            site.hear(0);
-            site.check()?;
-        }
-        (0..4).for_each(|_| site.wait(PASS_OVER_MS, true));
-        site.check()?;
-        prop_assert_eq!(site.order.size, 0);
-        let mut numbers: Vec<_> = site.came_out.iter().map(number).collect();
-        numbers.sort_unstable();
-        prop_assert_eq!(numbers, (0..site.all.len()).collect::<Vec<_>>());
-        prop_assert_eq!(site.page.numbers(), (site.page.from..site.all.len()).collect::<Vec<_>>());
-    }
 }

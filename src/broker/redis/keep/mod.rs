@@ -48,7 +48,6 @@ use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
 const ONCE_MS: u64 = 300_000;
-
 /// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
 const HOLES: usize = 10_000;
 
@@ -132,7 +131,12 @@ impl RedisKeeper {
     }
 
     pub(in crate::broker) async fn past(&self, channel: &Channel) -> Result<Past, KeepError> {
-        let past = self.0.read(channel, u32::MAX >> 1).await?;
+        let had_hole = self.0.listener.heard().get(channel) == Some(Mark::Hole);
+        let mut past = self.0.read(channel, u32::MAX >> 1).await?;
+        if !had_hole && self.0.listener.heard().get(channel) == Some(Mark::Hole) {
+            // Redis was asked before there was one: its answer would be taken for whole.
+            past = self.0.read(channel, u32::MAX >> 1).await?;
+        }
         let unheard = self.0.listener.reach(channel, &past).await;
         Ok(past.with_unheard(unheard))
     }
