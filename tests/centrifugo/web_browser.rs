@@ -61,7 +61,7 @@ async fn order(browser: &mut Browser, button: &str) {
     browser.until(open).await;
     browser.press("Escape").await;
     browser.until(&format!("!{open}")).await;
-    browser.click(button).await;
+    browser.leave_and_ask_again(button, "confirm").await;
     browser.until(open).await;
     browser.click("#confirm button[value=yes]").await;
 }

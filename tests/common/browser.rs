@@ -223,6 +223,20 @@ impl Browser {
         }
     }
 
+    /// Clicks on `selector`, leaves the dialog `id` that this opens, and clicks again, in one moment: the dialog's end is told
+    /// when it is open again.
+    pub async fn leave_and_ask_again(&mut self, selector: &str, id: &str) {
+        let selector = json!(selector);
+        let steps = format!(
+            "(() => {{ const button = document.querySelector({selector}); \
+             button.click(); document.getElementById('{id}').close(); button.click(); }})()"
+        );
+        self.evaluate(&steps).await;
+        // It has been told.
+        self.evaluate("new Promise((done) => setTimeout(done))")
+            .await;
+    }
+
     /// Waits until there is an element `selector` that can be seen, and clicks in its middle as a mouse does.
     pub async fn click(&mut self, selector: &str) {
         let element = format!("document.querySelector({})", json!(selector));

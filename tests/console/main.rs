@@ -236,7 +236,7 @@ async fn clients_are_looked_up_and_disconnected() {
     browser
         .until("!document.getElementById('confirm').open")
         .await;
-    browser.click("#a").await;
+    browser.leave_and_ask_again("#a", "confirm").await;
     browser.click("#confirm button[value=yes]").await;
     shows(&mut browser, "lookup-answer", "1 client was disconnected.").await;
     dismissed(one).await;

@@ -75,12 +75,20 @@ async function disconnect(question, whom) {
   place.scrollIntoView({ block: 'nearest' });
 }
 
+let questions = 0;
+
 function confirmed(question) {
   const dialog = $('confirm');
+  const mine = (questions += 1);
   $('confirm-text').textContent = question;
   dialog.returnValue = 'no';
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+    dialog.addEventListener('close', function closed() {
+      // The end of a question that was left just before may be told when this one is open.
+      if (mine === questions && dialog.open) return;
+      dialog.removeEventListener('close', closed);
+      resolve(mine === questions && dialog.returnValue === 'yes');
+    });
   });
 }
