@@ -23,7 +23,7 @@ use super::mesh::{self, Effect, Identity, Mesh, Misfit, Settings, State};
 use super::packet::Draft;
 use super::{Bounds, Health, Receipt, ShardHealth, Sink};
 use crate::drain::Tasks;
-use crate::event::{Event, now_ms};
+use crate::event::{Channel, Event, now_ms};
 use crate::metrics;
 
 /// How long a node that ends may take to say so.
@@ -158,6 +158,12 @@ impl ClusteredBroker {
     /// Whether events of a shard reach the others now, over it or another one.
     pub(super) fn carries(&self, on: usize) -> bool {
         self.0.with(|mesh| mesh.carries(on))
+    }
+
+    /// Whether all that the nodes said of a channel before this epoch of its past came out here, and all that this node had to
+    /// say of that is said, as far as it can know.
+    pub(super) fn is_flushed(&self, channel: &Channel, epoch: u64) -> bool {
+        self.0.with(|mesh| mesh.is_flushed(channel, epoch))
     }
 
     /// How it is now.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::event::{Channel, Past};
@@ -54,16 +55,18 @@ impl Asked {
         !self.answers.is_empty()
     }
 
-    /// Asks for the past of `channel`, whose subscription is held until then.
+    /// Asks for the past of `channel`, whose subscription began after `since` and is held until then.
     pub(super) fn ask_past(
         &mut self,
         shared: &Shared,
-        dialect: &str,
         ticket: Ticket,
         channel: Channel,
+        since: Instant,
     ) {
         self.released_by.push((ticket, channel.clone()));
-        self.ask(shared, dialect, ticket, Query::Past(channel));
+        let answer = past(shared, channel, since);
+        self.answers
+            .push_back(Box::pin(async move { (ticket, answer.await) }));
     }
 
     /// The past of a held subscription is read.
@@ -100,20 +103,20 @@ fn published(receipt: Receipt) -> BoxFuture<'static, Answer> {
     })
 }
 
+fn past(shared: &Shared, channel: Channel, since: Instant) -> BoxFuture<'static, Answer> {
+    let keeper = shared.node.keeper().clone();
+    Box::pin(async move {
+        let past = keeper.past_since(&channel, since).await;
+        past.map_or(Answer::Unavailable, Answer::Past)
+    })
+}
+
 /// What is published is on its way when this returns; everything else begins when it is waited for.
 pub(super) fn begin(shared: &Shared, dialect: &str, query: Query) -> BoxFuture<'static, Answer> {
     match query {
         Query::Publish(event) => published(shared.node.publish(event)),
         Query::Keep(event, keep) => published(shared.node.keep(event, keep)),
-        Query::Past(channel) => {
-            let keeper = shared.node.keeper().clone();
-            Box::pin(async move {
-                keeper
-                    .past(&channel)
-                    .await
-                    .map_or(Answer::Unavailable, Answer::Past)
-            })
-        }
+        Query::Past(channel) => past(shared, channel, Instant::now()),
         Query::Present(channel) => {
             let keeper = shared.node.keeper().clone();
             Box::pin(async move {

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use ::metrics::{Counter, counter};
+use tokio::time::Instant;
 use tracing::{Level, Span};
 
 use super::asked::{self, Asked};
@@ -174,15 +175,11 @@ impl<S: Session> Link<S> {
                 } => {
                     self.peer.mark_subscribed();
                     tracing::debug!(%channel, user = &*user, "subscribed");
+                    let began = Instant::now();
                     self.subscriptions.subscribe(channel.clone(), user, since);
                     if let Since::Past(ticket) = since {
-                        let dialect = self.peer.outbox.kind().dialect;
-                        self.asked.get_or_insert_default().ask_past(
-                            &self.shared,
-                            dialect,
-                            ticket,
-                            channel,
-                        );
+                        let asked = self.asked.get_or_insert_default();
+                        asked.ask_past(&self.shared, ticket, channel, began);
                     }
                 }
                 Action::Unsubscribe(channel) => {

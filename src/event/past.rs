@@ -48,6 +48,8 @@ pub struct Past {
     pub early: Vec<Early>,
     /// Which of them whoever read it has not heard of yet: it is not known whether some clients had them early.
     pub unheard: Vec<Place>,
+    /// Whether other nodes may have given something that it does not have, and that was not heard of where it was read.
+    pub is_unsure: bool,
 }
 
 impl Past {
@@ -79,9 +81,13 @@ impl Past {
         Self { early, ..self }
     }
 
-    /// The same past, of which so much was not heard of.
-    pub fn with_unheard(self, unheard: Vec<Place>) -> Self {
-        Self { unheard, ..self }
+    /// The same past, of which so much was not heard of; whether there may be more that was not.
+    pub fn with_unheard(self, unheard: Vec<Place>, is_unsure: bool) -> Self {
+        Self {
+            unheard,
+            is_unsure,
+            ..self
+        }
     }
 
     /// All that followed `place` for whoever had all up to there; `None`: something that followed it may be missing, or was had.
@@ -127,7 +133,8 @@ impl Past {
 
     /// What followed `place`, which a node gave early, if one did.
     fn followed(&self, place: Place, given: Option<&Early>) -> Option<&[Event]> {
-        let newest = self.newest.filter(|newest| newest.epoch == place.epoch)?;
+        let is_sure = |newest: &Place| newest.epoch == place.epoch && !self.is_unsure;
+        let newest = self.newest.filter(is_sure)?;
         let missing = usize::try_from(newest.number.checked_sub(place.number)?).ok()?;
         let followed = &self.events[self.events.len().checked_sub(missing)?..];
         // One that was given before its clients had this place, by the node that had it early or by any other.

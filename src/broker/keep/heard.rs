@@ -42,6 +42,11 @@ impl HeardChannels {
         }
     }
 
+    /// A channel has something that the past does not have.
+    pub fn broken(&mut self, channel: Channel) {
+        self.0.set(channel, Mark::Hole);
+    }
+
     /// How far a channel was heard, as far as that is known.
     pub fn get(&self, channel: &Channel) -> Option<Mark> {
         self.0.get(channel)

@@ -21,6 +21,8 @@ use crate::broker::{Lost, Sink, partition};
 use crate::event::{Channel, Event, Kept, Past, Place};
 use crate::metrics;
 
+/// How often it is looked whether what is waited for is there.
+const LOOK: Duration = Duration::from_millis(20);
 /// Locks that the channels are spread over.
 const SHARES: u32 = 16;
 
@@ -101,35 +103,45 @@ impl Listener {
         wanted
     }
 
-    /// The past of a channel was read because something is missing, or could not be.
-    pub async fn fill(&self, channel: &Channel, past: Option<&Past>) {
+    /// Something of this node's was given a place, and is about to come.
+    pub fn kept(&self, channel: &Channel, place: Place) {
+        self.share(channel).order.lock().kept(channel, place);
+    }
+
+    /// The past of a channel was read because something is missing, or could not be; and whether all is `flushed` that the nodes
+    /// said of it before its epoch.
+    pub async fn fill(&self, channel: &Channel, past: Option<&Past>, flushed: bool) {
         let share = self.share(channel);
         let (_turn, mut out) = (share.turn.lock().await, Out::default());
-        let held_back = self.told.lock().waits(channel);
-        let now_ms = self.now_ms();
-        (share.order.lock()).fill(channel, past, held_back, now_ms, &mut out);
+        let may = (self.told.lock().waits(channel), flushed);
+        (share.order.lock()).fill(channel, past, may, self.now_ms(), &mut out);
         self.give(share, out).await;
         share.moved.notify_waiters();
     }
 
-    /// Somebody has read this past of a channel and is given what follows it: waits until all of it came out here, for
-    /// [`PATIENCE`] at most. Returns what of it was not heard of here.
-    pub async fn reach(&self, channel: &Channel, past: &Past) -> Vec<Place> {
+    /// Somebody has read this past of a channel and is given what follows it: waits until all of it came out here, and all is
+    /// `flushed` that the nodes said before its epoch, for [`PATIENCE`] at most. Returns the past with what is known of that.
+    pub async fn reach(&self, channel: &Channel, past: Past, flushed: impl Fn() -> bool) -> Past {
         let share = self.share(channel);
         let reached = async {
             loop {
                 let moved = share.moved.notified();
                 tokio::pin!(moved);
                 moved.as_mut().enable();
-                if share.order.lock().expect(channel, past, self.now_ms()) {
-                    return;
+                let flushed = flushed();
+                let all = (share.order.lock()).expect(channel, &past, flushed, self.now_ms());
+                if all && flushed {
+                    return true;
                 }
-                moved.await;
+                // Nobody says when it is flushed.
+                let _ = tokio::time::timeout(LOOK, moved).await;
             }
         };
         // What is late is not heard of.
-        let _ = tokio::time::timeout(PATIENCE, reached).await;
-        share.order.lock().unheard(channel, past, self.now_ms())
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        let is_flushed = reached.unwrap_or_else(|_| flushed());
+        let unheard = share.order.lock().unheard(channel, &past, self.now_ms());
+        past.with_unheard(unheard, !is_flushed)
     }
 
     fn share(&self, channel: &Channel) -> &Share {
@@ -154,6 +166,9 @@ impl Listener {
             ::metrics::counter!(metrics::PAST_GAPS, "result" => "hole").increment(passed_over);
             // First: whoever is given what follows could not come back for what is missing.
             self.sink.lost(Lost::Channels(out.holes));
+        }
+        for channel in out.broken {
+            self.heard.lock().broken(channel);
         }
         for event in out.events {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.

@@ -168,9 +168,17 @@ impl Keeper {
     /// # Errors
     /// [`KeepError`]
     pub async fn past(&self, channel: &Channel) -> Result<Past, KeepError> {
+        self.past_since(channel, Instant::now()).await
+    }
+
+    /// The same for somebody who is given what comes `since` then: nothing of it comes twice.
+    ///
+    /// # Errors
+    /// [`KeepError`]
+    pub async fn past_since(&self, channel: &Channel, since: Instant) -> Result<Past, KeepError> {
         match self {
             Self::Memory(keeper) => Ok(keeper.past(channel)),
-            Self::Redis(keeper) => keeper.past(channel).await,
+            Self::Redis(keeper) => keeper.past(channel, since).await,
         }
     }
 

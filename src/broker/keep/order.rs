@@ -29,6 +29,8 @@ const PASS_OVER_MS: u64 = 30_000;
 const HELD: usize = 4_096;
 /// Channels whose last place is known.
 const CHANNELS: usize = 8_192;
+/// Channels of which it is known what this node kept last.
+const OWN: usize = 1_024;
 /// An epoch that is not older when something of it is taken is young, in milliseconds.
 const YOUNG_MS: u64 = 30_000;
 /// What a channel that was silent for so long had reached may be forgotten in the past too, in milliseconds.
@@ -41,6 +43,9 @@ pub struct Out {
     pub events: Vec<Event>,
     /// Of these channels something does not come out before what follows it.
     pub holes: Vec<Channel>,
+    /// In these came, or is, something that the past does not have: whoever is given what follows without it must not be told
+    /// elsewhere that that is all.
+    pub broken: Vec<Channel>,
 }
 
 /// See the module.
@@ -53,6 +58,8 @@ pub struct Order {
     filled_marks: Marks,
     /// Those that came out without one, and may be in the past all the same.
     missed_marks: Marks,
+    /// The last place in a channel that something of this node's was given.
+    own: RecentChannels<Place>,
     /// How much waits.
     size: usize,
 }
@@ -66,6 +73,7 @@ impl Order {
             filled: Filled::new(lasts_ms),
             filled_marks: Marks::default(),
             missed_marks: Marks::default(),
+            own: RecentChannels::new(OWN),
             size: 0,
         }
     }
@@ -73,7 +81,7 @@ impl Order {
     /// Takes an event that has come. While it is `held_back` nothing of its channel that has a place comes out.
     pub fn take(&mut self, event: Event, held_back: bool, now_ms: u64, out: &mut Out) {
         let Kept::At(place) = event.kept else {
-            return self.unplaced(event, out);
+            return self.unplaced(event, now_ms, out);
         };
         self.filled.forget(now_ms);
         let was_filled = self.filled.take(&event.channel, place);
@@ -85,6 +93,10 @@ impl Order {
         if place <= last {
             // It is late: taken from the past already, or what follows it has not waited any longer.
             if !was_filled {
+                if place.epoch < last.epoch {
+                    // The past has lost it, and what followed it is told to be all.
+                    out.broken.push(event.channel.clone());
+                }
                 out.events.push(event);
             }
             return;
@@ -112,8 +124,13 @@ impl Order {
         }
     }
 
+    /// Something of this node's was given a place, and is about to come.
+    pub fn kept(&mut self, channel: &Channel, place: Place) {
+        self.own.set(channel.clone(), place);
+    }
+
     /// Takes an event that has no place.
-    fn unplaced(&mut self, event: Event, out: &mut Out) {
+    fn unplaced(&mut self, event: Event, now_ms: u64, out: &mut Out) {
         if event.kept == Kept::Missed {
             // Its node had no answer, and gave it up; Redis may have kept it.
             if self.filled_marks.take(&event) {
@@ -121,12 +138,18 @@ impl Order {
             }
             self.missed_marks.add(&event);
         }
-        // It may not wait, and must not overtake what its own node published before. What just waits for this node's own is
-        // others'.
-        let gap = self.gaps.get_mut(&event.channel);
-        if let Some(gap) = gap.filter(|gap| !gap.is_next_here()) {
-            let waiting = gap.waiting.values_mut();
-            out.events.extend(waiting.filter_map(Option::take));
+        // It may not wait, and must not overtake what its own node published before: that is this node, or nobody knows which.
+        let channel = &event.channel;
+        let upto = self.gaps.get(channel).and_then(|gap| match event.kept {
+            Kept::Missed => gap.waiting.last_key_value().map(|(place, _)| *place),
+            _ => {
+                let own = self.own.get(channel);
+                own.filter(|place| gap.waiting.contains_key(place))
+            }
+        });
+        if let Some(upto) = upto {
+            self.pass_over_upto(channel, upto, now_ms, out);
+            self.settle(channel, now_ms);
         }
         out.events.push(event);
     }
@@ -159,8 +182,8 @@ impl Order {
     }
 
     /// Somebody has read a channel's past, and is given what follows it. Returns whether all of it came out here, too; where
-    /// it did not, that is waited for.
-    pub fn expect(&mut self, channel: &Channel, past: &Past, now_ms: u64) -> bool {
+    /// it did not, that is waited for. An epoch begins only where all that came before it is known to be `flushed`.
+    pub fn expect(&mut self, channel: &Channel, past: &Past, flushed: bool, now_ms: u64) -> bool {
         let Some(last) = self.upto(channel, now_ms) else {
             if !self.gaps.contains_key(channel) {
                 let newest = past.newest.unwrap_or(NOTHING);
@@ -173,7 +196,9 @@ impl Order {
         };
         self.hold(channel, last, true, now_ms, |gap| {
             gap.expected = gap.expected.max(Some(newest));
-            gap.renew(past);
+            if flushed {
+                gap.renew(past);
+            }
         });
         self.settle(channel, now_ms)
     }
@@ -223,12 +248,13 @@ impl Order {
         wanted
     }
 
-    /// The past of a channel was read, or could not be: what is missing is taken from it.
+    /// The past of a channel was read, or could not be: what is missing is taken from it. An epoch begins only where all that
+    /// came before it is known to be `flushed`.
     pub fn fill(
         &mut self,
         channel: &Channel,
         past: Option<&Past>,
-        held_back: bool,
+        (held_back, flushed): (bool, bool),
         now_ms: u64,
         out: &mut Out,
     ) {
@@ -258,15 +284,23 @@ impl Order {
         }
         self.release(channel, held_back, now_ms, out);
         // What was missing may be the end of the epoch before.
-        while let Some(gap) = self.gaps.get_mut(channel)
-            && gap.begin_epoch(past)
+        while flushed
+            && let Some(gap) = self.gaps.get_mut(channel)
+            && let Some(follows) = gap.begin_epoch(past)
         {
+            if !follows {
+                out.broken.push(channel.clone());
+            }
             self.release(channel, held_back, now_ms, out);
         }
         let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {
             return;
         };
-        gap.renew(past);
+        if flushed {
+            gap.renew(past);
+        } else if gap.waits_for_an_epoch() {
+            return;
+        }
         if gap.waiting.is_empty() {
             // What is not there any more is no matter before something follows it.
             gap.expected = None;

@@ -144,6 +144,11 @@ impl Mesh {
         join.unsure.dedup();
     }
 
+    /// Whether each that was there when this node last did not hear has said since what it had published.
+    pub(super) fn hears_all(&self) -> bool {
+        self.join.unsure.is_empty() && !self.is_dazed()
+    }
+
     /// One that was there is gone, and nobody can tell what it published while this node heard nothing.
     fn take_for_lost(&mut self) {
         let waited_ms = self.time.ms.saturating_sub(self.join.unsure_ms);

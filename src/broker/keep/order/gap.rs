@@ -52,31 +52,31 @@ impl Gap {
         first.is_some_and(|(first, _)| follows(self.last, *first))
     }
 
-    /// Where nothing is missing before the first of a new epoch that waits: the past joins it to what came out, or nothing can
-    /// have been before it, or it counts on. Returns whether that is so.
-    pub fn begin_epoch(&mut self, past: &Past) -> bool {
+    /// Begins a new epoch, where nothing is missing before the first of it that waits: the past joins it to what came out, or
+    /// nothing can have been before it, or it counts on. Returns whether it follows what came out here; none where none begins.
+    pub fn begin_epoch(&mut self, past: &Past) -> Option<bool> {
         let (last, first) = (self.last, self.waiting.first_key_value());
         let Some(first) = first
             .map(|(first, _)| *first)
             .filter(|first| first.epoch > last.epoch)
         else {
-            return false;
+            return None;
         };
-        let mut places = past.events.iter().filter_map(place_of);
         let oldest = past.events.first().and_then(place_of);
         let joined = oldest.is_some_and(|oldest| oldest <= last);
-        let is_first = first.number == 1 || first.number == last.number + 1;
-        let has = places.any(|place| place == first);
+        let counts_on = first.number == last.number + 1;
+        let is_first = first.number == 1 || counts_on;
+        let has = has(past, first);
         // So much came behind it that it is not kept any more.
         let had = past.newest > Some(first) && oldest.is_none_or(|oldest| oldest > first);
         let begins = has && joined || (has || had) && is_first;
-        if begins {
+        begins.then(|| {
             self.last = Place {
                 number: first.number - 1,
                 ..first
             };
-        }
-        begins
+            counts_on || self::has(past, last)
+        })
     }
 
     /// A new epoch of the past with nothing in it is no gap, unless the past has lost what waits.
@@ -87,6 +87,12 @@ impl Gap {
         {
             self.last = newest;
         }
+    }
+
+    /// Whether what waits first is of a new epoch.
+    pub fn waits_for_an_epoch(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|(first, _)| first.epoch > self.last.epoch)
     }
 
     pub fn is_over(&self) -> bool {
@@ -110,16 +116,17 @@ pub fn place_of(event: &Event) -> Option<Place> {
     }
 }
 
+/// Whether a past has what was given this place.
+fn has(past: &Past, place: Place) -> bool {
+    let mut places = past.events.iter().filter_map(place_of);
+    places.any(|other| other == place)
+}
+
 /// Whether the past has got a new epoch since `last`, and nothing else.
 fn is_renewed(last: Place, past: &Past) -> bool {
+    let mut places = past.events.iter().filter_map(place_of);
     let newest = past
         .newest
         .filter(|newest| newest.epoch > last.epoch && newest.number == last.number);
-    let has = |epoch| {
-        past.events
-            .iter()
-            .filter_map(place_of)
-            .any(|place| place.epoch == epoch)
-    };
-    newest.is_some_and(|newest| !has(newest.epoch))
+    newest.is_some() && !places.any(|place| place > last)
 }

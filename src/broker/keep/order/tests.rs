@@ -1,5 +1,6 @@
 //! Events in any order, held up and filled.
 
+mod nodes;
 mod page;
 
 use super::*;
@@ -70,7 +71,7 @@ fn is_read_at(order: &mut Order, now_ms: u64) -> bool {
 }
 
 fn fill(order: &mut Order, now_ms: u64, past: &Past) -> (Vec<(u64, u64)>, bool) {
-    out(|out| order.fill(&channel(), Some(past), false, now_ms, out))
+    out(|out| order.fill(&channel(), Some(past), (false, true), now_ms, out))
 }
 
 #[test]
@@ -152,10 +153,10 @@ fn what_the_past_does_not_have_either_is_passed_over_and_that_is_said() {
         "late, and not left out"
     );
     assert!(is_read_at(&mut order, 3_100 + HOLD_MS), "it was kept since");
-    let failed = out(|out| order.fill(&channel(), None, false, 3_700, out));
+    let failed = out(|out| order.fill(&channel(), None, (false, false), 3_700, out));
     assert_eq!(failed, (vec![], false));
     assert!(is_read_at(&mut order, 3_700 + HOLD_MS));
-    let failed = out(|out| order.fill(&channel(), None, false, 4_300, out));
+    let failed = out(|out| order.fill(&channel(), None, (false, false), 4_300, out));
     assert_eq!(failed, (vec![], false));
     let over = out(|out| drop(order.tick(|_| false, FORGOTTEN_MS + PASS_OVER_MS, out)));
     assert_eq!(over, (vec![(1, 13)], true));
@@ -231,12 +232,12 @@ fn what_has_no_place_does_not_wait() {
     let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     assert_eq!(take(&mut order, 0, early()), [(0, 0)]);
-    // What its own node may have published before comes before it, and what is missing is missing.
+    // What other nodes have kept waits on.
     assert_eq!(take(&mut order, 0, event(1, 7)), []);
-    assert_eq!(take(&mut order, 1, early()), [(1, 7), (0, 0)]);
-    assert_eq!(order.given_upto(&channel(), 1), None);
+    assert_eq!(take(&mut order, 1, early()), [(0, 0)]);
+    assert_eq!(order.given_upto(&channel(), 1), Some(place(1, 5)));
     assert_eq!(take(&mut order, 1, event(1, 8)), []);
-    assert_eq!(take(&mut order, 2, event(1, 6)), [(1, 6), (1, 8)]);
+    assert_eq!(take(&mut order, 2, event(1, 6)), [(1, 6), (1, 7), (1, 8)]);
     // While it waits to be kept nothing else comes, and what it was given behind is known.
     let held = |order: &mut Order, event| out(|out| order.take(event, true, 2, out));
     assert_eq!(held(&mut order, event(1, 9)), (vec![], false));
@@ -258,17 +259,33 @@ fn what_has_no_place_does_not_wait() {
     let over = out(|out| drop(own.tick(|_| true, 2 + PASS_OVER_MS, out)));
     assert_eq!(over, (vec![(1, 6)], false));
     assert_eq!(own.size, 0);
+}
+
+#[test]
+fn what_its_node_had_published_before_comes_before_what_has_no_place_and_that_something_is_missing_is_said()
+ {
+    let mut order = empty();
+    assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
+    for number in [7, 9] {
+        order.kept(&channel(), place(1, 7));
+        assert_eq!(take(&mut order, 0, event(1, number)), []);
+    }
+    let forced = |order: &mut Order, event| out(|out| order.take(event, false, 0, out));
+    let own = forced(&mut order, early());
+    assert_eq!(own, (vec![(1, 7), (0, 0)], true));
+    assert_eq!(forced(&mut order, early()), (vec![(0, 0)], false));
+    assert_eq!(take(&mut order, 0, event(1, 6)), [(1, 6)], "late");
+    // Nobody knows of which node.
     let missed = Event {
         kept: Kept::Missed,
         ..event(1, 0)
     };
-    assert_eq!(take(&mut order, 600, event(1, 13)), []);
-    assert_eq!(take(&mut order, 600, missed), [(1, 13), (0, 0)]);
-    assert!(is_read_at(&mut order, 600 + HOLD_MS));
     assert_eq!(
-        fill(&mut order, 1_200, &past(1, 9..=13)),
-        (vec![(1, 12)], false)
+        forced(&mut order, missed.clone()),
+        (vec![(1, 9), (0, 0)], true)
     );
+    assert_eq!(forced(&mut order, missed), (vec![(0, 0)], false));
+    assert_eq!(take(&mut order, 0, event(1, 10)), [(1, 10)]);
     assert_eq!(order.size, 0);
 }
 
@@ -303,37 +320,37 @@ fn what_is_in_the_past_and_comes_without_a_place_too_comes_out_once() {
 fn what_somebody_has_read_is_waited_for() {
     let mut order = empty();
     assert!(
-        order.expect(&channel(), &past(1, 3..=5), 0),
+        order.expect(&channel(), &past(1, 3..=5), true, 0),
         "it is known from here on"
     );
-    assert!(order.expect(&channel(), &past(1, 3..=5), 0));
+    assert!(order.expect(&channel(), &past(1, 3..=5), true, 0));
     assert_eq!(
         take(&mut order, 0, event(1, 5)),
         [(1, 5)],
         "it is on its way here"
     );
-    assert!(!order.expect(&channel(), &past(1, 3..=7), 0));
+    assert!(!order.expect(&channel(), &past(1, 3..=7), true, 0));
     assert_eq!(
         order.unheard(&channel(), &past(1, 3..=7), 0),
         [place(1, 6), place(1, 7)]
     );
     assert_eq!(take(&mut order, 0, event(1, 6)), [(1, 6)]);
-    assert!(!order.expect(&channel(), &past(1, 3..=7), 0));
+    assert!(!order.expect(&channel(), &past(1, 3..=7), true, 0));
     assert_eq!(take(&mut order, 0, event(1, 7)), [(1, 7)]);
-    assert!(order.expect(&channel(), &past(1, 3..=7), 0));
-    assert!(!order.expect(&channel(), &past(1, 3..=8), 0));
+    assert!(order.expect(&channel(), &past(1, 3..=7), true, 0));
+    assert!(!order.expect(&channel(), &past(1, 3..=8), true, 0));
     assert!(is_read_at(&mut order, HOLD_MS));
     assert_eq!(
         fill(&mut order, 600, &past(1, 3..=8)),
         (vec![(1, 8)], false)
     );
-    assert!(order.expect(&channel(), &past(1, 3..=8), 0));
+    assert!(order.expect(&channel(), &past(1, 3..=8), true, 0));
     // A new epoch in which nothing was kept yet.
     let renewed = Past {
         newest: Some(place(2, 8)),
         ..past(1, 3..=8)
     };
-    assert!(order.expect(&channel(), &renewed, 600));
+    assert!(order.expect(&channel(), &renewed, true, 600));
     assert_eq!(order.given_upto(&channel(), 600), Some(place(2, 8)));
     assert_eq!(take(&mut order, 600, event(2, 9)), [(2, 9)]);
     assert_eq!(order.size, 0);
@@ -349,14 +366,14 @@ fn what_somebody_has_read_is_waited_for() {
     assert_eq!(order.given_upto(&channel(), now_ms), Some(place(3, 9)));
     assert_eq!(order.size, 0);
     // What was read and is forgotten is no matter as long as nothing follows.
-    assert!(!order.expect(&channel(), &past(3, 10..=10), now_ms));
+    assert!(!order.expect(&channel(), &past(3, 10..=10), true, now_ms));
     let gone = Past::new(place(3, 10), Vec::new());
     assert_eq!(fill(&mut order, now_ms, &gone), (vec![], false));
     assert_eq!(order.given_upto(&channel(), now_ms), Some(place(3, 9)));
     assert_eq!(order.size, 0);
     // Where nothing was kept, the first one is known.
     let (mut order, nothing) = (empty(), Past::default());
-    assert!(order.expect(&channel(), &nothing, 0));
+    assert!(order.expect(&channel(), &nothing, true, 0));
     assert_eq!(order.given_upto(&channel(), 0), None);
     assert_eq!(take(&mut order, 0, event(7, 2)), []);
     assert_eq!(take(&mut order, 0, event(7, 1)), [(7, 1), (7, 2)]);

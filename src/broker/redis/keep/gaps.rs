@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::Inner;
+use super::{ALL, Inner};
 use crate::metrics;
 
 /// How often it is looked at what has waited for long enough.
@@ -32,10 +32,14 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let (inner, wanted) = (&inner, inner.listener.tick().await);
         futures_util::stream::iter(wanted)
             .for_each_concurrent(AT_ONCE, async |channel| {
-                let past = inner.read(&channel, u32::MAX >> 1).await;
+                let past = inner.read(&channel, ALL, Instant::now()).await;
                 let result = if past.is_ok() { "read" } else { "failed" };
                 ::metrics::counter!(metrics::PAST_GAPS, "result" => result).increment(1);
-                inner.listener.fill(&channel, past.as_ref().ok()).await;
+                let past = past.ok();
+                let epoch = past.as_ref().and_then(|past| past.newest);
+                let flushed =
+                    epoch.is_some_and(|newest| inner.broker.is_flushed(&channel, newest.epoch));
+                inner.listener.fill(&channel, past.as_ref(), flushed).await;
             })
             .await;
     }

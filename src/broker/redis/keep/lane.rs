@@ -39,6 +39,8 @@ pub struct Call {
     /// Whether two further arguments say how it was told while it waited, and that it is made again: it must not be done twice
     /// where nobody knows if it was done.
     pub(super) tells_again: bool,
+    /// Since when whoever asks is given what comes, where that matters: what was told of as waiting is not to be told of again.
+    pub(super) since: Option<Instant>,
 }
 
 impl Call {

@@ -54,6 +54,7 @@ impl Claim {
             keys,
             args,
             tells_again: false,
+            since: None,
         };
         // The first shard stays the first one, however many are added.
         scripts::granted(self.inner.lanes[0].ask(call).await?)
@@ -67,6 +68,7 @@ impl Claim {
             keys,
             args,
             tells_again: false,
+            since: None,
         };
         // Where Redis does not hear of it, the lease runs out.
         let _ = self.inner.lanes[0].ask(call).await;

@@ -30,6 +30,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use self::entries::Entries;
 use self::lane::{Call, Lane, Telling};
@@ -48,6 +49,8 @@ use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
 const ONCE_MS: u64 = 300_000;
+/// All events of a past.
+const ALL: u32 = u32::MAX >> 1;
 /// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
 const HOLES: usize = 10_000;
 
@@ -130,15 +133,20 @@ impl RedisKeeper {
         receipt
     }
 
-    pub(in crate::broker) async fn past(&self, channel: &Channel) -> Result<Past, KeepError> {
+    pub(in crate::broker) async fn past(
+        &self,
+        channel: &Channel,
+        since: Instant,
+    ) -> Result<Past, KeepError> {
         let had_hole = self.0.listener.heard().get(channel) == Some(Mark::Hole);
-        let mut past = self.0.read(channel, u32::MAX >> 1).await?;
+        let mut past = self.0.read(channel, ALL, since).await?;
         if !had_hole && self.0.listener.heard().get(channel) == Some(Mark::Hole) {
             // Redis was asked before there was one: its answer would be taken for whole.
-            past = self.0.read(channel, u32::MAX >> 1).await?;
+            past = self.0.read(channel, ALL, since).await?;
         }
-        let unheard = self.0.listener.reach(channel, &past).await;
-        Ok(past.with_unheard(unheard))
+        let epoch = past.newest.map(|newest| newest.epoch);
+        let flushed = || epoch.is_none_or(|epoch| self.0.broker.is_flushed(channel, epoch));
+        Ok(self.0.listener.reach(channel, past, flushed).await)
     }
 
     pub(in crate::broker) fn enter(
@@ -165,6 +173,7 @@ impl RedisKeeper {
             keys,
             args,
             tells_again: false,
+            since: None,
         };
         scripts::present(self.0.lane(channel).ask(call).await?)
     }
@@ -181,6 +190,7 @@ impl RedisKeeper {
             keys: vec![self.0.said(channel, what)],
             args: vec![claimant(me), number(CLAIM.as_millis() as u64)],
             tells_again: false,
+            since: None,
         };
         scripts::saying(self.0.lane(channel).ask(call).await?, me)
     }
@@ -199,6 +209,7 @@ impl RedisKeeper {
             keys: vec![self.0.said(channel, what)],
             args: vec![claimant(claim), number(lasts_ms)],
             tells_again: false,
+            since: None,
         };
         self.0.lane(channel).ask(call).await.map(drop)
     }
@@ -271,6 +282,7 @@ impl Inner {
             name: "keep",
             script: scripts::APPEND,
             tells_again: true,
+            since: None,
             keys,
             args,
         }
@@ -297,6 +309,7 @@ impl Inner {
             Ok(place) => {
                 self.listener.heard().mended(&event.channel, before, place);
                 self.listener.told().kept(&event);
+                self.listener.kept(&event.channel, place);
                 (Kept::At(place), "kept")
             }
             // It waited for too long; or, published at once, it would overtake what waits.
@@ -336,8 +349,9 @@ impl Inner {
         self.broker.hand(event, receipt);
     }
 
-    /// Reads `count` events of a past. What this node has delivered is in it, or its epoch is a new one.
-    async fn read(&self, channel: &Channel, count: u32) -> Result<Past, KeepError> {
+    /// Reads `count` events of a past, for somebody who is given what comes `since` then. What this node has delivered is in it,
+    /// or its epoch is a new one.
+    async fn read(&self, channel: &Channel, count: u32, since: Instant) -> Result<Past, KeepError> {
         let before = self.listener.heard().get(channel);
         let mut args = told(before);
         args.push(number(u64::from(count)));
@@ -349,6 +363,7 @@ impl Inner {
             keys,
             args,
             tells_again: false,
+            since: Some(since),
         };
         let past = scripts::past(self.lane(channel).ask(call).await?)?;
         if let Some(newest) = past.newest {

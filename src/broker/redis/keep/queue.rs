@@ -76,6 +76,7 @@ impl Queue {
             keys: keys.to_vec(),
             args,
             tells_again: false,
+            since: None,
         };
         self.inner.lanes[self.shard].ask(call).await
     }
@@ -160,6 +161,7 @@ impl Drop for Queue {
             keys: vec![self.keys[2].clone()],
             args: vec![self.me.clone()],
             tells_again: false,
+            since: None,
         };
         self.inner.lanes[self.shard].send(call, drop);
     }

@@ -69,7 +69,7 @@ if KEYS[4] then
   if had and fine then
     local at, n = string.match(had, '(%d+) (%d+)')
     if at == known[1] then
-      if string.find(ARGV[10], '.', 1, true) then
+      if ARGV[10] ~= '-' then
         local all, found = redis.call('LRANGE', past, 0, -1), false
         for index, other in ipairs(all) do
           local event = string.match(other, '^%d+ %d+ %S+ ()')

@@ -56,6 +56,7 @@ impl Inner {
                 keys,
                 args,
                 tells_again: false,
+                since: None,
             };
             // Where Redis does not hear of it, the entry runs out.
             self.lane(channel).send(call, drop);
@@ -89,6 +90,7 @@ impl Inner {
             keys,
             args,
             tells_again: false,
+            since: None,
         };
         // What fails is renewed when it is due again, or when Redis is back.
         self.lane(&first.channel).send(call, drop);
@@ -112,8 +114,9 @@ impl Inner {
     /// Gives the pasts of some channels with a hole a new epoch.
     async fn tell_holes(&self) {
         let holes: Vec<Channel> = self.holes.lock().iter().take(TOLD).cloned().collect();
-        let told =
-            futures_util::future::join_all(holes.iter().map(|channel| self.read(channel, 0))).await;
+        let now = Instant::now();
+        let told = holes.iter().map(|channel| self.read(channel, 0, now));
+        let told = futures_util::future::join_all(told).await;
         let mut left = self.holes.lock();
         holes
             .iter()

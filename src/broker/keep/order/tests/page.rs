@@ -53,7 +53,7 @@ impl Site {
             came_out: Vec::new(),
             page: Page::default(),
         };
-        assert!(site.order.expect(&channel(), &Past::default(), 0));
+        assert!(site.order.expect(&channel(), &Past::default(), true, 0));
         site
     }
 
@@ -104,7 +104,9 @@ impl Site {
         self.act(|order, now_ms, out| wanted = order.tick(|_| false, now_ms, out));
         for channel in wanted {
             let past = answers.then(|| self.past());
-            self.act(|order, now_ms, out| order.fill(&channel, past.as_ref(), false, now_ms, out));
+            self.act(|order, now_ms, out| {
+                order.fill(&channel, past.as_ref(), (false, true), now_ms, out)
+            });
         }
     }
 
@@ -112,7 +114,7 @@ impl Site {
     fn told(&self) -> (Option<Vec<Event>>, Past) {
         let past = self.past();
         let unheard = self.order.unheard(&channel(), &past, self.now_ms);
-        let past = past.with_unheard(unheard);
+        let past = past.with_unheard(unheard, false);
         let last = self.page.had.last();
         let at = last.and_then(|last| past.events.iter().position(|event| event == last));
         let followed = at.and_then(|at| past.behind(at)).map(<[Event]>::to_vec);
@@ -129,7 +131,7 @@ impl Site {
             }
         }
         let now_ms = self.now_ms;
-        self.order.expect(&channel(), &past, now_ms);
+        self.order.expect(&channel(), &past, true, now_ms);
         self.page.read = past;
     }
 

@@ -149,10 +149,10 @@ impl Task {
         }
     }
 
-    /// Puts a job in line. Whoever asked for a past before all was told may have been told of what it will have.
+    /// Puts a job in line. Whoever was given what comes before all was told may have been told of what the past will have.
     fn line_up(&mut self, job: Job) {
         match &self.told_at {
-            Some((upto, why)) if job.call.name == "past" && job.began <= *upto => {
+            Some((upto, why)) if job.call.since.is_some_and(|since| since <= *upto) => {
                 job.end(&self.load, Err(why.clone()));
             }
             _ => self.queue.push_back(job),
