@@ -43,6 +43,13 @@ fn told(past: &Past, number: usize) -> Option<Vec<usize>> {
     past.behind(at.expect("it is kept")).map(numbers)
 }
 
+/// Whoever comes back to a node with this number, the last, is told that it has all, once the node has heard all.
+async fn all_is_told(node: &Node, number: usize) {
+    let is_told = async { while told(&node.past("x").await, number) != Some(vec![]) {} };
+    let in_time = tokio::time::timeout(PATIENCE, is_told).await;
+    in_time.expect("it hears all");
+}
+
 /// What a node has kept, and could not publish, comes from the past before what follows it, and not again.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
@@ -159,8 +166,65 @@ async fn who_had_early_what_redis_had_kept_is_not_told_that_it_has_all() {
         let kept: Vec<Event> = past.events.clone();
         assert_eq!(numbers(&kept), [0, 1, 2, 3], "{past:?}");
         assert_eq!(told(&past, 2), None);
-        assert_eq!(told(&past, 3), Some(vec![]));
+        all_is_told(node, 3).await;
     }
+}
+
+/// What Redis loses that its node has yet to publish: other nodes have what followed, and nobody is told that it has all who
+/// does not have both.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn who_has_what_followed_something_lost_that_is_still_to_come_is_told_so() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    one.keep_confirmed("x", 0).await;
+    two.wait_for("x", 1).await;
+    let held = HeldUp::start(&redis).await;
+    held.keep(1, KEEP).await;
+    redis.done(&["FLUSHALL"]);
+    one.keep_confirmed("x", 2).await;
+    for node in [&one, &two] {
+        assert_eq!(numbers(&node.wait_for("x", 2).await), [0, 2]);
+    }
+    // Its clients have had 1.
+    assert_eq!(told(&held.0.past("x").await, 2), None);
+    held.go_on(&redis).await;
+    assert_eq!(numbers(&held.0.wait_for("x", 2).await), [1, 2]);
+    for node in [&one, &two] {
+        assert_eq!(
+            numbers(&node.wait_for("x", 3).await),
+            [0, 2, 1],
+            "late, and not left out"
+        );
+    }
+    for node in [&one, &two, &held.0] {
+        assert_eq!(told(&node.past("x").await, 2), None);
+    }
+    one.keep_confirmed("x", 3).await;
+    for node in [&one, &two, &held.0] {
+        all_is_told(node, 3).await;
+    }
+}
+
+/// The same of what somebody had read before it was lost: its node gives nothing that followed before it has heard of it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_was_read_and_is_lost_is_waited_for() {
+    let redis = Redis::start(&[]);
+    let [one, two] = two(&redis.url()).await;
+    one.keep_confirmed("x", 0).await;
+    two.wait_for("x", 1).await;
+    let held = HeldUp::start(&redis).await;
+    held.keep(1, KEEP).await;
+    assert_eq!(numbers(&two.past("x").await.events), [0, 1]);
+    two.wait_for("x", 2).await;
+    redis.done(&["FLUSHALL"]);
+    one.keep_confirmed("x", 2).await;
+    assert_eq!(numbers(&one.wait_for("x", 2).await), [0, 2]);
+    assert_eq!(told(&two.past("x").await, 2), None);
+    held.go_on(&redis).await;
+    assert_eq!(numbers(&two.wait_for("x", 3).await), [0, 1, 2]);
+    assert_eq!(numbers(&one.wait_for("x", 3).await), [0, 2, 1]);
 }
 
 /// The same, and the node cannot ask again for so long that it gives the event up, while another Redis carries: the others have

@@ -18,6 +18,11 @@ struct Span {
 }
 
 impl Span {
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let epoch = self.first.epoch;
+        (self.first.number..=self.last).map(move |number| Place { epoch, number })
+    }
+
     fn has(&self, place: Place) -> bool {
         self.first <= place && place.epoch == self.first.epoch && place.number <= self.last
     }
@@ -85,6 +90,25 @@ impl Filled {
     pub fn has(&self, channel: &Channel, place: Place) -> bool {
         let known = self.channels.get(channel);
         known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
+    }
+
+    /// What was taken of epochs before this one and not heard of since.
+    pub fn of_before(&self, channel: &Channel, epoch: u64) -> impl Iterator<Item = Place> {
+        let spans = self
+            .channels
+            .get(channel)
+            .map_or(&[][..], |known| &known.all);
+        let before = spans.iter().filter(move |span| span.first.epoch < epoch);
+        before.flat_map(Span::places)
+    }
+
+    /// What was taken of epochs before this one is not heard of any more, or counts as new.
+    pub fn forget_before(&mut self, channel: &Channel, epoch: u64) {
+        if let Some(known) = self.channels.get_mut(channel) {
+            let before = known.all.len();
+            known.all.retain(|span| span.first.epoch >= epoch);
+            self.spans -= before - known.all.len();
+        }
     }
 
     /// Something is heard of: whether it was taken. It is not heard of again.
@@ -158,12 +182,18 @@ mod tests {
         let (mut filled, x) = (Filled::new(1_000), channel("x"));
         (1..=5).for_each(|number| filled.add(&x, place(number), 0));
         assert_eq!(filled.spans, 1);
+        assert_eq!(filled.of_before(&x, 8).count(), 5);
+        assert_eq!(filled.of_before(&x, 7).count(), 0);
+        filled.forget_before(&x, 7);
         assert!(!filled.take(&x, place(6)) && !filled.take(&channel("y"), place(3)));
         for number in [3, 1, 5, 2, 4] {
             assert!(filled.has(&x, place(number)) && filled.take(&x, place(number)));
             assert!(!filled.has(&x, place(number)) && !filled.take(&x, place(number)));
         }
         assert_eq!((filled.spans, filled.channels.len()), (0, 0));
+        filled.add(&x, place(6), 0);
+        filled.forget_before(&x, 8);
+        assert!(filled.spans == 0 && !filled.take(&x, place(6)));
     }
 
     #[test]

@@ -113,8 +113,12 @@ impl Listener {
     pub async fn fill(&self, channel: &Channel, past: Option<&Past>, flushed: bool) {
         let share = self.share(channel);
         let (_turn, mut out) = (share.turn.lock().await, Out::default());
-        let may = (self.told.lock().waits(channel), flushed);
-        (share.order.lock()).fill(channel, past, may, self.now_ms(), &mut out);
+        let held_back = self.told.lock().waits(channel);
+        {
+            let mut order = share.order.lock();
+            let flushed = past.is_some_and(|past| order.is_flushed(channel, past, flushed));
+            order.fill(channel, past, (held_back, flushed), self.now_ms(), &mut out);
+        }
         self.give(share, out).await;
         share.moved.notify_waiters();
     }
@@ -123,24 +127,28 @@ impl Listener {
     /// `flushed` that the nodes said before its epoch, for [`PATIENCE`] at most. Returns the past with what is known of that.
     pub async fn reach(&self, channel: &Channel, past: Past, flushed: impl Fn() -> bool) -> Past {
         let share = self.share(channel);
+        let all_came = || {
+            let mut order = share.order.lock();
+            let flushed = order.is_flushed(channel, &past, flushed());
+            order.expect(channel, &past, flushed, self.now_ms()) && flushed
+        };
         let reached = async {
             loop {
                 let moved = share.moved.notified();
                 tokio::pin!(moved);
                 moved.as_mut().enable();
-                let flushed = flushed();
-                let all = (share.order.lock()).expect(channel, &past, flushed, self.now_ms());
-                if all && flushed {
-                    return true;
+                if all_came() {
+                    return;
                 }
                 // Nobody says when it is flushed.
                 let _ = tokio::time::timeout(LOOK, moved).await;
             }
         };
         // What is late is not heard of.
-        let reached = tokio::time::timeout(PATIENCE, reached).await;
-        let is_flushed = reached.unwrap_or_else(|_| flushed());
-        let unheard = share.order.lock().unheard(channel, &past, self.now_ms());
+        let _ = tokio::time::timeout(PATIENCE, reached).await;
+        let order = share.order.lock();
+        let is_flushed = order.is_flushed(channel, &past, flushed());
+        let unheard = order.unheard(channel, &past, self.now_ms());
         past.with_unheard(unheard, !is_flushed)
     }
 

@@ -213,6 +213,14 @@ impl Order {
         places.filter(is_unheard).collect()
     }
 
+    /// Whether all that came before the epoch of this past, as far as the mesh knows, is heard also of what came out here and
+    /// is lost from the past: others are still to hear of that.
+    pub fn is_flushed(&self, channel: &Channel, past: &Past, by_mesh: bool) -> bool {
+        let epoch = past.newest.map_or(0, |newest| newest.epoch);
+        let mut taken = self.filled.of_before(channel, epoch);
+        by_mesh && taken.all(|place| gap::has(past, place))
+    }
+
     /// Whether nothing waits.
     pub fn is_still(&self) -> bool {
         self.gaps.is_empty()
@@ -298,14 +306,19 @@ impl Order {
         };
         if flushed {
             gap.renew(past);
-        } else if gap.waits_for_an_epoch() {
-            return;
         }
+        let upto = if flushed {
+            Some(newest)
+        } else {
+            gap.last_of_its_epoch()
+        };
         if gap.waiting.is_empty() {
             // What is not there any more is no matter before something follows it.
             gap.expected = None;
-        } else if gap.last < newest && now_ms >= gap.since_ms + FORGOTTEN_MS {
-            self.pass_over_upto(channel, newest, now_ms, out);
+        } else if let Some(upto) = upto.filter(|upto| gap.last < *upto)
+            && now_ms >= gap.since_ms + FORGOTTEN_MS
+        {
+            self.pass_over_upto(channel, upto, now_ms, out);
             self.release(channel, held_back, now_ms, out);
         }
         self.settle(channel, now_ms);
@@ -385,19 +398,24 @@ impl Order {
             return;
         };
         // What only waited for this node's own is no hole.
-        let (mut last, mut is_missing) = (gap.last, false);
+        let (mut last, mut is_missing, mut begins) = (gap.last, false, false);
         while let Some(first) = gap
             .waiting
             .first_entry()
             .filter(|first| *first.key() <= upto)
         {
             is_missing |= !follows(last, *first.key());
+            begins |= first.key().epoch > last.epoch;
             last = *first.key();
             out.events.extend(first.remove());
             self.size -= 1;
         }
         if gap.is_known && (is_missing || last < upto) {
             out.holes.push(channel.clone());
+        }
+        if gap.is_known && begins {
+            out.broken.push(channel.clone());
+            self.filled.forget_before(channel, upto.epoch);
         }
         gap.last = gap.last.max(upto);
         gap.is_known = true;

@@ -89,10 +89,14 @@ impl Gap {
         }
     }
 
-    /// Whether what waits first is of a new epoch.
-    pub fn waits_for_an_epoch(&self) -> bool {
-        let first = self.waiting.first_key_value();
-        first.is_some_and(|(first, _)| first.epoch > self.last.epoch)
+    /// What waits last of the epoch that came out last.
+    pub fn last_of_its_epoch(&self) -> Option<Place> {
+        let end = Place {
+            number: u64::MAX,
+            ..self.last
+        };
+        let mut waiting = self.waiting.range(..=end);
+        waiting.next_back().map(|(place, _)| *place)
     }
 
     pub fn is_over(&self) -> bool {
@@ -117,7 +121,7 @@ pub fn place_of(event: &Event) -> Option<Place> {
 }
 
 /// Whether a past has what was given this place.
-fn has(past: &Past, place: Place) -> bool {
+pub fn has(past: &Past, place: Place) -> bool {
     let mut places = past.events.iter().filter_map(place_of);
     places.any(|other| other == place)
 }

@@ -138,15 +138,13 @@ impl RedisKeeper {
         channel: &Channel,
         since: Instant,
     ) -> Result<Past, KeepError> {
-        let had_hole = self.0.listener.heard().get(channel) == Some(Mark::Hole);
-        let mut past = self.0.read(channel, ALL, since).await?;
-        if !had_hole && self.0.listener.heard().get(channel) == Some(Mark::Hole) {
-            // Redis was asked before there was one: its answer would be taken for whole.
-            past = self.0.read(channel, ALL, since).await?;
-        }
+        let past = self.0.read(channel, ALL, since).await?;
         let epoch = past.newest.map(|newest| newest.epoch);
         let flushed = || epoch.is_none_or(|epoch| self.0.broker.is_flushed(channel, epoch));
-        Ok(self.0.listener.reach(channel, past, flushed).await)
+        let mut past = self.0.listener.reach(channel, past, flushed).await;
+        // Redis may have been asked before there was one.
+        past.is_unsure |= self.0.listener.heard().get(channel) == Some(Mark::Hole);
+        Ok(past)
     }
 
     pub(in crate::broker) fn enter(
