@@ -101,6 +101,11 @@ pub struct Place {
     pub number: u64,
 }
 
+impl Place {
+    /// So many numbers are passed over where something is missing before the first that is kept.
+    pub const MISSING: u64 = 1_000_000;
+}
+
 /// Whether an event is in what its channel keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kept {

@@ -160,10 +160,11 @@ impl ClusteredBroker {
         self.0.with(|mesh| mesh.carries(on))
     }
 
-    /// Whether all that the nodes said of a channel before this epoch of its past came out here, and all that this node had to
-    /// say of that is said, as far as it can know.
-    pub(super) fn is_flushed(&self, channel: &Channel, epoch: u64) -> bool {
-        self.0.with(|mesh| mesh.is_flushed(channel, epoch))
+    /// Tells whether all that the nodes said of a channel before this epoch of its past came out here, and all that this node has
+    /// to say of that by now is said, as far as it can know.
+    pub(super) fn flush(&self, channel: &Channel, epoch: u64) -> impl Fn() -> bool {
+        let unsaid = self.0.with(|mesh| mesh.unsaid(channel, epoch));
+        move || self.0.with(|mesh| mesh.is_flushed(unsaid, channel, epoch))
     }
 
     /// How it is now.

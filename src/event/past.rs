@@ -40,6 +40,8 @@ impl Early {
 pub struct Past {
     /// The place that it has reached; none where nothing was kept, or all of it was forgotten.
     pub newest: Option<Place>,
+    /// The number behind which the epoch of that place began, where that is known.
+    pub began: Option<u64>,
     /// What is left of it, the oldest first, numbered without a hole up to the newest place. Between two epochs something may
     /// be missing all the same.
     pub events: Vec<Event>,
@@ -154,6 +156,7 @@ impl Past {
             |event: &&Event| matches!(event.kept, Kept::At(place) if Some(place.epoch) != epoch);
         Self {
             newest: self.newest,
+            began: self.began,
             events: self.events.iter().filter(older).cloned().collect(),
             ..Self::default()
         }

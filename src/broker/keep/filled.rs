@@ -15,6 +15,8 @@ const SPANS: usize = 4_096;
 struct Span {
     first: Place,
     last: u64,
+    /// Whether a new epoch began behind it, whose past had it.
+    is_settled: bool,
 }
 
 impl Span {
@@ -62,14 +64,16 @@ impl Filled {
         let known = self.channels.entry(channel.clone()).or_default();
         known.taken_ms = now_ms;
         let spans = &mut known.all;
-        let next =
-            |span: &&mut Span| span.first.epoch == place.epoch && span.last + 1 == place.number;
+        let next = |span: &&mut Span| {
+            span.first.epoch == place.epoch && span.last + 1 == place.number && !span.is_settled
+        };
         match spans.last_mut().filter(next) {
             Some(span) => span.last = place.number,
             None => {
                 spans.push(Span {
                     first: place,
                     last: place.number,
+                    is_settled: false,
                 });
                 self.spans += 1;
             }
@@ -92,14 +96,22 @@ impl Filled {
         known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
     }
 
-    /// What was taken of epochs before this one and not heard of since.
+    /// What was taken of epochs before this one and not heard of since, unless it is settled.
     pub fn of_before(&self, channel: &Channel, epoch: u64) -> impl Iterator<Item = Place> {
         let spans = self
             .channels
             .get(channel)
             .map_or(&[][..], |known| &known.all);
-        let before = spans.iter().filter(move |span| span.first.epoch < epoch);
-        before.flat_map(Span::places)
+        let is_open = move |span: &&Span| span.first.epoch < epoch && !span.is_settled;
+        spans.iter().filter(is_open).flat_map(Span::places)
+    }
+
+    /// An epoch began whose past has what was taken of those before, or had it.
+    pub fn settle_before(&mut self, channel: &Channel, epoch: u64) {
+        if let Some(known) = self.channels.get_mut(channel) {
+            let before = known.all.iter_mut().filter(|span| span.first.epoch < epoch);
+            before.for_each(|span| span.is_settled = true);
+        }
     }
 
     /// What was taken of epochs before this one is not heard of any more, or counts as new.
@@ -119,11 +131,16 @@ impl Filled {
         let Some(at) = spans.iter().position(|span| span.has(place)) else {
             return false;
         };
-        let Span { first, last } = spans.swap_remove(at);
+        let Span {
+            first,
+            last,
+            is_settled,
+        } = spans.swap_remove(at);
         self.spans -= 1;
         let before = (first.number < place.number).then(|| Span {
             first,
             last: place.number - 1,
+            is_settled,
         });
         let after = (place.number < last).then(|| Span {
             first: Place {
@@ -131,6 +148,7 @@ impl Filled {
                 ..place
             },
             last,
+            is_settled,
         });
         let rest = before.into_iter().chain(after);
         rest.for_each(|span| {
@@ -184,6 +202,8 @@ mod tests {
         assert_eq!(filled.spans, 1);
         assert_eq!(filled.of_before(&x, 8).count(), 5);
         assert_eq!(filled.of_before(&x, 7).count(), 0);
+        filled.settle_before(&x, 8);
+        assert_eq!(filled.of_before(&x, 8).count(), 0);
         filled.forget_before(&x, 7);
         assert!(!filled.take(&x, place(6)) && !filled.take(&channel("y"), place(3)));
         for number in [3, 1, 5, 2, 4] {

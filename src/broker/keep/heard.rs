@@ -13,49 +13,62 @@ const CHANNELS: usize = 65_536;
 pub enum Mark {
     /// Up to here.
     At(Place),
-    /// An event was delivered that the past does not have.
-    Hole,
+    /// An event was delivered that the past does not have: the how manieth of all channels' holes it is.
+    Hole(u64),
+}
+
+impl Mark {
+    /// Whether it is a hole.
+    pub fn is_hole(self) -> bool {
+        matches!(self, Self::Hole(_))
+    }
 }
 
 /// See the module.
-pub struct HeardChannels(RecentChannels<Mark>);
+pub struct HeardChannels {
+    channels: RecentChannels<Mark>,
+    holes: u64,
+}
 
 impl Default for HeardChannels {
     fn default() -> Self {
-        Self(RecentChannels::new(CHANNELS))
+        Self {
+            channels: RecentChannels::new(CHANNELS),
+            holes: 0,
+        }
     }
 }
 
 impl HeardChannels {
     /// Notes an event that is delivered.
     pub fn note(&mut self, event: &Event) {
-        let mark = match event.kept {
+        let place = match event.kept {
             Kept::No | Kept::Later => return,
-            Kept::At(place) => Mark::At(place),
-            Kept::Missed => Mark::Hole,
+            Kept::At(place) => place,
+            Kept::Missed => return self.broken(event.channel.clone()),
         };
-        let before = self.get(&event.channel);
-        match (before, mark) {
-            (Some(Mark::Hole), _) => {}
-            (Some(Mark::At(before)), Mark::At(place)) if before >= place => {}
-            _ => self.0.set(event.channel.clone(), mark),
+        match self.get(&event.channel) {
+            Some(Mark::Hole(_)) => {}
+            Some(Mark::At(before)) if before >= place => {}
+            _ => self.channels.set(event.channel.clone(), Mark::At(place)),
         }
     }
 
     /// A channel has something that the past does not have.
     pub fn broken(&mut self, channel: Channel) {
-        self.0.set(channel, Mark::Hole);
+        self.holes += 1;
+        self.channels.set(channel, Mark::Hole(self.holes));
     }
 
     /// How far a channel was heard, as far as that is known.
     pub fn get(&self, channel: &Channel) -> Option<Mark> {
-        self.0.get(channel)
+        self.channels.get(channel)
     }
 
     /// The past of a channel, which had been heard as far as `before`, has now reached `place` without a hole from there on.
     pub fn mended(&mut self, channel: &Channel, before: Option<Mark>, place: Place) {
         if self.get(channel) == before && before.is_some() {
-            self.0.set(channel.clone(), Mark::At(place));
+            self.channels.set(channel.clone(), Mark::At(place));
         }
     }
 }
@@ -87,10 +100,13 @@ mod tests {
         heard.mended(&channel, before, place(2, 6));
         assert_eq!(
             heard.get(&channel),
-            Some(Mark::Hole),
+            Some(Mark::Hole(1)),
             "it came while the past was read"
         );
-        heard.mended(&channel, Some(Mark::Hole), place(3, 6));
+        heard.broken(channel.clone());
+        heard.mended(&channel, Some(Mark::Hole(1)), place(2, 6));
+        assert_eq!(heard.get(&channel), Some(Mark::Hole(2)), "another one");
+        heard.mended(&channel, Some(Mark::Hole(2)), place(3, 6));
         assert_eq!(heard.get(&channel), Some(Mark::At(place(3, 6))));
         heard.note(&event("y", Kept::No));
         assert_eq!(heard.get(&Channel::new("c", "y")), None);

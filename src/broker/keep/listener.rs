@@ -22,7 +22,7 @@ use crate::event::{Channel, Event, Kept, Past, Place};
 use crate::metrics;
 
 /// How often it is looked whether what is waited for is there.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// Locks that the channels are spread over.
 const SHARES: u32 = 16;
 
@@ -96,7 +96,9 @@ impl Listener {
             }
             let (_turn, mut out) = (share.turn.lock().await, Out::default());
             let held_back = |channel: &Channel| self.told.lock().waits(channel);
-            wanted.extend(share.order.lock().tick(held_back, self.now_ms(), &mut out));
+            wanted.extend(self.order(share, &mut out, |order, out| {
+                order.tick(held_back, self.now_ms(), out)
+            }));
             self.give(share, out).await;
             share.moved.notify_waiters();
         }
@@ -114,11 +116,10 @@ impl Listener {
         let share = self.share(channel);
         let (_turn, mut out) = (share.turn.lock().await, Out::default());
         let held_back = self.told.lock().waits(channel);
-        {
-            let mut order = share.order.lock();
+        self.order(share, &mut out, |order, out| {
             let flushed = past.is_some_and(|past| order.is_flushed(channel, past, flushed));
-            order.fill(channel, past, (held_back, flushed), self.now_ms(), &mut out);
-        }
+            order.fill(channel, past, (held_back, flushed), self.now_ms(), out);
+        });
         self.give(share, out).await;
         share.moved.notify_waiters();
     }
@@ -128,8 +129,9 @@ impl Listener {
     pub async fn reach(&self, channel: &Channel, past: Past, flushed: impl Fn() -> bool) -> Past {
         let share = self.share(channel);
         let all_came = || {
+            let flushed = flushed();
             let mut order = share.order.lock();
-            let flushed = order.is_flushed(channel, &past, flushed());
+            let flushed = order.is_flushed(channel, &past, flushed);
             order.expect(channel, &past, flushed, self.now_ms()) && flushed
         };
         let reached = async {
@@ -145,15 +147,28 @@ impl Listener {
             }
         };
         // What is late is not heard of.
-        let _ = tokio::time::timeout(PATIENCE, reached).await;
-        let order = share.order.lock();
-        let is_flushed = order.is_flushed(channel, &past, flushed());
-        let unheard = order.unheard(channel, &past, self.now_ms());
-        past.with_unheard(unheard, !is_flushed)
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        let unheard = (share.order.lock()).unheard(channel, &past, self.now_ms());
+        past.with_unheard(unheard, reached.is_err())
     }
 
     fn share(&self, channel: &Channel) -> &Share {
         &self.shares[partition::of(channel, SHARES) as usize]
+    }
+
+    /// Does something with the order of a share. That a channel is broken is known before anybody else sees what came out.
+    fn order<R>(
+        &self,
+        share: &Share,
+        out: &mut Out,
+        act: impl FnOnce(&mut Order, &mut Out) -> R,
+    ) -> R {
+        let mut order = share.order.lock();
+        let result = act(&mut order, out);
+        for channel in out.broken.drain(..) {
+            self.heard.lock().broken(channel);
+        }
+        result
     }
 
     fn now_ms(&self) -> u64 {
@@ -162,7 +177,7 @@ impl Listener {
 
     /// Up to where this node's clients had a channel, as far as that is known.
     fn given_upto(&self, share: &Share, channel: &Channel) -> Option<Place> {
-        if self.heard.lock().get(channel) == Some(Mark::Hole) {
+        if self.heard.lock().get(channel).is_some_and(Mark::is_hole) {
             return None;
         }
         share.order.lock().given_upto(channel, self.now_ms())
@@ -174,9 +189,6 @@ impl Listener {
             ::metrics::counter!(metrics::PAST_GAPS, "result" => "hole").increment(passed_over);
             // First: whoever is given what follows could not come back for what is missing.
             self.sink.lost(Lost::Channels(out.holes));
-        }
-        for channel in out.broken {
-            self.heard.lock().broken(channel);
         }
         for event in out.events {
             // Noted first: whoever subscribes after the delivery and reads the past is compared with it.
@@ -204,12 +216,11 @@ impl Sink for Listener {
             let share = self.share(&event.channel);
             let (_turn, mut out) = (share.turn.lock().await, Out::default());
             let held_back = self.told.lock().waits(&event.channel);
-            let was_still = {
-                let mut order = share.order.lock();
+            let was_still = self.order(share, &mut out, |order, out| {
                 let was_still = order.is_still();
-                order.take(event, held_back, self.now_ms(), &mut out);
+                order.take(event, held_back, self.now_ms(), out);
                 was_still
-            };
+            });
             self.give(share, out).await;
             // Whoever waits for something waits for the end of a gap.
             if !was_still {

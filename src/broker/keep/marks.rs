@@ -11,30 +11,38 @@ use crate::event::Event;
 /// Events that are remembered.
 const EVENTS: usize = 4_096;
 
-/// Some events, each as often as it was noted.
-#[derive(Default)]
-pub struct Marks {
-    all: VecDeque<u64>,
+/// Some events, each as often as it was noted, and what was noted of it.
+pub struct Marks<T> {
+    all: VecDeque<(u64, T)>,
     hasher: RandomState,
 }
 
-impl Marks {
-    /// Notes an event.
-    pub fn add(&mut self, event: &Event) {
+impl<T> Default for Marks<T> {
+    fn default() -> Self {
+        Self {
+            all: VecDeque::new(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
+impl<T> Marks<T> {
+    /// Notes this of an event.
+    pub fn add(&mut self, event: &Event, noted: T) {
         if self.all.len() == EVENTS {
             self.all.pop_front();
         }
-        self.all.push_back(self.mark(event));
+        self.all.push_back((self.mark(event), noted));
     }
 
-    /// Whether an event was noted. It is not any more.
-    pub fn take(&mut self, event: &Event) -> bool {
+    /// What was noted of an event. It is not any more.
+    pub fn take(&mut self, event: &Event) -> Option<T> {
         if self.all.is_empty() {
-            return false;
+            return None;
         }
         let mark = self.mark(event);
-        let at = self.all.iter().position(|of| *of == mark);
-        at.and_then(|at| self.all.remove(at)).is_some()
+        let at = self.all.iter().position(|(of, _)| *of == mark)?;
+        self.all.remove(at).map(|(_, noted)| noted)
     }
 
     fn mark(&self, event: &Event) -> u64 {
@@ -64,12 +72,12 @@ mod tests {
             ..Event::new(Channel::new("c", channel), "n", data)
         };
         let one = event("x", "1".to_owned());
-        assert!(!marks.take(&one));
-        (0..2).for_each(|_| marks.add(&one));
-        assert!(!marks.take(&event("y", "1".to_owned())));
-        assert!(marks.take(&one) && marks.take(&one) && !marks.take(&one));
-        (0..2 * EVENTS).for_each(|number| marks.add(&event("x", number.to_string())));
+        assert_eq!(marks.take(&one), None);
+        (0..2).for_each(|noted| marks.add(&one, noted));
+        assert_eq!(marks.take(&event("y", "1".to_owned())), None);
+        assert_eq!([(); 3].map(|()| marks.take(&one)), [Some(0), Some(1), None]);
+        (0..2 * EVENTS).for_each(|noted| marks.add(&event("x", noted.to_string()), noted));
         assert_eq!(marks.all.len(), EVENTS);
-        assert!(!marks.take(&one));
+        assert_eq!(marks.take(&one), None);
     }
 }

@@ -7,6 +7,7 @@
 //! for [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
 //! nothing comes out that does; what has none does not wait. What is held is bounded.
 
+mod fill;
 mod gap;
 
 use std::collections::HashMap;
@@ -55,9 +56,9 @@ pub struct Order {
     gaps: HashMap<Channel, Gap, RandomState>,
     filled: Filled,
     /// Those that are filled, for one that is heard of without a place.
-    filled_marks: Marks,
+    filled_marks: Marks<Place>,
     /// Those that came out without one, and may be in the past all the same.
-    missed_marks: Marks,
+    missed_marks: Marks<()>,
     /// The last place in a channel that something of this node's was given.
     own: RecentChannels<Place>,
     /// How much waits.
@@ -133,10 +134,11 @@ impl Order {
     fn unplaced(&mut self, event: Event, now_ms: u64, out: &mut Out) {
         if event.kept == Kept::Missed {
             // Its node had no answer, and gave it up; Redis may have kept it.
-            if self.filled_marks.take(&event) {
+            if let Some(place) = self.filled_marks.take(&event) {
+                self.filled.take(&event.channel, place);
                 return;
             }
-            self.missed_marks.add(&event);
+            self.missed_marks.add(&event, ());
         }
         // It may not wait, and must not overtake what its own node published before: that is this node, or nobody knows which.
         let channel = &event.channel;
@@ -218,7 +220,7 @@ impl Order {
     pub fn is_flushed(&self, channel: &Channel, past: &Past, by_mesh: bool) -> bool {
         let epoch = past.newest.map_or(0, |newest| newest.epoch);
         let mut taken = self.filled.of_before(channel, epoch);
-        by_mesh && taken.all(|place| gap::has(past, place))
+        by_mesh && taken.all(|place| gap::had(past, place))
     }
 
     /// Whether nothing waits.
@@ -254,74 +256,6 @@ impl Order {
             }
         }
         wanted
-    }
-
-    /// The past of a channel was read, or could not be: what is missing is taken from it. An epoch begins only where all that
-    /// came before it is known to be `flushed`.
-    pub fn fill(
-        &mut self,
-        channel: &Channel,
-        past: Option<&Past>,
-        (held_back, flushed): (bool, bool),
-        now_ms: u64,
-        out: &mut Out,
-    ) {
-        let Some(gap) = self.gaps.get_mut(channel) else {
-            return;
-        };
-        gap.is_read = false;
-        gap.read_ms = now_ms + HOLD_MS;
-        let Some(past) = past else { return };
-        let waits = gap.waiting.last_key_value().map(|(place, _)| *place);
-        // What was forgotten is not looked for again.
-        let Some(newest) = past.newest.or(waits).or(gap.expected) else {
-            return;
-        };
-        gap.expected = gap.expected.max(Some(newest));
-        for event in &past.events {
-            if let Kept::At(place) = event.kept
-                && place > gap.last
-                && !gap.waiting.contains_key(&place)
-            {
-                let is_new = !self.missed_marks.take(event);
-                gap.waiting.insert(place, is_new.then(|| event.clone()));
-                self.size += 1;
-                self.filled.add(channel, place, now_ms);
-                self.filled_marks.add(event);
-            }
-        }
-        self.release(channel, held_back, now_ms, out);
-        // What was missing may be the end of the epoch before.
-        while flushed
-            && let Some(gap) = self.gaps.get_mut(channel)
-            && let Some(follows) = gap.begin_epoch(past)
-        {
-            if !follows {
-                out.broken.push(channel.clone());
-            }
-            self.release(channel, held_back, now_ms, out);
-        }
-        let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {
-            return;
-        };
-        if flushed {
-            gap.renew(past);
-        }
-        let upto = if flushed {
-            Some(newest)
-        } else {
-            gap.last_of_its_epoch()
-        };
-        if gap.waiting.is_empty() {
-            // What is not there any more is no matter before something follows it.
-            gap.expected = None;
-        } else if let Some(upto) = upto.filter(|upto| gap.last < *upto)
-            && now_ms >= gap.since_ms + FORGOTTEN_MS
-        {
-            self.pass_over_upto(channel, upto, now_ms, out);
-            self.release(channel, held_back, now_ms, out);
-        }
-        self.settle(channel, now_ms);
     }
 
     fn hold(
@@ -379,48 +313,6 @@ impl Order {
             }
             Some(_) => false,
         }
-    }
-
-    /// Lets out all that waits in a channel, whatever is missing.
-    fn pass_over(&mut self, channel: &Channel, now_ms: u64, out: &mut Out) {
-        let Some(gap) = self.gaps.get(channel) else {
-            return;
-        };
-        let last = gap.waiting.last_key_value().map(|(place, _)| *place);
-        if let Some(upto) = last.max(gap.expected) {
-            self.pass_over_upto(channel, upto, now_ms, out);
-        }
-        self.settle(channel, now_ms);
-    }
-
-    fn pass_over_upto(&mut self, channel: &Channel, upto: Place, now_ms: u64, out: &mut Out) {
-        let Some(gap) = self.gaps.get_mut(channel) else {
-            return;
-        };
-        // What only waited for this node's own is no hole.
-        let (mut last, mut is_missing, mut begins) = (gap.last, false, false);
-        while let Some(first) = gap
-            .waiting
-            .first_entry()
-            .filter(|first| *first.key() <= upto)
-        {
-            is_missing |= !follows(last, *first.key());
-            begins |= first.key().epoch > last.epoch;
-            last = *first.key();
-            out.events.extend(first.remove());
-            self.size -= 1;
-        }
-        if gap.is_known && (is_missing || last < upto) {
-            out.holes.push(channel.clone());
-        }
-        if gap.is_known && begins {
-            out.broken.push(channel.clone());
-            self.filled.forget_before(channel, upto.epoch);
-        }
-        gap.last = gap.last.max(upto);
-        gap.is_known = true;
-        gap.read_ms = now_ms + HOLD_MS;
-        gap.since_ms = now_ms;
     }
 }
 

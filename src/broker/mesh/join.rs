@@ -62,7 +62,7 @@ pub(super) struct Join {
     /// Nodes that were there when this one stopped hearing, and that did not announce themselves since: what they
     /// published meanwhile is not known.
     pub(super) unsure: Vec<u64>,
-    unsure_ms: u64,
+    pub(super) unsure_ms: u64,
     /// Nodes of which this one knows no better, though its own clients miss nothing or were told: a peer that it learned
     /// from was unsure of them, or nobody could tell. Whoever asks hears that.
     pub(super) hearsay: Vec<u64>,
@@ -142,11 +142,6 @@ impl Mesh {
         join.unsure.extend(there);
         join.unsure.sort_unstable();
         join.unsure.dedup();
-    }
-
-    /// Whether each that was there when this node last did not hear has said since what it had published.
-    pub(super) fn hears_all(&self) -> bool {
-        self.join.unsure.is_empty() && !self.is_dazed()
     }
 
     /// One that was there is gone, and nobody can tell what it published while this node heard nothing.

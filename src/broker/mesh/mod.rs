@@ -10,6 +10,7 @@
 //! held, remembered and waits is bounded; what is said to heal is bounded by what is missing.
 
 mod begin;
+mod flush;
 mod heal;
 mod inbound;
 mod join;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::broker::packet::{self, Content, Draft, Packet, Stamp};
-use crate::event::{Channel, Event, Kept};
+use crate::event::{Channel, Event};
 
 /// Channels with dropped events that are remembered by name; beyond, it is the whole partition.
 const CHANNELS: usize = 1_024;
@@ -142,18 +142,14 @@ impl Outgoing {
         self.pending.range(at..).map(|item| &item.packet)
     }
 
-    /// Whether the carrier has yet to take an event of a channel that was kept in an epoch before this one, or is not kept.
-    pub fn has_of_before(&self, channel: &Channel, epoch: u64) -> bool {
-        let is_before = |event: &Event| match event.kept {
-            Kept::At(place) => place.epoch < epoch,
-            Kept::Missed => true,
-            Kept::No | Kept::Later => false,
-        };
-        let mut unsaid = self.pending.iter().filter(|item| !item.confirmed);
-        unsaid.any(|item| match &item.packet.content {
-            Content::Event(event) => event.channel == *channel && is_before(event),
+    /// The number of the last event that the carrier has yet to take and for which this holds; 0: there is none.
+    pub fn last_unsaid(&self, holds: impl Fn(&Event) -> bool) -> u64 {
+        let unsaid = self.pending.iter().rev().filter(|item| !item.confirmed);
+        let mut found = unsaid.filter(|item| match &item.packet.content {
+            Content::Event(event) => holds(event),
             _ => false,
-        })
+        });
+        found.next().map_or(0, |item| item.packet.stamp.number)
     }
 
     /// What the carrier has of dropped events whose numbers are from `from` to the one before `to`.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{Act, Mesh};
 use crate::broker::packet::Draft;
-use crate::event::{Channel, Event};
+use crate::event::Event;
 use crate::metrics;
 
 /// How long this node's own clients wait for a carrier that seems to be well, in milliseconds: for so long events of
@@ -70,20 +70,6 @@ impl Mesh {
     pub fn carries(&self, on: usize) -> bool {
         self.shards[on].up_since.is_some()
             || self.is_long_away(on) && self.shards.iter().any(|shard| shard.up_since.is_some())
-    }
-
-    /// Whether all that the nodes said of a channel before this epoch of its past came out here, and all that this node had to
-    /// say of that is said, as far as it can know.
-    pub fn is_flushed(&self, channel: &Channel, epoch: u64) -> bool {
-        let number = super::partition::of(channel, self.settings.partitions);
-        let shard = &self.shards[Self::place(number, self.shards.len())];
-        let mut holes = self.holes.range((number, 0)..=(number, u64::MAX));
-        let partition = &self.partitions[number as usize];
-        shard.up_since.is_some()
-            && self.hears_all()
-            && holes.next().is_none()
-            && partition.acts.is_empty()
-            && !partition.outgoing.has_of_before(channel, epoch)
     }
 
     /// Gives this node's own clients what it published up to `upto` and they do not have yet.

@@ -55,6 +55,7 @@ use axum::Router;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
 
 use self::access_log::AccessLog;
 use self::mqtt::standing::Standing;
@@ -136,12 +137,13 @@ impl Inbox {
         )
     }
 
-    /// What a user was sent of late; `None` where nothing is kept.
-    async fn past(&self, user: &str) -> Result<Option<Past>, KeepError> {
+    /// What a user was sent of late, for a client that is given what comes `since` then; `None` where nothing is kept.
+    async fn past(&self, user: &str, since: Instant) -> Result<Option<Past>, KeepError> {
         if self.replay.is_zero() {
             return Ok(None);
         }
-        self.context.keeper.past(&channel(user)).await.map(Some)
+        let past = self.context.keeper.past_since(&channel(user), since).await;
+        past.map(Some)
     }
 
     /// Whether no more can be taken: Redis is away, and too much waits for it.

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use tokio::time::Instant;
 
 use super::answers::{again, event_stream, plain};
 use super::id::{Mark, Position};
@@ -128,13 +129,14 @@ async fn begin(
     };
     let cut = parts.extensions.get::<Cut>().cloned();
     let hang_up = Box::new(move || cut.iter().for_each(Cut::now));
+    let since = Instant::now();
     let opened = stream::open(&inbox.context.connections, &STREAM, parts, hang_up, session);
     let inner = opened.map_err(|refused| match refused.is_temporary() {
         true => Refusal::Later(refused.label()),
         false => Refusal::Never(refused.advice()),
     })?;
     let past = if is_kept {
-        inbox.past(&user).await
+        inbox.past(&user, since).await
     } else {
         Ok(None)
     };

@@ -57,7 +57,7 @@ fn followed(mark: Mark, past: &Past) -> Option<&[Event]> {
     match mark {
         Mark::At(place) => past.after(place),
         Mark::Nothing => match past.newest {
-            None => Some(&[]),
+            None => (!past.is_unsure).then_some(&[]),
             // Nothing was kept then, so all of it must be here, from the first one on.
             // Where they were in two epochs, something between them may not.
             Some(newest) => past.after(Place { number: 0, ..newest }).filter(|events| {

@@ -64,8 +64,10 @@ impl Gap {
         };
         let oldest = past.events.first().and_then(place_of);
         let joined = oldest.is_some_and(|oldest| oldest <= last);
-        let counts_on = first.number == last.number + 1;
-        let is_first = first.number == 1 || counts_on;
+        let is_newest = past.newest.map(|newest| newest.epoch) == Some(first.epoch);
+        let counts_on =
+            is_newest && past.began == Some(last.number) && first.number == last.number + 1;
+        let is_first = [1, Place::MISSING + 1].contains(&first.number) || counts_on;
         let has = has(past, first);
         // So much came behind it that it is not kept any more.
         let had = past.newest > Some(first) && oldest.is_none_or(|oldest| oldest > first);
@@ -120,8 +122,14 @@ pub fn place_of(event: &Event) -> Option<Place> {
     }
 }
 
+/// Whether a past has, or had, what was given this place: what is lost is the end of an epoch.
+pub fn had(past: &Past, place: Place) -> bool {
+    let mut places = past.events.iter().filter_map(place_of);
+    places.any(|other| other.epoch == place.epoch && other >= place)
+}
+
 /// Whether a past has what was given this place.
-pub fn has(past: &Past, place: Place) -> bool {
+fn has(past: &Past, place: Place) -> bool {
     let mut places = past.events.iter().filter_map(place_of);
     places.any(|other| other == place)
 }

@@ -177,7 +177,13 @@ fn another_epoch_counts_on_or_begins_anew() {
     assert_eq!(take(&mut order, 9, event(2, 7)), [(2, 7)]);
     assert!(is_read_at(&mut order, 9 + HOLD_MS));
     let placed = [(place(3, 8), event(3, 8)), (place(3, 9), event(3, 9))];
-    let counts_on = Past::new(place(3, 9), placed.to_vec());
+    // Where its epoch began elsewhere its numbers are the same by chance.
+    let began = |number| Past {
+        began: Some(number),
+        ..Past::new(place(3, 9), placed.to_vec())
+    };
+    assert_eq!(fill(&mut order, 519, &began(6)), (vec![], false));
+    let counts_on = began(7);
     assert_eq!(
         fill(&mut order, 520, &counts_on),
         (vec![(3, 8), (3, 9)], false)

@@ -38,7 +38,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 let past = past.ok();
                 let epoch = past.as_ref().and_then(|past| past.newest);
                 let flushed =
-                    epoch.is_some_and(|newest| inner.broker.is_flushed(&channel, newest.epoch));
+                    epoch.is_some_and(|newest| inner.broker.flush(&channel, newest.epoch)());
                 inner.listener.fill(&channel, past.as_ref(), flushed).await;
             })
             .await;

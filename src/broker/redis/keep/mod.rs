@@ -139,11 +139,19 @@ impl RedisKeeper {
         since: Instant,
     ) -> Result<Past, KeepError> {
         let past = self.0.read(channel, ALL, since).await?;
-        let epoch = past.newest.map(|newest| newest.epoch);
-        let flushed = || epoch.is_none_or(|epoch| self.0.broker.is_flushed(channel, epoch));
-        let mut past = self.0.listener.reach(channel, past, flushed).await;
-        // Redis may have been asked before there was one.
-        past.is_unsure |= self.0.listener.heard().get(channel) == Some(Mark::Hole);
+        let mut past = match past.newest {
+            Some(newest) => {
+                let flushed = self.0.broker.flush(channel, newest.epoch);
+                self.0.listener.reach(channel, past, flushed).await
+            }
+            None => past,
+        };
+        // Redis was asked before there was a hole, or another epoch; or it has lost all.
+        past.is_unsure |= match self.0.listener.heard().get(channel) {
+            None => false,
+            Some(Mark::At(heard)) => past.newest.is_none_or(|newest| heard.epoch > newest.epoch),
+            Some(Mark::Hole(_)) => true,
+        };
         Ok(past)
     }
 
@@ -382,7 +390,7 @@ fn told(heard: Option<Mark>) -> Vec<Bytes> {
             0,
         ),
         Some(Mark::At(place)) => (place, 0),
-        Some(Mark::Hole) => (
+        Some(Mark::Hole(_)) => (
             Place {
                 epoch: 0,
                 number: 0,

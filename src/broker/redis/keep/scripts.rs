@@ -13,13 +13,14 @@ use crate::broker::packet::{self, Content};
 use crate::event::{Early, Event, Place};
 
 /// What [`APPEND`] and [`READ`] begin with. KEYS: mark, past. ARGV: epoch and number up to which this node has heard the
-/// channel, and 1 where it knows of a hole. A new epoch is greater than all before.
+/// channel, and 1 where it knows of a hole. A new epoch is greater than all before, and begins behind the number that was reached; what
+/// is missing before anything was kept has numbers too, [`Place::MISSING`] of them, so that nobody takes what follows it for all.
 macro_rules! with_epoch {
     ($rest:literal) => {
         concat!(
             r"local mark, past = KEYS[1], KEYS[2]
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local known = redis.call('HMGET', mark, 'epoch', 'number', 'run')
+local known = redis.call('HMGET', mark, 'epoch', 'number', 'run', 'began')
 local epoch, number = tonumber(known[1] or 0), tonumber(known[2] or 0)
 local heard, upto = tonumber(ARGV[1]), tonumber(ARGV[2])
 local fits = epoch > heard or (epoch == heard and number >= upto)
@@ -27,7 +28,9 @@ local fine = known[1] and known[3] == run and fits and ARGV[3] == '0'
 local function renew()
   local time = redis.call('TIME')
   epoch = math.max(time[1] * 1000000 + time[2], epoch + 1, heard + 1)
-  redis.call('HSET', mark, 'epoch', string.format('%.0f', epoch), 'run', run)
+  if not known[1] and ARGV[3] == '1' then number = 1000000 end
+  known[4] = string.format('%.0f', number)
+  redis.call('HSET', mark, 'epoch', string.format('%.0f', epoch), 'number', known[4], 'run', run, 'began', known[4])
 end
 ",
             $rest
@@ -85,7 +88,6 @@ if KEYS[4] then
 end
 if not fine then renew() end
 if not known[1] then redis.call('DEL', past) end
-if not known[1] and ARGV[3] == '1' then redis.call('HINCRBY', mark, 'number', 1) end
 number = redis.call('HINCRBY', mark, 'number', 1)
 local place = {string.format('%.0f', epoch), tostring(number)}
 redis.call('RPUSH', past, place[1] .. ' ' .. place[2] .. ' ' .. ARGV[10] .. ' ' .. ARGV[5])
@@ -96,19 +98,15 @@ if KEYS[4] then redis.call('SET', KEYS[4], place[1] .. ' ' .. place[2], 'PX', AR
 return place"
 );
 
-/// Reads a past. Further ARGV: how many events are wanted, how long the mark lives (ms). Answers epoch, number, events; nothing
-/// where nothing is known. What is missing before anything was kept has a number too, so that nobody takes what follows it for
-/// all there was.
+/// Reads a past. Further ARGV: how many events are wanted, how long the mark lives (ms). Answers epoch, number, the number
+/// behind which the epoch began, and the events; nothing where nothing is known.
 pub(super) const READ: &str = with_epoch!(
     r"if not known[1] and ARGV[3] == '0' then return {} end
 if not fine then renew() end
-if not known[1] then
-  number = redis.call('HINCRBY', mark, 'number', 1)
-  redis.call('PEXPIRE', mark, ARGV[5])
-end
+if not known[1] then redis.call('PEXPIRE', mark, ARGV[5]) end
 local events = {}
 if ARGV[4] ~= '0' then events = redis.call('LRANGE', past, -ARGV[4], -1) end
-return {string.format('%.0f', epoch), tostring(number), events}"
+return {string.format('%.0f', epoch), string.format('%.0f', number), known[4] or '', events}"
 );
 
 /// Enters and renews. KEYS: channels. ARGV, for each of them: how many; of each id, who, how long (ms).
@@ -276,6 +274,7 @@ pub fn past(value: Value) -> Result<Past, KeepError> {
         return Ok(Past::default());
     }
     let events = values.pop().ok_or(KeepError::Unreadable)?;
+    let began = values.pop().and_then(|value| value.as_u64());
     let newest = place(Value::Array(values))?;
     // What another version wrote leaves a hole, behind which the past begins.
     let entries = list(events)?
@@ -286,7 +285,8 @@ pub fn past(value: Value) -> Result<Past, KeepError> {
         placed.push((place, event));
         given_early.extend(early);
     }
-    Ok(Past::new(newest, placed).with_early(given_early))
+    let past = Past::new(newest, placed).with_early(given_early);
+    Ok(Past { began, ..past })
 }
 
 fn entry(mut entry: Bytes) -> Option<(Place, Event, Option<Early>)> {

@@ -156,6 +156,8 @@ impl Site {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// However publications are held up or come the other way round, and whatever becomes of the past meanwhile: what is heard
     /// of comes out once, and a page is told all in order, or that something may be missing.
     #[test]
