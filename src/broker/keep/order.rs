@@ -82,7 +82,7 @@ impl Order {
     /// Takes an event that has come. While it is `held_back` nothing of its channel that has a place comes out.
     pub fn take(&mut self, event: Event, held_back: bool, now_ms: u64, out: &mut Out) {
         let Kept::At(place) = event.kept else {
-            return self.unplaced(event, now_ms, out);
+            return self.unplaced(event, out);
         };
         self.filled.forget(now_ms);
         let was_filled = self.filled.take(&event.channel, place);
@@ -131,7 +131,7 @@ impl Order {
     }
 
     /// Takes an event that has no place.
-    fn unplaced(&mut self, event: Event, now_ms: u64, out: &mut Out) {
+    fn unplaced(&mut self, event: Event, out: &mut Out) {
         if event.kept == Kept::Missed {
             // Its node had no answer, and gave it up; Redis may have kept it.
             if let Some(place) = self.filled_marks.take(&event) {
@@ -141,17 +141,18 @@ impl Order {
             self.missed_marks.add(&event, ());
         }
         // It may not wait, and must not overtake what its own node published before: that is this node, or nobody knows which.
-        let channel = &event.channel;
-        let upto = self.gaps.get(channel).and_then(|gap| match event.kept {
-            Kept::Missed => gap.waiting.last_key_value().map(|(place, _)| *place),
-            _ => {
-                let own = self.own.get(channel);
-                own.filter(|place| gap.waiting.contains_key(place))
-            }
-        });
-        if let Some(upto) = upto {
-            self.pass_over_upto(channel, upto, now_ms, out);
-            self.settle(channel, now_ms);
+        // What is missing before that is missing.
+        if let Some(gap) = self.gaps.get_mut(&event.channel) {
+            let upto = match event.kept {
+                Kept::Missed => gap.waiting.last_key_value().map(|(place, _)| *place),
+                _ => self.own.get(&event.channel),
+            };
+            let before = gap
+                .waiting
+                .iter_mut()
+                .filter(|(place, _)| Some(**place) <= upto);
+            out.events
+                .extend(before.filter_map(|(_, waits)| waits.take()));
         }
         out.events.push(event);
     }

@@ -268,30 +268,27 @@ fn what_has_no_place_does_not_wait() {
 }
 
 #[test]
-fn what_its_node_had_published_before_comes_before_what_has_no_place_and_that_something_is_missing_is_said()
- {
+fn what_its_node_had_published_before_comes_before_what_has_no_place() {
     let mut order = empty();
     assert_eq!(take(&mut order, 0, event(1, 5)), [(1, 5)]);
     for number in [7, 9] {
         order.kept(&channel(), place(1, 7));
         assert_eq!(take(&mut order, 0, event(1, number)), []);
     }
-    let forced = |order: &mut Order, event| out(|out| order.take(event, false, 0, out));
-    let own = forced(&mut order, early());
-    assert_eq!(own, (vec![(1, 7), (0, 0)], true));
-    assert_eq!(forced(&mut order, early()), (vec![(0, 0)], false));
-    assert_eq!(take(&mut order, 0, event(1, 6)), [(1, 6)], "late");
+    assert_eq!(take(&mut order, 0, early()), [(1, 7), (0, 0)]);
+    assert_eq!(take(&mut order, 0, early()), [(0, 0)]);
+    assert_eq!(order.given_upto(&channel(), 0), None);
     // Nobody knows of which node.
     let missed = Event {
         kept: Kept::Missed,
         ..event(1, 0)
     };
-    assert_eq!(
-        forced(&mut order, missed.clone()),
-        (vec![(1, 9), (0, 0)], true)
-    );
-    assert_eq!(forced(&mut order, missed), (vec![(0, 0)], false));
-    assert_eq!(take(&mut order, 0, event(1, 10)), [(1, 10)]);
+    assert_eq!(take(&mut order, 0, missed.clone()), [(1, 9), (0, 0)]);
+    assert_eq!(take(&mut order, 0, missed), [(0, 0)]);
+    assert_eq!(take(&mut order, 0, event(1, 8)), []);
+    assert_eq!(take(&mut order, 0, event(1, 10)), []);
+    assert_eq!(take(&mut order, 0, event(1, 6)), [(1, 6), (1, 8), (1, 10)]);
+    assert_eq!(order.given_upto(&channel(), 0), Some(place(1, 10)));
     assert_eq!(order.size, 0);
 }
 
