@@ -2,6 +2,9 @@
 //!
 //! Invariants: bounded, the channel heard longest ago is forgotten first; a hole stays known until the past has got a new epoch.
 
+use std::time::Instant;
+
+use super::MEMORY_OF_PLACES;
 use super::recent::RecentChannels;
 use crate::event::{Channel, Event, Kept, Place};
 
@@ -26,7 +29,8 @@ impl Mark {
 
 /// See the module.
 pub struct HeardChannels {
-    channels: RecentChannels<Mark>,
+    /// And since when.
+    channels: RecentChannels<(Mark, Instant)>,
     holes: u64,
 }
 
@@ -50,26 +54,32 @@ impl HeardChannels {
         match self.get(&event.channel) {
             Some(Mark::Hole(_)) => {}
             Some(Mark::At(before)) if before >= place => {}
-            _ => self.channels.set(event.channel.clone(), Mark::At(place)),
+            _ => self.set(event.channel.clone(), Mark::At(place)),
         }
     }
 
     /// A channel has something that the past does not have.
     pub fn broken(&mut self, channel: Channel) {
         self.holes += 1;
-        self.channels.set(channel, Mark::Hole(self.holes));
+        self.set(channel, Mark::Hole(self.holes));
     }
 
-    /// How far a channel was heard, as far as that is known.
+    /// How far a channel was heard, as far as that is known. What was so long ago that the past may have forgotten it is
+    /// forgotten too, but for a hole.
     pub fn get(&self, channel: &Channel) -> Option<Mark> {
-        self.channels.get(channel)
+        let (mark, since) = self.channels.get(channel)?;
+        (mark.is_hole() || since.elapsed() < MEMORY_OF_PLACES).then_some(mark)
     }
 
     /// The past of a channel, which had been heard as far as `before`, has now reached `place` without a hole from there on.
     pub fn mended(&mut self, channel: &Channel, before: Option<Mark>, place: Place) {
         if self.get(channel) == before && before.is_some() {
-            self.channels.set(channel.clone(), Mark::At(place));
+            self.set(channel.clone(), Mark::At(place));
         }
+    }
+
+    fn set(&mut self, channel: Channel, mark: Mark) {
+        self.channels.set(channel, (mark, Instant::now()));
     }
 }
 

@@ -56,12 +56,8 @@ impl Gap {
     /// nothing can have been before it, or it counts on. Returns whether it follows what came out here; none where none begins.
     pub fn begin_epoch(&mut self, past: &Past) -> Option<bool> {
         let (last, first) = (self.last, self.waiting.first_key_value());
-        let Some(first) = first
-            .map(|(first, _)| *first)
-            .filter(|first| first.epoch > last.epoch)
-        else {
-            return None;
-        };
+        let first = first.map(|(first, _)| *first);
+        let first = first.filter(|first| first.epoch > last.epoch)?;
         let oldest = past.events.first().and_then(place_of);
         let joined = oldest.is_some_and(|oldest| oldest <= last);
         let is_newest = past.newest.map(|newest| newest.epoch) == Some(first.epoch);

@@ -79,7 +79,8 @@ impl Redis {
         let place = place(reached.epoch, reached.number + 1);
         self.mark = Some((place.epoch, place.number, self.run));
         self.past.push((place, job.event.clone(), early(place)));
-        self.past.drain(..self.past.len().saturating_sub(self.keeps));
+        self.past
+            .drain(..self.past.len().saturating_sub(self.keeps));
         place
     }
 
@@ -227,7 +228,11 @@ impl Site {
         if std::env::var_os("TRACE").is_some() {
             let all: Vec<_> = out.events.iter().map(|e| (number(e), e.kept)).collect();
             if !all.is_empty() || !out.holes.is_empty() || !out.broken.is_empty() {
-                eprintln!("  node {at}: {all:?} holes {} broken {}", out.holes.len(), out.broken.len());
+                eprintln!(
+                    "  node {at}: {all:?} holes {} broken {}",
+                    out.holes.len(),
+                    out.broken.len()
+                );
             }
         }
         if !out.holes.is_empty() {
@@ -493,7 +498,9 @@ impl Site {
         let is_unsure = !is_flushed
             || match self.nodes[at].heard.get(&channel()) {
                 None => false,
-                Some(Mark::At(heard)) => past.newest.is_none_or(|newest| heard.epoch > newest.epoch),
+                Some(Mark::At(heard)) => {
+                    past.newest.is_none_or(|newest| heard.epoch > newest.epoch)
+                }
                 Some(Mark::Hole(_)) => true,
             };
         let past = past.with_unheard(unheard, is_unsure);
@@ -515,7 +522,20 @@ impl Site {
                 page.had.clone_from(&past.events);
             }
         }
-        if std::env::var_os("TRACE").is_some() { eprintln!("  page comes: last {last:?} past {:?} newest {:?} early {:?} unheard {:?} unsure {} -> {:?}", past.events.iter().map(|e| (number(e), e.kept)).collect::<Vec<_>>(), past.newest, past.early, past.unheard, past.is_unsure, followed.map(|e| e.iter().map(number).collect::<Vec<_>>())); }
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!(
+                "  page comes: last {last:?} past {:?} newest {:?} early {:?} unheard {:?} unsure {} -> {:?}",
+                past.events
+                    .iter()
+                    .map(|e| (number(e), e.kept))
+                    .collect::<Vec<_>>(),
+                past.newest,
+                past.early,
+                past.unheard,
+                past.is_unsure,
+                followed.map(|e| e.iter().map(number).collect::<Vec<_>>())
+            );
+        }
         let is_told = followed.is_some();
         page.read = past.had();
         held.iter().for_each(|event| page.give(event));
@@ -583,7 +603,14 @@ impl Site {
                 prop_assert!(its.is_sorted(), "in the order of each node: {:?}", numbers);
             }
             numbers.sort_unstable();
-            if std::env::var_os("TRACE").is_some() { eprintln!("page at {:?} from {} had {:?}", page.at, page.from, page.had.iter().map(number).collect::<Vec<_>>()); }
+            if std::env::var_os("TRACE").is_some() {
+                eprintln!(
+                    "page at {:?} from {} had {:?}",
+                    page.at,
+                    page.from,
+                    page.had.iter().map(number).collect::<Vec<_>>()
+                );
+            }
             prop_assert_eq!(numbers, (page.from..self.all.len()).collect::<Vec<_>>());
         }
         Ok(())
@@ -668,7 +695,9 @@ enum Step {
     HearAgain(usize),
     Mute(usize),
     RedisIsEmptied,
-    RedisRestarts { without: usize },
+    RedisRestarts {
+        without: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -704,7 +733,16 @@ fn stories() -> Vec<Vec<Step>> {
     let mut stories = Vec::new();
     // Redis has lost what 1 has yet to say, and 1 hears before that what 0 has kept since.
     for ends in [RedisIsEmptied, RedisRestarts { without: 1 }] {
-        let begin = [Keep(1), ends, Back(0), Keep(0), Say(0), Hear(0, 0), wait(0), Leave(0)];
+        let begin = [
+            Keep(1),
+            ends,
+            Back(0),
+            Keep(0),
+            Say(0),
+            Hear(0, 0),
+            wait(0),
+            Leave(0),
+        ];
         let goes_on = [Back(1), Hear(1, 0), wait(1), Say(1)];
         for last in [vec![Come(0, 1)], vec![wait(1), Come(0, 1)]] {
             stories.push([&begin[..], &goes_on, &last].concat());
@@ -712,22 +750,72 @@ fn stories() -> Vec<Vec<Step>> {
     }
     // The same, behind what 2 has yet to say, for long.
     stories.push(vec![
-        Keep(2), Keep(1), RedisIsEmptied, Wait(0, 3_000), Back(0), Keep(0), Say(0), Hear(0, 0), wait(0), Leave(0), Back(1),
-        Hear(1, 0), wait(1), Say(1), wait(1), Come(0, 1),
+        Keep(2),
+        Keep(1),
+        RedisIsEmptied,
+        Wait(0, 3_000),
+        Back(0),
+        Keep(0),
+        Say(0),
+        Hear(0, 0),
+        wait(0),
+        Leave(0),
+        Back(1),
+        Hear(1, 0),
+        wait(1),
+        Say(1),
+        wait(1),
+        Come(0, 1),
     ]);
     // A page at 0 had read it.
     stories.push(vec![
-        Keep(1), Keep(2), Come(0, 0), LaneDown(0), RedisRestarts { without: 1 }, LaneUp(1), Back(0), Keep(0), Say(0),
-        Hear(0, 0), wait(0), Keep(1), Leave(0), Back(1), Hear(1, 0), wait(1), Say(1), wait(1), Come(0, 1),
+        Keep(1),
+        Keep(2),
+        Come(0, 0),
+        LaneDown(0),
+        RedisRestarts { without: 1 },
+        LaneUp(1),
+        Back(0),
+        Keep(0),
+        Say(0),
+        Hear(0, 0),
+        wait(0),
+        Keep(1),
+        Leave(0),
+        Back(1),
+        Hear(1, 0),
+        wait(1),
+        Say(1),
+        wait(1),
+        Come(0, 1),
     ]);
     // 0 has heard what is not kept, and 1 has not, but what came after it.
     stories.push(vec![
-        Deafen(1), LaneDown(2), Keep(2), GiveUp(2), Hear(0, 0), HearAgain(1), Keep(1), Say(1), Hear(0, 0), Hear(1, 1),
-        Leave(0), Come(0, 1),
+        Deafen(1),
+        LaneDown(2),
+        Keep(2),
+        GiveUp(2),
+        Hear(0, 0),
+        HearAgain(1),
+        Keep(1),
+        Say(1),
+        Hear(0, 0),
+        Hear(1, 1),
+        Leave(0),
+        Come(0, 1),
     ]);
     // Clients of 0 have early what is kept without an answer, in front of what they have not.
     stories.push(vec![
-        Keep(1), LoseAnAnswer(0), Keep(0), LoseAnAnswer(0), Say(1), Leave(0), Come(0, 1), Back(0), Come(1, 2), Leave(1),
+        Keep(1),
+        LoseAnAnswer(0),
+        Keep(0),
+        LoseAnAnswer(0),
+        Say(1),
+        Leave(0),
+        Come(0, 1),
+        Back(0),
+        Come(1, 2),
+        Leave(1),
         Come(1, 0),
     ]);
     stories
@@ -743,7 +831,10 @@ fn no_story_is_told_again() {
 fn tell(keeps: usize, steps: impl IntoIterator<Item = Step>) -> Result<(), TestCaseError> {
     let mut site = Site::new(keeps);
     let begin = [Step::Keep(0), Step::Flow];
-    begin.into_iter().chain(steps).for_each(|step| site.step(step));
+    begin
+        .into_iter()
+        .chain(steps)
+        .for_each(|step| site.step(step));
     site.settle();
     site.check()?;
     site.check_afterwards()
@@ -778,10 +869,11 @@ proptest! {
 }
 
 #[test]
-fn debug() { const KEEPS: usize = 1;
+fn debug() {
+    const KEEPS: usize = 1;
     use Step::*;
     let mut site = Site::new(KEEPS);
-    let steps = [Keep(0), Flow, ];
+    let steps = [Keep(0), Flow];
     steps.into_iter().for_each(|step| site.step(step));
     eprintln!("settle");
     site.settle();
