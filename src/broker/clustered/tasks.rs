@@ -28,11 +28,17 @@ pub(super) async fn deliver(inner: Arc<Inner>, partition: u32, sink: Arc<dyn Sin
             () = inner.ready[partition as usize].notified() => {}
             () = inner.tasks.stopped() => return,
         }
-        for act in inner.with(|mesh| mesh.acts(partition)) {
-            match act {
-                Act::Deliver(event) => sink.deliver(event).await,
-                Act::Remember(event, age) => sink.remember(event, age),
-                Act::Lost(lost) => sink.lost(lost),
+        loop {
+            let acts = inner.with(|mesh| mesh.acts(partition));
+            if acts.is_empty() {
+                break;
+            }
+            for act in acts {
+                match act {
+                    Act::Deliver(event) => sink.deliver(event).await,
+                    Act::Remember(event, age) => sink.remember(event, age),
+                    Act::Lost(lost) => sink.lost(lost),
+                }
             }
         }
     }

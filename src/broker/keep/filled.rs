@@ -114,11 +114,13 @@ impl Filled {
         }
     }
 
-    /// What was taken of epochs before this one is not heard of any more, or counts as new.
+    /// What was taken of epochs before this one is not heard of any more, or counts as new, unless it is settled.
     pub fn forget_before(&mut self, channel: &Channel, epoch: u64) {
         if let Some(known) = self.channels.get_mut(channel) {
             let before = known.all.len();
-            known.all.retain(|span| span.first.epoch >= epoch);
+            known
+                .all
+                .retain(|span| span.first.epoch >= epoch || span.is_settled);
             self.spans -= before - known.all.len();
         }
     }

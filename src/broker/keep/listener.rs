@@ -117,8 +117,9 @@ impl Listener {
         let (_turn, mut out) = (share.turn.lock().await, Out::default());
         let held_back = self.told.lock().waits(channel);
         self.order(share, &mut out, |order, out| {
-            let flushed = past.is_some_and(|past| order.is_flushed(channel, past, flushed));
-            order.fill(channel, past, (held_back, flushed), self.now_ms(), out);
+            let now_ms = self.now_ms();
+            let flushed = past.is_some_and(|past| order.is_flushed(channel, past, flushed, now_ms));
+            order.fill(channel, past, (held_back, flushed), now_ms, out);
         });
         self.give(share, out).await;
         share.moved.notify_waiters();
@@ -131,7 +132,7 @@ impl Listener {
         let all_came = || {
             let flushed = flushed();
             let mut order = share.order.lock();
-            let flushed = order.is_flushed(channel, &past, flushed);
+            let flushed = order.is_flushed(channel, &past, flushed, self.now_ms());
             order.expect(channel, &past, flushed, self.now_ms()) && flushed
         };
         let reached = async {

@@ -216,12 +216,22 @@ impl Order {
         places.filter(is_unheard).collect()
     }
 
-    /// Whether all that came before the epoch of this past, as far as the mesh knows, is heard also of what came out here and
-    /// is lost from the past: others are still to hear of that.
-    pub fn is_flushed(&self, channel: &Channel, past: &Past, by_mesh: bool) -> bool {
+    /// Whether all that came before the epoch of this past, as far as the mesh knows, came out here too where it is this
+    /// node's own, and is heard where it was taken from the past, which has lost it: others are still to hear of that.
+    pub fn is_flushed(
+        &mut self,
+        channel: &Channel,
+        past: &Past,
+        by_mesh: bool,
+        now_ms: u64,
+    ) -> bool {
+        self.filled.forget(now_ms);
         let epoch = past.newest.map_or(0, |newest| newest.epoch);
+        let own = self.own.get(channel).filter(|own| own.epoch < epoch);
         let mut taken = self.filled.of_before(channel, epoch);
-        by_mesh && taken.all(|place| gap::had(past, place))
+        by_mesh
+            && own.is_none_or(|own| self.upto(channel, now_ms) >= Some(own))
+            && taken.all(|place| gap::had(past, place))
     }
 
     /// Whether nothing waits.

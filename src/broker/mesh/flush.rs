@@ -15,7 +15,8 @@ impl Mesh {
     pub fn unsaid(&self, channel: &Channel, epoch: u64) -> (u32, u64) {
         let number = super::partition::of(channel, self.settings.partitions);
         let outgoing = &self.partitions[number as usize].outgoing;
-        let is_before = |event: &Event| event.channel == *channel && is_of_before(event, epoch);
+        let is_before =
+            |event: &Event| event.channel == *channel && is_of_before(event.kept, epoch);
         (number, outgoing.last_unsaid(is_before))
     }
 
@@ -24,15 +25,17 @@ impl Mesh {
         let shard = &self.shards[Self::place(number, self.shards.len())];
         let partition = &self.partitions[number as usize];
         let is_open = |act: &Act| match act {
-            Act::Deliver(event) => event.channel == *channel && is_of_before(event, epoch),
+            Act::Deliver(event) => event.channel == *channel && is_of_before(event.kept, epoch),
             Act::Remember(..) | Act::Lost(_) => false,
         };
+        let is_done = |(of, kept): &(Channel, Kept)| of != channel || !is_of_before(*kept, epoch);
         let mut inbounds = partition.inbounds.values();
         shard.up_since.is_some()
             && partition.outgoing.confirmed() >= upto
             && self.hears_all()
             && inbounds.all(|inbound| inbound.held() == 0 && inbound.missing().is_none())
             && !partition.acts.iter().any(is_open)
+            && partition.doing.iter().all(is_done)
     }
 
     /// Whether each that was there when this node last did not hear has said since what it had published, or is gone.
@@ -43,8 +46,8 @@ impl Mesh {
 }
 
 /// Whether it was kept in an epoch before this one, or is not kept.
-fn is_of_before(event: &Event, epoch: u64) -> bool {
-    match event.kept {
+fn is_of_before(kept: Kept, epoch: u64) -> bool {
+    match kept {
         Kept::At(place) => place.epoch < epoch,
         Kept::Missed => true,
         Kept::No | Kept::Later => false,

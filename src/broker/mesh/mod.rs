@@ -46,6 +46,7 @@ pub use self::types::{Act, Effect, Identity, Incoming, Settings, State, Time, re
 use super::idempotency::Repeats;
 use super::packet::{Content, Packet};
 use super::{Lost, partition};
+use crate::event::{Channel, Kept};
 use crate::metrics;
 
 /// Acts of one partition that may wait to be done; what others say beyond that is asked for again later.
@@ -65,6 +66,8 @@ struct Partition {
     repeats: Repeats,
     acts: VecDeque<Act>,
     acts_bytes: usize,
+    /// What of those that are being done is kept, or is not though it should be.
+    doing: Vec<(Channel, Kept)>,
 }
 
 impl Partition {
@@ -120,6 +123,7 @@ impl Mesh {
             repeats: Repeats::default(),
             acts: VecDeque::new(),
             acts_bytes: 0,
+            doing: Vec::new(),
         };
         let shard = |apart: &bool| Shard::new(if *apart { settings.partitions } else { 0 });
         Self {
@@ -293,10 +297,17 @@ impl Mesh {
         partition.acts.push_back(act);
     }
 
-    /// What is to be done in a partition.
+    /// What is to be done in a partition. What was to be done before is done.
     pub fn acts(&mut self, partition: u32) -> VecDeque<Act> {
         let partition = &mut self.partitions[partition as usize];
         partition.acts_bytes = 0;
+        let of_a_past = |act: &Act| match act {
+            Act::Deliver(event) if event.kept != Kept::No => {
+                Some((event.channel.clone(), event.kept))
+            }
+            _ => None,
+        };
+        partition.doing = partition.acts.iter().filter_map(of_a_past).collect();
         std::mem::take(&mut partition.acts)
     }
 

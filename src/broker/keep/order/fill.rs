@@ -85,9 +85,12 @@ impl Order {
         };
         let last = gap.waiting.last_key_value().map(|(place, _)| *place);
         if let Some(upto) = last.max(gap.expected) {
-            // What was taken and is lost may be new to whoever comes now, and is told to have something missing.
-            self.filled.forget_before(channel, upto.epoch);
+            let told = out.holes.len();
             self.pass_over_upto(channel, upto, now_ms, out);
+            if out.holes.len() > told {
+                // What was taken and is lost may be new to whoever comes now.
+                self.filled.forget_before(channel, upto.epoch);
+            }
         }
         self.settle(channel, now_ms);
     }

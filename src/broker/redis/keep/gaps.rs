@@ -32,7 +32,10 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let (inner, wanted) = (&inner, inner.listener.tick().await);
         futures_util::stream::iter(wanted)
             .for_each_concurrent(AT_ONCE, async |channel| {
-                let past = inner.read(&channel, ALL, Instant::now()).await;
+                // A new epoch for a hole is begun for those who come back, and would not say what is missing here.
+                let heard = inner.listener.heard().get(&channel);
+                let heard = heard.filter(|heard| !heard.is_hole());
+                let past = inner.read(&channel, heard, ALL, Instant::now()).await;
                 let result = if past.is_ok() { "read" } else { "failed" };
                 ::metrics::counter!(metrics::PAST_GAPS, "result" => result).increment(1);
                 let past = past.ok();

@@ -138,7 +138,8 @@ impl RedisKeeper {
         channel: &Channel,
         since: Instant,
     ) -> Result<Past, KeepError> {
-        let past = self.0.read(channel, ALL, since).await?;
+        let heard = self.0.listener.heard().get(channel);
+        let past = self.0.read(channel, heard, ALL, since).await?;
         let mut past = match past.newest {
             Some(newest) => {
                 let flushed = self.0.broker.flush(channel, newest.epoch);
@@ -355,11 +356,16 @@ impl Inner {
         self.broker.hand(event, receipt);
     }
 
-    /// Reads `count` events of a past, for somebody who is given what comes `since` then. What this node has delivered is in it,
-    /// or its epoch is a new one.
-    async fn read(&self, channel: &Channel, count: u32, since: Instant) -> Result<Past, KeepError> {
-        let before = self.listener.heard().get(channel);
-        let mut args = told(before);
+    /// Reads `count` events of a past, for somebody who is given what comes `since` then. What was `heard` is in it, or its epoch
+    /// is a new one.
+    async fn read(
+        &self,
+        channel: &Channel,
+        heard: Option<Mark>,
+        count: u32,
+        since: Instant,
+    ) -> Result<Past, KeepError> {
+        let mut args = told(heard);
         args.push(number(u64::from(count)));
         args.push(number(MEMORY_OF_PLACES.as_millis() as u64));
         let keys = vec![self.key("mark", channel), self.key("past", channel)];
@@ -373,7 +379,7 @@ impl Inner {
         };
         let past = scripts::past(self.lane(channel).ask(call).await?)?;
         if let Some(newest) = past.newest {
-            self.listener.heard().mended(channel, before, newest);
+            self.listener.heard().mended(channel, heard, newest);
         }
         Ok(past)
     }

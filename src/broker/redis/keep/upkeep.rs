@@ -115,7 +115,10 @@ impl Inner {
     async fn tell_holes(&self) {
         let holes: Vec<Channel> = self.holes.lock().iter().take(TOLD).cloned().collect();
         let now = Instant::now();
-        let told = holes.iter().map(|channel| self.read(channel, 0, now));
+        let told = holes.iter().map(|channel| {
+            let heard = self.listener.heard().get(channel);
+            self.read(channel, heard, 0, now)
+        });
         let told = futures_util::future::join_all(told).await;
         let mut left = self.holes.lock();
         holes

@@ -225,16 +225,6 @@ impl Site {
             self.now_ms,
             &mut out,
         );
-        if std::env::var_os("TRACE").is_some() {
-            let all: Vec<_> = out.events.iter().map(|e| (number(e), e.kept)).collect();
-            if !all.is_empty() || !out.holes.is_empty() || !out.broken.is_empty() {
-                eprintln!(
-                    "  node {at}: {all:?} holes {} broken {}",
-                    out.holes.len(),
-                    out.broken.len()
-                );
-            }
-        }
         if !out.holes.is_empty() {
             let here = self.pages.iter_mut().filter(|page| page.at == Some(at));
             here.for_each(|page| page.at = None);
@@ -427,8 +417,9 @@ impl Site {
         }
     }
 
-    fn is_flushed(&self, at: usize, past: &Past) -> bool {
-        (self.nodes[at].order).is_flushed(&channel(), past, self.is_said(at, past))
+    fn is_flushed(&mut self, at: usize, past: &Past) -> bool {
+        let is_said = self.is_said(at, past);
+        (self.nodes[at].order).is_flushed(&channel(), past, is_said, self.now_ms)
     }
 
     fn is_said(&self, at: usize, past: &Past) -> bool {
@@ -444,6 +435,12 @@ impl Site {
     }
 
     fn read(&mut self, at: usize) -> Option<Past> {
+        let heard = self.nodes[at].heard.get(&channel());
+        self.read_as(at, heard)
+    }
+
+    /// Reads for somebody who has heard so much.
+    fn read_as(&mut self, at: usize, heard: Option<Mark>) -> Option<Past> {
         if !self.nodes[at].lane_is_up {
             return None;
         }
@@ -452,7 +449,6 @@ impl Site {
             self.work(at);
         }
         let node = &mut self.nodes[at];
-        let heard = node.heard.get(&channel());
         let past = self.redis.read(heard);
         if let Some(newest) = past.newest {
             node.heard.mended(&channel(), heard, newest);
@@ -467,7 +463,8 @@ impl Site {
             wanted = order.tick(|_| held_back, now_ms, out);
         });
         for channel in wanted {
-            let past = self.read(at);
+            let heard = self.nodes[at].heard.get(&channel);
+            let past = self.read_as(at, heard.filter(|heard| !heard.is_hole()));
             let flushed = past.as_ref().is_some_and(|past| self.is_flushed(at, past));
             self.act(at, |order, held_back, now_ms, out| {
                 order.fill(&channel, past.as_ref(), (held_back, flushed), now_ms, out);
@@ -521,20 +518,6 @@ impl Site {
                 page.from = self.all.len();
                 page.had.clone_from(&past.events);
             }
-        }
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!(
-                "  page comes: last {last:?} past {:?} newest {:?} early {:?} unheard {:?} unsure {} -> {:?}",
-                past.events
-                    .iter()
-                    .map(|e| (number(e), e.kept))
-                    .collect::<Vec<_>>(),
-                past.newest,
-                past.early,
-                past.unheard,
-                past.is_unsure,
-                followed.map(|e| e.iter().map(number).collect::<Vec<_>>())
-            );
         }
         let is_told = followed.is_some();
         page.read = past.had();
@@ -603,23 +586,12 @@ impl Site {
                 prop_assert!(its.is_sorted(), "in the order of each node: {:?}", numbers);
             }
             numbers.sort_unstable();
-            if std::env::var_os("TRACE").is_some() {
-                eprintln!(
-                    "page at {:?} from {} had {:?}",
-                    page.at,
-                    page.from,
-                    page.had.iter().map(number).collect::<Vec<_>>()
-                );
-            }
             prop_assert_eq!(numbers, (page.from..self.all.len()).collect::<Vec<_>>());
         }
         Ok(())
     }
 
     fn step(&mut self, step: Step) {
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("{step:?}");
-        }
         match step {
             Step::Keep(at) => self.keep(at),
             Step::Say(at) => self.say(at),
@@ -866,17 +838,4 @@ proptest! {
         }
         tell(keeps, steps)?;
     }
-}
-
-#[test]
-fn debug() {
-    const KEEPS: usize = 1;
-    use Step::*;
-    let mut site = Site::new(KEEPS);
-    let steps = [Keep(0), Flow];
-    steps.into_iter().for_each(|step| site.step(step));
-    eprintln!("settle");
-    site.settle();
-    site.check().unwrap();
-    site.check_afterwards().unwrap();
 }
