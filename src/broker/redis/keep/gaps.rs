@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::{ALL, Inner};
+use super::Inner;
+use super::reading::ALL;
 use crate::metrics;
 
 /// How often it is looked at what has waited for long enough.

@@ -20,6 +20,7 @@ mod gaps;
 mod lane;
 mod lease;
 pub mod queue;
+mod reading;
 mod scripts;
 mod upkeep;
 
@@ -30,7 +31,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use self::entries::Entries;
 use self::lane::{Call, Lane, Telling};
@@ -38,9 +38,7 @@ use super::{Config, Server};
 use crate::broker::clustered::{ClusteredBroker, Unkept};
 use crate::broker::keep::heard::Mark;
 use crate::broker::keep::listener::Listener;
-use crate::broker::keep::{
-    CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Past, Presence, Saying,
-};
+use crate::broker::keep::{CLAIM, Keep, KeepError, Lease, MEMORY_OF_PLACES, Presence, Saying};
 use crate::broker::packet::{Draft, Stamp};
 use crate::broker::{Receipt, partition};
 use crate::drain::Tasks;
@@ -49,8 +47,6 @@ use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
 const ONCE_MS: u64 = 300_000;
-/// All events of a past.
-const ALL: u32 = u32::MAX >> 1;
 /// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
 const HOLES: usize = 10_000;
 
@@ -131,29 +127,6 @@ impl RedisKeeper {
             move |answer| then.appended(event, before, answer.and_then(scripts::place), sender),
         );
         receipt
-    }
-
-    pub(in crate::broker) async fn past(
-        &self,
-        channel: &Channel,
-        since: Instant,
-    ) -> Result<Past, KeepError> {
-        let heard = self.0.listener.heard().get(channel);
-        let past = self.0.read(channel, heard, ALL, since).await?;
-        let mut past = match past.newest {
-            Some(newest) => {
-                let flushed = self.0.broker.flush(channel, newest.epoch);
-                self.0.listener.reach(channel, past, flushed).await
-            }
-            None => past,
-        };
-        // Redis was asked before there was a hole, or another epoch; or it has lost all.
-        past.is_unsure |= match self.0.listener.heard().get(channel) {
-            None => false,
-            Some(Mark::At(heard)) => past.newest.is_none_or(|newest| heard.epoch > newest.epoch),
-            Some(Mark::Hole(_)) => true,
-        };
-        Ok(past)
     }
 
     pub(in crate::broker) fn enter(
@@ -274,7 +247,7 @@ impl Inner {
             partition,
             number: count,
         };
-        let mut args = told(heard);
+        let mut args = reading::told(heard);
         args.push(number(count));
         // The stamp makes it unlike all others.
         args.push(Draft::new(event.clone()).stamp(stamp).bytes);
@@ -355,56 +328,6 @@ impl Inner {
         }
         self.broker.hand(event, receipt);
     }
-
-    /// Reads `count` events of a past, for somebody who is given what comes `since` then. What was `heard` is in it, or its epoch
-    /// is a new one.
-    async fn read(
-        &self,
-        channel: &Channel,
-        heard: Option<Mark>,
-        count: u32,
-        since: Instant,
-    ) -> Result<Past, KeepError> {
-        let mut args = told(heard);
-        args.push(number(u64::from(count)));
-        args.push(number(MEMORY_OF_PLACES.as_millis() as u64));
-        let keys = vec![self.key("mark", channel), self.key("past", channel)];
-        let call = Call {
-            name: "past",
-            script: scripts::READ,
-            keys,
-            args,
-            tells_again: false,
-            since: Some(since),
-        };
-        let past = scripts::past(self.lane(channel).ask(call).await?)?;
-        if let Some(newest) = past.newest {
-            self.listener.heard().mended(channel, heard, newest);
-        }
-        Ok(past)
-    }
-}
-
-/// What Redis is told of how far a channel was heard.
-fn told(heard: Option<Mark>) -> Vec<Bytes> {
-    let (place, hole) = match heard {
-        None => (
-            Place {
-                epoch: 0,
-                number: 0,
-            },
-            0,
-        ),
-        Some(Mark::At(place)) => (place, 0),
-        Some(Mark::Hole(_)) => (
-            Place {
-                epoch: 0,
-                number: 0,
-            },
-            1,
-        ),
-    };
-    vec![number(place.epoch), number(place.number), number(hole)]
 }
 
 fn number(number: u64) -> Bytes {
