@@ -41,7 +41,9 @@ impl Mesh {
     /// Whether each that was there when this node last did not hear has said since what it had published, or is gone.
     fn hears_all(&self) -> bool {
         let waited_ms = self.time.ms.saturating_sub(self.join.unsure_ms);
-        self.join.unsure.is_empty() || waited_ms > GONE_MS && self.hears_now()
+        let mut unsure = self.join.unsure.iter();
+        unsure.all(|origin| self.join.silent.contains(origin))
+            || waited_ms > GONE_MS && self.hears_now()
     }
 }
 
@@ -116,6 +118,9 @@ mod tests {
         let is_flushed = |mesh: &Mesh| mesh.is_flushed((0, 0), &x, 7);
         mesh.join.unsure.push(2);
         assert!(!is_flushed(&mesh));
+        mesh.join.silent.push(2);
+        assert!(is_flushed(&mesh), "it had ended before");
+        mesh.join.silent.clear();
         let ms = GONE_MS + 1;
         mesh.at(Time {
             ms,

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{Mesh, Time};
+use super::members::Member;
+use super::{ANNOUNCE_MS, Mesh, Time};
 use crate::broker::carrier::Topic;
 use crate::broker::control::{Control, Known, Sync};
 use crate::metrics;
@@ -25,7 +26,7 @@ pub(super) const SMALL_PART: u32 = 8 << 10;
 /// How often a node that has joined tries to learn what it missed.
 const ATTEMPTS: usize = 5;
 /// How long those of whom a peer is unsure may take to announce themselves before another one is asked, in milliseconds.
-const AGAIN_MS: u64 = 2 * super::ANNOUNCE_MS;
+const AGAIN_MS: u64 = 2 * ANNOUNCE_MS;
 /// How long one that was there may take to announce itself again, in milliseconds.
 const UNSURE_MS: u64 = super::members::SILENT_MS + 2_000;
 
@@ -63,6 +64,8 @@ pub(super) struct Join {
     /// published meanwhile is not known.
     pub(super) unsure: Vec<u64>,
     pub(super) unsure_ms: u64,
+    /// Those of them that were silent while this one still heard: they had ended, as a rule.
+    pub(super) silent: Vec<u64>,
     /// Nodes of which this one knows no better, though its own clients miss nothing or were told: a peer that it learned
     /// from was unsure of them, or nobody could tell. Whoever asks hears that.
     pub(super) hearsay: Vec<u64>,
@@ -105,6 +108,7 @@ impl Join {
     /// A node said up to where it has published.
     pub(super) fn is_sure(&mut self, origin: u64) {
         self.unsure.retain(|other| *other != origin);
+        self.silent.retain(|other| *other != origin);
         self.hearsay.retain(|other| *other != origin);
     }
 
@@ -135,6 +139,15 @@ impl Mesh {
     /// Something may have been missed: a peer is asked, and each that was there must say what it published.
     pub(super) fn look_again(&mut self) {
         let join = &mut self.join;
+        join.silent.retain(|origin| join.unsure.contains(origin));
+        let heard_ms = self.shards.iter().map(|shard| shard.heard_ms).max();
+        let was_silent = |member: &Member| {
+            heard_ms.unwrap_or(0).saturating_sub(member.heard_ms) > 2 * ANNOUNCE_MS
+        };
+        let silent = self.members.all().filter(|(_, member)| was_silent(member));
+        join.silent.extend(silent.map(|(origin, _)| origin));
+        join.silent.sort_unstable();
+        join.silent.dedup();
         (join.again_ms, join.told) = (Some(self.time.ms), false);
         (join.asking, join.attempts, join.unsure_ms) = (None, 0, self.time.ms);
         join.tried.clear();
