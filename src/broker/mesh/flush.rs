@@ -7,8 +7,9 @@ use super::{ANNOUNCE_MS, Act, Mesh};
 use crate::event::{Channel, Event, Kept};
 
 /// One that was there and was not heard for so long, while this node hears, does not say any more what it published before, in
-/// milliseconds.
+/// milliseconds; and where another one has told what it knows of all.
 const GONE_MS: u64 = 3 * ANNOUNCE_MS;
+const GONE_AND_TOLD_MS: u64 = ANNOUNCE_MS + ANNOUNCE_MS / 4;
 
 impl Mesh {
     /// What this node has yet to say of what came before an epoch of a channel: its partition, and the last number of it there.
@@ -41,9 +42,14 @@ impl Mesh {
     /// Whether each that was there when this node last did not hear has said since what it had published, or is gone.
     fn hears_all(&self) -> bool {
         let waited_ms = self.time.ms.saturating_sub(self.join.unsure_ms);
+        let gone_ms = if self.join.told {
+            GONE_AND_TOLD_MS
+        } else {
+            GONE_MS
+        };
         let mut unsure = self.join.unsure.iter();
         unsure.all(|origin| self.join.silent.contains(origin))
-            || waited_ms > GONE_MS && self.hears_now()
+            || waited_ms > gone_ms && self.hears_now()
     }
 }
 
@@ -128,6 +134,14 @@ mod tests {
         });
         assert!(!is_flushed(&mesh), "it does not hear itself");
         mesh.shards[0].echo_ms = Some(ms);
+        assert!(is_flushed(&mesh));
+        let ms = GONE_MS;
+        mesh.at(Time {
+            ms,
+            ..Time::default()
+        });
+        assert!(!is_flushed(&mesh));
+        mesh.join.told = true;
         assert!(is_flushed(&mesh));
         mesh.exists(2, 0, 3);
         assert!(!is_flushed(&mesh), "it has said something");

@@ -55,7 +55,7 @@ pub(super) struct Join {
     echo_clocks: (u64, u64),
     /// When a peer is to be asked what this node may have missed, and whether one has told since that happened.
     again_ms: Option<u64>,
-    told: bool,
+    pub(super) told: bool,
     asking: Option<Asking>,
     /// Who did not answer, and how many were asked in all.
     tried: Vec<u64>,
