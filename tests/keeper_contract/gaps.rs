@@ -24,6 +24,16 @@ impl HeldUp {
         Self(node)
     }
 
+    /// One beside two that have 0.
+    async fn beside_two() -> (Redis, [Node; 2], Self) {
+        let redis = Redis::start(&[]);
+        let nodes = two(&redis.url()).await;
+        nodes[0].keep_confirmed("x", 0).await;
+        nodes[1].wait_for("x", 1).await;
+        let held = Self::start(&redis).await;
+        (redis, nodes, held)
+    }
+
     /// Keeps a number, which the others are not told of.
     async fn keep(&self, number: usize, keep: Keep) {
         drop(self.0.keeper.keep(event("x", number), keep));
@@ -54,11 +64,7 @@ async fn all_is_told(node: &Node, number: usize) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn what_is_held_up_is_taken_from_the_past() {
-    let redis = Redis::start(&[]);
-    let nodes = two(&redis.url()).await;
-    nodes[0].keep_confirmed("x", 0).await;
-    nodes[1].wait_for("x", 1).await;
-    let held = HeldUp::start(&redis).await;
+    let (redis, nodes, held) = HeldUp::beside_two().await;
     held.keep(1, KEEP).await;
     nodes[0].keep_confirmed("x", 2).await;
     for node in &nodes {
@@ -90,11 +96,7 @@ async fn what_is_held_up_is_taken_from_the_past() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn what_somebody_has_read_is_given_to_those_who_are_there() {
-    let redis = Redis::start(&[]);
-    let [one, two] = two(&redis.url()).await;
-    one.keep_confirmed("x", 0).await;
-    two.wait_for("x", 1).await;
-    let held = HeldUp::start(&redis).await;
+    let (redis, [one, two], held) = HeldUp::beside_two().await;
     held.keep(1, KEEP).await;
     assert_eq!(numbers(&two.past("x").await.events), [0, 1]);
     assert_eq!(numbers(&two.wait_for("x", 2).await), [0, 1]);
@@ -162,11 +164,11 @@ async fn who_had_early_what_redis_had_kept_is_not_told_that_it_has_all() {
     one.keep_confirmed("x", 3).await;
     for node in [&one, &two] {
         assert_eq!(node.wait_for("x", 4).await.len(), 4, "each once");
+        all_is_told(node, 3).await;
         let past = node.past("x").await;
         let kept: Vec<Event> = past.events.clone();
         assert_eq!(numbers(&kept), [0, 1, 2, 3], "{past:?}");
         assert_eq!(told(&past, 2), None);
-        all_is_told(node, 3).await;
     }
 }
 
@@ -175,11 +177,7 @@ async fn who_had_early_what_redis_had_kept_is_not_told_that_it_has_all() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn who_has_what_followed_something_lost_that_is_still_to_come_is_told_so() {
-    let redis = Redis::start(&[]);
-    let [one, two] = two(&redis.url()).await;
-    one.keep_confirmed("x", 0).await;
-    two.wait_for("x", 1).await;
-    let held = HeldUp::start(&redis).await;
+    let (redis, [one, two], held) = HeldUp::beside_two().await;
     held.keep(1, KEEP).await;
     redis.done(&["FLUSHALL"]);
     one.keep_confirmed("x", 2).await;
@@ -210,11 +208,7 @@ async fn who_has_what_followed_something_lost_that_is_still_to_come_is_told_so()
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server"]
 async fn what_was_read_and_is_lost_is_waited_for() {
-    let redis = Redis::start(&[]);
-    let [one, two] = two(&redis.url()).await;
-    one.keep_confirmed("x", 0).await;
-    two.wait_for("x", 1).await;
-    let held = HeldUp::start(&redis).await;
+    let (redis, [one, two], held) = HeldUp::beside_two().await;
     held.keep(1, KEEP).await;
     assert_eq!(numbers(&two.past("x").await.events), [0, 1]);
     two.wait_for("x", 2).await;

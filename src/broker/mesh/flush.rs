@@ -66,21 +66,13 @@ fn is_of_before(kept: Kept, epoch: u64) -> bool {
 mod tests {
     use tokio::sync::oneshot;
 
-    use super::super::{Settings, Time};
+    use super::super::Time;
     use super::*;
-    use crate::broker::Bounds;
     use crate::broker::packet::Draft;
     use crate::event::Place;
 
     fn mesh() -> Mesh {
-        let mut mesh = Mesh::new(Settings {
-            origin: 1,
-            partitions: 1,
-            shards: vec![false],
-            replay_ms: 0,
-            waiting: Bounds::default(),
-        });
-        mesh.join.has_joined(0);
+        let mut mesh = Mesh::of_one_partition();
         (mesh.shards[0].up_since, mesh.shards[0].echo_ms) = (Some(0), Some(0));
         mesh
     }

@@ -373,3 +373,19 @@ impl Mesh {
         self.last_id
     }
 }
+
+#[cfg(test)]
+impl Mesh {
+    /// One that has joined, of one partition on one shard.
+    fn of_one_partition() -> Self {
+        let mut mesh = Self::new(Settings {
+            origin: 1,
+            partitions: 1,
+            shards: vec![false],
+            replay_ms: 0,
+            waiting: super::Bounds::default(),
+        });
+        mesh.join.has_joined(0);
+        mesh
+    }
+}

@@ -132,20 +132,12 @@ impl Mesh {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Misfit, Settings};
+    use super::super::Misfit;
     use super::*;
-    use crate::broker::Bounds;
 
     #[test]
     fn events_are_nothing_to_say_while_the_node_stays_out() {
-        let mut mesh = Mesh::new(Settings {
-            origin: 1,
-            partitions: 1,
-            shards: vec![false],
-            replay_ms: 0,
-            waiting: Bounds::default(),
-        });
-        mesh.join.has_joined(0);
+        let mut mesh = Mesh::of_one_partition();
         let shard = &mut mesh.shards[0];
         (shard.answers, shard.proven) = (true, true);
         shard.queue.push_back((0, 1));

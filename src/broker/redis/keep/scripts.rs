@@ -380,3 +380,18 @@ pub fn taken(value: Value) -> Result<Option<Taken>, KeepError> {
             .collect::<Result<_, _>>()?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_pass_over_as_many_numbers_as_everybody_knows() {
+        let passes_over = format!("number = {} end", Place::MISSING);
+        assert!(
+            [APPEND, READ]
+                .iter()
+                .all(|script| script.contains(&passes_over))
+        );
+    }
+}
