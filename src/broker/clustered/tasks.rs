@@ -29,6 +29,7 @@ pub(super) async fn deliver(inner: Arc<Inner>, partition: u32, sink: Arc<dyn Sin
             () = inner.tasks.stopped() => return,
         }
         loop {
+            // Whoever asks for more has done the others.
             let acts = inner.with(|mesh| mesh.acts(partition));
             if acts.is_empty() {
                 break;

@@ -20,9 +20,11 @@ struct Span {
 }
 
 impl Span {
-    fn places(&self) -> impl Iterator<Item = Place> {
-        let epoch = self.first.epoch;
-        (self.first.number..=self.last).map(move |number| Place { epoch, number })
+    fn last(&self) -> Place {
+        Place {
+            number: self.last,
+            ..self.first
+        }
     }
 
     fn has(&self, place: Place) -> bool {
@@ -96,14 +98,14 @@ impl Filled {
         known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
     }
 
-    /// What was taken of epochs before this one and not heard of since, unless it is settled.
-    pub fn of_before(&self, channel: &Channel, epoch: u64) -> impl Iterator<Item = Place> {
+    /// What was taken last, of each span of epochs before this one that is not heard of since and not settled.
+    pub fn lasts_before(&self, channel: &Channel, epoch: u64) -> impl Iterator<Item = Place> {
         let spans = self
             .channels
             .get(channel)
             .map_or(&[][..], |known| &known.all);
         let is_open = move |span: &&Span| span.first.epoch < epoch && !span.is_settled;
-        spans.iter().filter(is_open).flat_map(Span::places)
+        spans.iter().filter(is_open).map(Span::last)
     }
 
     /// An epoch began whose past has what was taken of those before, or had it.
@@ -202,10 +204,13 @@ mod tests {
         let (mut filled, x) = (Filled::new(1_000), channel("x"));
         (1..=5).for_each(|number| filled.add(&x, place(number), 0));
         assert_eq!(filled.spans, 1);
-        assert_eq!(filled.of_before(&x, 8).count(), 5);
-        assert_eq!(filled.of_before(&x, 7).count(), 0);
+        let lasts = |filled: &Filled, epoch| filled.lasts_before(&x, epoch).collect::<Vec<_>>();
+        assert_eq!(
+            (lasts(&filled, 8), lasts(&filled, 7)),
+            (vec![place(5)], vec![])
+        );
         filled.settle_before(&x, 8);
-        assert_eq!(filled.of_before(&x, 8).count(), 0);
+        assert_eq!(lasts(&filled, 8), []);
         filled.forget_before(&x, 7);
         assert!(!filled.take(&x, place(6)) && !filled.take(&channel("y"), place(3)));
         for number in [3, 1, 5, 2, 4] {

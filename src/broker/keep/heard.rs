@@ -1,6 +1,7 @@
 //! What this node has delivered of channels that keep a past: the past that it reads must have that, or has a hole.
 //!
-//! Invariants: bounded, the channel heard longest ago is forgotten first; a hole stays known until the past has got a new epoch.
+//! Invariants: bounded, the channel heard longest ago is forgotten first, and each when its past may be; a hole stays known until
+//! the past has got a new epoch.
 
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ impl Mark {
 
 /// See the module.
 pub struct HeardChannels {
-    /// And since when.
+    /// How far each was heard, and when that was noted.
     channels: RecentChannels<(Mark, Instant)>,
     holes: u64,
 }

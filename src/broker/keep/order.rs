@@ -4,7 +4,7 @@
 //!
 //! Invariants: pure. Events of a channel come out in the order of their places, each once, whether it was heard of or taken
 //! from the past; what is missing is passed over only where the past does not have it for [`FORGOTTEN_MS`] or cannot be read
-//! for [`PASS_OVER_MS`], and then it is said first that there is a hole. While clients have something that has no place yet,
+//! for [`PASS_OVER_MS`], and then it is said first that there is a hole. An epoch begins when all before it is flushed. While clients have something that has no place yet,
 //! nothing comes out that does; what has none does not wait. What is held is bounded.
 
 mod fill;
@@ -197,6 +197,9 @@ impl Order {
         let Some(newest) = past.newest.filter(|newest| *newest > last) else {
             return true;
         };
+        if flushed {
+            self.filled.settle_before(channel, newest.epoch);
+        }
         self.hold(channel, last, true, now_ms, |gap| {
             gap.expected = gap.expected.max(Some(newest));
             if flushed {
@@ -228,7 +231,7 @@ impl Order {
         self.filled.forget(now_ms);
         let epoch = past.newest.map_or(0, |newest| newest.epoch);
         let own = self.own.get(channel).filter(|own| own.epoch < epoch);
-        let mut taken = self.filled.of_before(channel, epoch);
+        let mut taken = self.filled.lasts_before(channel, epoch);
         by_mesh
             && own.is_none_or(|own| self.upto(channel, now_ms) >= Some(own))
             && taken.all(|place| gap::had(past, place))

@@ -42,6 +42,9 @@ impl Order {
                 self.filled_marks.add(event, place);
             }
         }
+        if flushed {
+            self.filled.settle_before(channel, newest.epoch);
+        }
         self.release(channel, held_back, now_ms, out);
         // What was missing may be the end of the epoch before.
         while flushed
@@ -51,8 +54,6 @@ impl Order {
             if !follows {
                 out.broken.push(channel.clone());
             }
-            let begun = gap.last.epoch;
-            self.filled.settle_before(channel, begun);
             self.release(channel, held_back, now_ms, out);
         }
         let Some(gap) = self.gaps.get_mut(channel).filter(|_| !held_back) else {

@@ -120,21 +120,22 @@ pub fn place_of(event: &Event) -> Option<Place> {
 
 /// Whether a past has, or had, what was given this place: what is lost is the end of an epoch.
 pub fn had(past: &Past, place: Place) -> bool {
-    let mut places = past.events.iter().filter_map(place_of);
-    places.any(|other| other.epoch == place.epoch && other >= place)
+    let is_upto = |event: &Event| place_of(event).is_some_and(|other| other.epoch <= place.epoch);
+    let upto = &past.events[..past.events.partition_point(is_upto)];
+    let last = upto.last().and_then(place_of);
+    last.is_some_and(|last| last.epoch == place.epoch && last >= place)
 }
 
 /// Whether a past has what was given this place.
 fn has(past: &Past, place: Place) -> bool {
-    let mut places = past.events.iter().filter_map(place_of);
-    places.any(|other| other == place)
+    let found = past.events.binary_search_by_key(&Some(place), place_of);
+    found.is_ok()
 }
 
 /// Whether the past has got a new epoch since `last`, and nothing else.
 fn is_renewed(last: Place, past: &Past) -> bool {
-    let mut places = past.events.iter().filter_map(place_of);
     let newest = past
         .newest
         .filter(|newest| newest.epoch > last.epoch && newest.number == last.number);
-    newest.is_some() && !places.any(|place| place > last)
+    newest.is_some() && past.events.last().and_then(place_of) <= Some(last)
 }

@@ -1,7 +1,7 @@
 //! Keeps in Redis, for all nodes: the keys of a channel lie on the shard, and in the slot, of its partition.
 //!
 //! ```text
-//! PREFIX:{PREFIX:PARTITION}:mark:CHANNEL    the place that a past has reached, and the run of Redis that it belongs to
+//! PREFIX:{PREFIX:PARTITION}:mark:CHANNEL    the place that a past has reached, where its epoch began, and in which run of Redis
 //! PREFIX:{PREFIX:PARTITION}:past:CHANNEL    its events
 //! PREFIX:{PREFIX:PARTITION}:again:NODE      what a node kept again, since it did not know whether it had
 //! PREFIX:{PREFIX:PARTITION}:once:KEY        the place of an event that may be posted again

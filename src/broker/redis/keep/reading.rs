@@ -9,7 +9,7 @@ use super::lane::Call;
 use super::{Inner, RedisKeeper, number, scripts};
 use crate::broker::keep::heard::Mark;
 use crate::broker::keep::{KeepError, MEMORY_OF_PLACES, Past};
-use crate::event::{Channel, Place};
+use crate::event::Channel;
 
 /// All events of a past.
 pub(super) const ALL: u32 = u32::MAX >> 1;
@@ -71,22 +71,10 @@ impl Inner {
 
 /// What Redis is told of how far a channel was heard.
 pub(super) fn told(heard: Option<Mark>) -> Vec<Bytes> {
-    let (place, hole) = match heard {
-        None => (
-            Place {
-                epoch: 0,
-                number: 0,
-            },
-            0,
-        ),
-        Some(Mark::At(place)) => (place, 0),
-        Some(Mark::Hole(_)) => (
-            Place {
-                epoch: 0,
-                number: 0,
-            },
-            1,
-        ),
+    let (epoch, upto) = match heard {
+        Some(Mark::At(place)) => (place.epoch, place.number),
+        Some(Mark::Hole(_)) | None => (0, 0),
     };
-    vec![number(place.epoch), number(place.number), number(hole)]
+    let hole = heard.is_some_and(Mark::is_hole);
+    [epoch, upto, u64::from(hole)].map(number).to_vec()
 }
