@@ -28,6 +28,8 @@ PROGRAMS=(
 FILES=(/usr/include/stdio.h:libc6-dev /usr/include/libwebsockets.h:libwebsockets-dev /etc/ssl/certs/ca-certificates.crt:ca-certificates)
 
 CARGO_DENY=0.20.2
+# How long all of Rust's tests may take, built from nothing: one that hangs is to fail here, by name.
+LONGEST=60m
 
 export DEBIAN_FRONTEND=noninteractive
 export PATH="$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin"
@@ -212,12 +214,13 @@ step_deny() {
 step_cargo() {
     local log=$work/cargo-test.log code
     export RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
-    run cargo_test "$log"
+    # shellcheck disable=SC2016  # It is the inner shell that expands it.
+    run timeout --kill-after 30 "$LONGEST" bash -o pipefail -c '"${@:2}" 2>&1 | tee "$1"' - "$log" \
+        cargo test --locked --workspace --no-fail-fast -- --include-ignored
     code=$?
+    [ $code -ne 124 ] || echo "not done within $LONGEST: a test hangs, the last ones above without a result are where to look"
     count_cargo_tests "$log" && return $code
 }
-
-cargo_test() { cargo test --locked --workspace --no-fail-fast -- --include-ignored 2>&1 | tee "$1"; }
 
 # Adds up the lines `test result: ok. 3 passed; 0 failed; 0 ignored; …`. A test that was left out has not passed.
 count_cargo_tests() {

@@ -111,12 +111,18 @@ pub async fn socket(port: u16, query: &str) -> Socket {
 
 /// The next line that a WebSocket gets.
 pub async fn line(socket: &mut Socket) -> String {
-    loop {
-        let frame = socket.frame().await.expect("a frame");
-        if frame.opcode == TEXT {
-            return frame.text();
+    let read = async {
+        loop {
+            let frame = socket.frame().await.expect("a frame");
+            if frame.opcode == TEXT {
+                return frame.text();
+            }
         }
-    }
+    };
+    // Pings come however long there is no line.
+    tokio::time::timeout(PATIENCE, read)
+        .await
+        .expect("a line in time")
 }
 
 pub async fn say(socket: &mut Socket, text: &str) {
@@ -201,8 +207,14 @@ impl Stream {
         Self::of(answer.into_body())
     }
 
-    /// The next block, without heartbeats; `None`: the stream has ended.
+    /// The next block, without heartbeats, however many come; `None`: the stream has ended.
     pub async fn block(&mut self) -> Option<String> {
+        tokio::time::timeout(PATIENCE, self.read_block())
+            .await
+            .expect("a block in time")
+    }
+
+    async fn read_block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
@@ -212,9 +224,7 @@ impl Stream {
                 }
                 continue;
             }
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame())
-                .await
-                .expect("a frame in time")?;
+            let frame = self.body.frame().await?;
             self.text.push_str(
                 std::str::from_utf8(frame.ok()?.data_ref().expect("data")).expect("text"),
             );

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 use crate::client::{Nodes, Stream, line, own, say, socket};
 use crate::common::redis::Redis;
 use crate::common::socket::Socket;
 
-/// Says numbers in the hall, one after another, as soon as the one before is published.
-async fn talk(mut talks: Socket, numbers: std::ops::Range<usize>) -> Socket {
+/// Says numbers in the hall, one after another, as soon as the one before is published, and as many as it may.
+async fn talk(mut talks: Socket, numbers: std::ops::Range<usize>, may: &Semaphore) -> Socket {
     for number in numbers {
+        may.acquire().await.expect("never closed").forget();
         say(&mut talks, &format!("keep hall {number}")).await;
         assert!(line(&mut talks).await.ends_with(": published"));
     }
@@ -45,27 +46,29 @@ impl Client {
     }
 }
 
-/// The visit before which half of what is said is not said, so that there is something after it, however slow the visitor is.
-const HALF: usize = 4;
+/// How many numbers a visitor reads before it goes to another node.
+const READS: usize = 25;
 
-/// Somebody comes and goes while 600 numbers are said, each time to another node: every number is read once and in order;
-/// what is left out between two visits was said to be missing. Returns how often it was. `visit` is told of each visit.
+/// How many more are said once a visitor is there: there is always enough for it to read, and some are said while it moves.
+const MORE: usize = 40;
+
+/// The numbers that are said.
+const ALL: usize = 600;
+
+/// The visit before which Redis is emptied, where it is.
+const EMPTIED: usize = 4;
+
+/// Somebody comes and goes while numbers are said, each time to another node: every number is read once and in order; what
+/// is left out between two visits was said to be missing. Returns how often it was. `visit` is told of each visit.
 async fn comes_and_goes(nodes: &Nodes, mut visit: impl AsyncFnMut(usize)) -> usize {
     let talks = socket(own(&nodes.all[0]).port(), "user=talks").await;
-    let half = Arc::new(Notify::new());
-    let more = Arc::clone(&half);
-    let talks = tokio::spawn(async move {
-        let talks = talk(talks, 0..300).await;
-        more.notified().await;
-        talk(talks, 300..600).await
-    });
+    let may = Arc::new(Semaphore::new(0));
+    let allowed = Arc::clone(&may);
+    let talks = tokio::spawn(async move { talk(talks, 0..ALL, &allowed).await });
     let mut last: Option<(usize, String)> = None;
     let (mut visits, mut missing) = (0, 0);
-    while last.as_ref().is_none_or(|(number, _)| *number != 599) {
+    while last.as_ref().is_none_or(|(number, _)| *number != ALL - 1) {
         visit(visits).await;
-        if visits == HALF {
-            half.notify_one();
-        }
         let node = own(&nodes.all[visits % nodes.all.len()]);
         let after = last.as_ref().map_or("0.0", |(_, place)| place.as_str());
         let query = format!("user=ann&channel=hall&after={after}");
@@ -87,7 +90,8 @@ async fn comes_and_goes(nodes: &Nodes, mut visit: impl AsyncFnMut(usize)) -> usi
             );
             missing += 1;
         }
-        for _ in 0..25 {
+        may.add_permits(MORE);
+        for _ in 0..READS {
             let said = client.line().await;
             // What could not be kept has no place to come back to.
             let Some((number, place)) = read(&said) else {
@@ -101,7 +105,7 @@ async fn comes_and_goes(nodes: &Nodes, mut visit: impl AsyncFnMut(usize)) -> usi
             }
             // From here on nothing is left out, but what has no place.
             (last, told) = (Some((number, place)), false);
-            if number == 599 {
+            if number == ALL - 1 {
                 break;
             }
         }
@@ -135,7 +139,7 @@ async fn whoever_comes_back_to_a_redis_that_was_emptied_is_told() {
     let redis = Redis::start().await;
     let nodes = Nodes::over(&redis.url(), 3).await;
     let emptied = async |visit| {
-        if visit == HALF {
+        if visit == EMPTIED {
             redis.command(&["FLUSHALL"]).await;
         }
     };
@@ -153,9 +157,11 @@ async fn whoever_missed_more_than_is_kept_is_told() {
     let mut lines = [line(&mut talks).await, line(&mut talks).await];
     lines.sort();
     let (_, place) = read(&lines[1]).expect("a place");
+    let may = Semaphore::new(Semaphore::MAX_PERMITS);
     let quiet = talk(
         socket(own(&nodes.all[0]).port(), "user=talks").await,
         1..1_003,
+        &may,
     )
     .await;
     let mut late = socket(
@@ -164,7 +170,7 @@ async fn whoever_missed_more_than_is_kept_is_told() {
     )
     .await;
     assert_eq!(line(&mut late).await, "something is missing in hall");
-    drop(talk(quiet, 1_003..1_004).await);
+    drop(talk(quiet, 1_003..1_004, &may).await);
     assert_eq!(
         read(&line(&mut late).await).map(|(number, _)| number),
         Some(1_003)
