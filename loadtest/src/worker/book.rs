@@ -51,6 +51,8 @@ struct Track {
     /// The same of those that came twice on one connection.
     doubled: Vec<(u32, u64)>,
     holes: Vec<Hole>,
+    /// Those that came first of all behind a hole, though the client had had newer ones before that: it had missed them.
+    missed: Vec<u32>,
 }
 
 impl Track {
@@ -159,6 +161,10 @@ impl Book {
             return Receipt::Duplicate;
         }
         let again = t.ever.has(s.seq);
+        let newest = t.holes.last().map_or(0, |hole| hole.after[poster]);
+        if !again && s.seq < newest {
+            t.missed.push(s.seq);
+        }
         t.connection.put(s.seq);
         t.ever.put(s.seq);
         let late = s.seq < last;
@@ -308,7 +314,7 @@ impl Book {
             return;
         }
         l.owed += 1;
-        if got {
+        if got && !track.missed.contains(&n) {
             l.made += 1;
         } else if track.has_hole(n, at)
             || self.sessions[i]

@@ -175,6 +175,29 @@ fn who_recovers_is_owed_what_came_while_it_was_away() {
 }
 
 #[test]
+fn what_was_missed_is_missing_though_it_comes_with_a_later_hole() {
+    const S: u64 = 1_000_000;
+    let mut b = Book::new(&Plan {
+        dialect: Dialect::Centrifugo1,
+        recover: true,
+        ..plan(1, 1, 1, true)
+    });
+    b.arrived(0, 10 * S);
+    assert_eq!(b.receive(0, event(0, 2)), Receipt::Good);
+    b.left(0, 100 * S, false);
+    b.hole(0, 200 * S);
+    for (n, receipt) in [(1, Receipt::Good), (2, Receipt::Again), (3, Receipt::Good)] {
+        assert_eq!(b.receive(0, event(0, n)), receipt);
+    }
+    b.arrived(0, 200 * S);
+    let l = b.settle(&Settle {
+        accepted: vec![[20, 30, 150].map(|s| s * S).to_vec()],
+        replay_us: 10 * S,
+    });
+    assert_eq!((l.owed, l.made, l.missing, l.told), (3, 2, 1, 0));
+}
+
+#[test]
 fn each_of_a_librarys_posters_has_an_order_of_its_own() {
     for ledger in [false, true] {
         let mut b = Book::new(&Plan {
