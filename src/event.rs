@@ -102,7 +102,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// So many numbers are passed over where something is missing before the first that is kept.
+    /// So many numbers are passed over where something is missing, or was lost, before the first that is kept.
     pub const MISSING: u64 = 1_000_000;
 }
 

@@ -3,7 +3,7 @@
 
 use foghorn::broker::keep::{Keep, Past};
 use foghorn::broker::{Lost, partition};
-use foghorn::event::{Event, Kept};
+use foghorn::event::{Event, Kept, Place};
 
 use super::blackhole::Blackhole;
 use super::faults::{two, two_with_a_proxy};
@@ -202,6 +202,30 @@ async fn who_has_what_followed_something_lost_that_is_still_to_come_is_told_so()
     for node in [&one, &two, &held.0] {
         all_is_told(node, 3).await;
     }
+}
+
+/// Redis loses all, and then something is kept: whoever had nothing before, and comes to a node that knows of nothing, is not
+/// told that this is all.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server"]
+async fn what_is_kept_first_after_all_was_lost_is_not_the_first() {
+    let redis = Redis::start(&[]);
+    let node = Node::up(&redis.url()).await;
+    node.keep_confirmed("x", 0).await;
+    let all_from_the_first = |past: &Past| {
+        let nothing = Place {
+            number: 0,
+            ..past.newest.expect("something is kept")
+        };
+        past.after(nothing).map(numbers)
+    };
+    assert_eq!(all_from_the_first(&node.past("x").await), Some(vec![0]));
+    redis.done(&["FLUSHALL"]);
+    node.keep_confirmed("x", 1).await;
+    node.wait_for("x", 2).await;
+    let late = Node::up(&redis.url()).await;
+    all_is_told(&late, 1).await;
+    assert_eq!(all_from_the_first(&late.past("x").await), None);
 }
 
 /// The same of what somebody had read before it was lost: its node gives nothing that followed before it has heard of it.

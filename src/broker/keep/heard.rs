@@ -73,8 +73,10 @@ impl HeardChannels {
     }
 
     /// The past of a channel, which had been heard as far as `before`, has now reached `place` without a hole from there on.
+    /// Where that is nothing new it is forgotten no later.
     pub fn mended(&mut self, channel: &Channel, before: Option<Mark>, place: Place) {
-        if self.get(channel) == before && before.is_some() {
+        let reached = Some(Mark::At(place));
+        if before.is_some() && before != reached && self.get(channel) == before {
             self.set(channel.clone(), Mark::At(place));
         }
     }

@@ -198,34 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_a_hole_tell_nothing_where_the_epoch_changed() {
-        let event = |(epoch, number)| {
-            (
-                Place { epoch, number },
-                Event::new(Channel::new("user", "u"), "n", "x"),
-            )
+    fn who_had_nothing_is_told_of_all_from_the_first_on_or_that_something_is_missing() {
+        let kept = |places: &[(u64, u64)]| {
+            let placed = places.iter().map(|&(epoch, number)| {
+                let event = Event::new(Channel::new("user", "u"), "n", "x");
+                (Place { epoch, number }, event)
+            });
+            let placed: Vec<_> = placed.collect();
+            let newest = placed.last().expect("one").0;
+            followed(Mark::Nothing, &Past::new(newest, placed)).map(<[Event]>::len)
         };
-        let two = Past::new(
-            Place {
-                epoch: 8,
-                number: 3,
-            },
-            [(7, 1), (7, 2), (8, 3)].map(event).to_vec(),
-        );
-        let one = Past::new(
-            Place {
-                epoch: 8,
-                number: 3,
-            },
-            [(8, 1), (8, 2), (8, 3)].map(event).to_vec(),
-        );
-        assert_eq!(
-            (
-                followed(Mark::Nothing, &two),
-                followed(Mark::Nothing, &one).map(<[Event]>::len)
-            ),
-            (None, Some(3))
-        );
+        assert_eq!(kept(&[(8, 1), (8, 2), (8, 3)]), Some(3));
+        // Numbers without a hole tell nothing where the epoch changed.
+        assert_eq!(kept(&[(7, 1), (7, 2), (8, 3)]), None);
+        // All before the first was lost.
+        assert_eq!(kept(&[(8, Place::MISSING + 1)]), None);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::event::{Early, Event, Place};
 
 /// What [`APPEND`] and [`READ`] begin with. KEYS: mark, past. ARGV: epoch and number up to which this node has heard the
 /// channel, and 1 where it knows of a hole. A new epoch is greater than all before, and begins behind the number that was reached; what
-/// is missing before anything was kept has numbers too, [`Place::MISSING`] of them, so that nobody takes what follows it for all.
+/// is missing before anything was kept, or what was lost with all that was kept, has numbers too, [`Place::MISSING`] of them, so
+/// that nobody takes what follows it for all.
 macro_rules! with_epoch {
     ($rest:literal) => {
         concat!(
@@ -28,7 +29,7 @@ local fine = known[1] and known[3] == run and fits and ARGV[3] == '0'
 local function renew()
   local time = redis.call('TIME')
   epoch = math.max(time[1] * 1000000 + time[2], epoch + 1, heard + 1)
-  if not known[1] and ARGV[3] == '1' then number = 1000000 end
+  if not known[1] and (heard > 0 or ARGV[3] == '1') then number = 1000000 end
   known[4] = string.format('%.0f', number)
   redis.call('HSET', mark, 'epoch', string.format('%.0f', epoch), 'number', known[4], 'run', run, 'began', known[4])
 end

@@ -54,7 +54,7 @@ impl Redis {
         let fine = self.mark.is_some() && run == self.run && fits && !hole;
         self.time += 1;
         let epoch = if fine { epoch } else { self.time };
-        let is_missing = self.mark.is_none() && hole;
+        let is_missing = self.mark.is_none() && heard.is_some();
         let number = number + if is_missing { Place::MISSING } else { 0 };
         if !fine {
             self.began = number;

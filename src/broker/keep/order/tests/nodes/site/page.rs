@@ -6,7 +6,7 @@ use super::super::super::channel;
 use super::{NODES, Site};
 use crate::broker::keep::heard::Mark;
 use crate::broker::keep::order::HOLD_MS;
-use crate::event::{Event, Past};
+use crate::event::{Event, Kept, Past, Place};
 
 pub const PAGES: usize = 3;
 
@@ -40,6 +40,24 @@ impl Page {
             None if self.read.has(event) => {}
             None => self.had.push(event.clone()),
         }
+    }
+
+    /// All that followed what it had, or, where it came before there was anything, all.
+    fn followed<'a>(&self, past: &'a Past) -> Option<&'a [Event]> {
+        if self.from == 0 && self.had.is_empty() {
+            let Some(newest) = past.newest else {
+                return (!past.is_unsure).then_some(&[]);
+            };
+            let all = past.after(Place {
+                number: 0,
+                ..newest
+            })?;
+            let of_one = |first: &Event| matches!(first.kept, Kept::At(first) if first.epoch == newest.epoch);
+            return all.first().is_some_and(of_one).then_some(all);
+        }
+        let last = self.had.last().map(number)?;
+        let mut events = past.events.iter();
+        past.behind(events.rposition(|event| number(event) == last)?)
     }
 
     fn numbers(&self) -> Vec<usize> {
@@ -83,12 +101,7 @@ impl Site {
         if page.at.is_none() {
             return false;
         }
-        let last = page.had.last().map(number);
-        let at = past
-            .events
-            .iter()
-            .rposition(|event| Some(number(event)) == last);
-        let followed = at.and_then(|at| past.behind(at));
+        let followed = page.followed(&past);
         match followed {
             Some(followed) => page.had.extend(followed.iter().cloned()),
             None => {
