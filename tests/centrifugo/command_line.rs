@@ -1,5 +1,6 @@
 //! v1's command line, its ports, its file with the process' number: whoever starts `centrifugo` starts this in its place.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -63,6 +64,26 @@ async fn a_flag_wins_over_its_variable_and_that_over_the_file_in_any_format() {
         let answer = call(node.port(), "node", json!({})).await;
         assert_eq!(answer["body"]["data"]["name"], "variable", "{name}");
     }
+}
+
+#[tokio::test]
+async fn unless_it_is_told_where_it_listens_everywhere() {
+    let (port, own) = (free_port(), free_port().to_string());
+    let flags = ["-p", &port.to_string(), "--api_port", &own];
+    let node = plan(port, "c.json", r#"{"secret": "secret"}"#, &flags)
+        .start()
+        .await;
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    for host in ["127.0.0.1", "::1"]
+        .into_iter()
+        .take(1 + usize::from(has_ipv6))
+    {
+        for port in [port, own.parse().expect("a port")] {
+            let by = format!("by {host} at {port}");
+            drop(TcpStream::connect((host, port)).expect(&by));
+        }
+    }
+    drop(node);
 }
 
 #[test]

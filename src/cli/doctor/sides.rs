@@ -141,8 +141,7 @@ fn own_node(sources: &Sources) -> Result<Server, String> {
     let report = config::load(sources);
     let http = &report.so_far().http;
     let host = match http.host.as_str() {
-        "0.0.0.0" | "" => "127.0.0.1".to_owned(),
-        "::" => "[::1]".to_owned(),
+        "0.0.0.0" | "::" => "127.0.0.1".to_owned(),
         host if host.contains(':') => format!("[{host}]"),
         host => host.to_owned(),
     };

@@ -39,7 +39,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "address",
         "all",
-        "where clients come in; stands in for `NOTIFICATION_SERVER_HOST`",
+        "where clients come in; stands in for `NOTIFICATION_SERVER_HOST`, whose default holds but for `foghorn centrifugo`",
     ),
     (
         "port",

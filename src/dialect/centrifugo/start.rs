@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::api::Places;
-use super::file::node::OwnPort;
+use super::file::node::{ALL, OwnPort};
 use super::file::{FileFault, Fixed, V1, stand_ins};
 use super::nodes::{self, Snapshot};
 use super::sockjs::SockJs;
@@ -103,7 +103,7 @@ fn ports(values: &Values) -> Vec<Port> {
     let (tls, node) = (s::certificate(values, &v1), v1.node);
     let (setting, host) = (
         s::CONFIG.row.name,
-        node.address.clone().unwrap_or_else(|| "0.0.0.0".to_owned()),
+        node.address.clone().unwrap_or_else(|| ALL.to_owned()),
     );
     let of = |(place, port): (OwnPort, u16)| Port {
         name: place.into(),

@@ -9,6 +9,7 @@ use tokio_rustls::rustls::pki_types::DnsName;
 use url::{Host, Url};
 
 use super::kinds::{Bad, maybe_text, switch};
+use super::node::ALL;
 use crate::acme::Wanted;
 use crate::config::parse;
 
@@ -132,7 +133,7 @@ fn address(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.trim().rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port > 0)?;
     let host = match host {
-        "" => "0.0.0.0".to_owned(),
+        "" => ALL.to_owned(),
         _ => parse::host(host).ok()?,
     };
     Some((host, port))
@@ -171,7 +172,7 @@ mod tests {
             ["a.example", "b.example", "xn--bcher-kva.example"]
         );
         assert_eq!(wanted.unnamed.as_deref(), Some("b.example"));
-        assert_eq!(wanted.http, Some(("0.0.0.0".into(), 80)));
+        assert_eq!(wanted.http, Some(("::".into(), 80)));
         assert_eq!(wanted.cache, Some("/certs".into()));
         assert_eq!(wanted.email.as_deref(), Some("a@b.example"));
     }

@@ -41,10 +41,13 @@ pub const NOTED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Where v1 listens unless it is told: at all addresses, by IPv6 and IPv4.
+pub(in crate::dialect::centrifugo) const ALL: &str = "::";
+
 /// See the module.
 #[derive(Default)]
 pub struct NodeKeys {
-    /// Where clients come in.
+    /// Where clients come in; none: at [`ALL`].
     pub(in crate::dialect::centrifugo) address: Option<String>,
     /// The port there.
     pub(super) port: Option<u16>,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::super::settings::CONFIG;
 use super::super::wire::DIALECT;
-use super::node::{DEFAULT_PORT, KEYS, NodeKeys};
+use super::node::{ALL, DEFAULT_PORT, KEYS, NodeKeys};
 use super::{V1, Variables};
 use crate::config::names::made_by_kubernetes;
 use crate::config::predecessor::{Predecessor, Readout, StandIns};
@@ -151,10 +151,11 @@ fn defaults(r: &Reader, node: &NodeKeys) -> StandIns {
         _ if place(r).is_none() => StandIns::new(),
         // Clients come in at a port with TLS, and nobody at the one without.
         true => unless_given(r, [(host, of("127.0.0.1"), key), (port, of("0"), key)]),
-        false if node.port.is_none() => {
-            unless_given(r, [(port, Some(DEFAULT_PORT.to_string()), "port")])
+        false => {
+            let all = node.address.is_none().then(|| ALL.to_owned());
+            let default = node.port.is_none().then(|| DEFAULT_PORT.to_string());
+            unless_given(r, [(host, all, "address"), (port, default, "port")])
         }
-        false => StandIns::new(),
     }
 }
 
