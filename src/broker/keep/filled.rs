@@ -98,6 +98,12 @@ impl Filled {
         known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
     }
 
+    /// Whether anything was taken of epochs before this one that is not heard of since.
+    pub fn has_before(&self, channel: &Channel, epoch: u64) -> bool {
+        let known = self.channels.get(channel);
+        known.is_some_and(|known| known.all.iter().any(|span| span.first.epoch < epoch))
+    }
+
     /// What was taken last, of each span of epochs before this one that is not heard of since and not settled.
     pub fn lasts_before(&self, channel: &Channel, epoch: u64) -> impl Iterator<Item = Place> {
         let spans = self

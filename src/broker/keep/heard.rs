@@ -3,6 +3,7 @@
 //! Invariants: bounded, the channel heard longest ago is forgotten first, and each when its past may be; a hole stays known until
 //! the past has got a new epoch.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::MEMORY_OF_PLACES;
@@ -11,6 +12,8 @@ use crate::event::{Channel, Event, Kept, Place};
 
 /// Channels that are remembered.
 const CHANNELS: usize = 65_536;
+/// Channels whose hole is to be told without being asked; whoever reads one of further channels here tells it then.
+const UNTOLD: usize = 10_000;
 
 /// How far a channel was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub struct HeardChannels {
     /// How far each was heard, and when that was noted.
     channels: RecentChannels<(Mark, Instant)>,
     holes: u64,
+    /// Those whose past has yet to get a new epoch, though nobody may ask for it here.
+    untold: BTreeSet<Channel>,
 }
 
 impl Default for HeardChannels {
@@ -40,6 +45,7 @@ impl Default for HeardChannels {
         Self {
             channels: RecentChannels::new(CHANNELS),
             holes: 0,
+            untold: BTreeSet::new(),
         }
     }
 }
@@ -60,9 +66,27 @@ impl HeardChannels {
     }
 
     /// A channel has something that the past does not have.
-    pub fn broken(&mut self, channel: Channel) {
+    fn broken(&mut self, channel: Channel) {
         self.holes += 1;
         self.set(channel, Mark::Hole(self.holes));
+    }
+
+    /// The same, and others may not know it: it is to be told before somebody comes to them.
+    pub fn broken_here(&mut self, channel: Channel) {
+        if self.untold.len() < UNTOLD {
+            self.untold.insert(channel.clone());
+        }
+        self.broken(channel);
+    }
+
+    /// Channels with a hole that is to be told, so many at most.
+    pub fn untold(&mut self, most: usize) -> Vec<(Channel, Mark)> {
+        let channels = &self.channels;
+        let hole = |channel: &Channel| channels.get(channel).filter(|(mark, _)| mark.is_hole());
+        self.untold.retain(|channel| hole(channel).is_some());
+        let some = self.untold.iter().take(most);
+        some.filter_map(|channel| Some((channel.clone(), hole(channel)?.0)))
+            .collect()
     }
 
     /// How far a channel was heard, as far as that is known. What was so long ago that the past may have forgotten it is
@@ -116,11 +140,14 @@ mod tests {
             Some(Mark::Hole(1)),
             "it came while the past was read"
         );
-        heard.broken(channel.clone());
+        assert_eq!(heard.untold(1), [], "its node tells it");
+        heard.broken_here(channel.clone());
         heard.mended(&channel, Some(Mark::Hole(1)), place(2, 6));
         assert_eq!(heard.get(&channel), Some(Mark::Hole(2)), "another one");
+        assert_eq!(heard.untold(1), [(channel.clone(), Mark::Hole(2))]);
         heard.mended(&channel, Some(Mark::Hole(2)), place(3, 6));
         assert_eq!(heard.get(&channel), Some(Mark::At(place(3, 6))));
+        assert_eq!(heard.untold(1), [], "it is told");
         heard.note(&event("y", Kept::No));
         assert_eq!(heard.get(&Channel::new("c", "y")), None);
     }

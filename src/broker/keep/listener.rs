@@ -167,7 +167,7 @@ impl Listener {
         let mut order = share.order.lock();
         let result = act(&mut order, out);
         for channel in out.broken.drain(..) {
-            self.heard.lock().broken(channel);
+            self.heard.lock().broken_here(channel);
         }
         result
     }

@@ -37,11 +37,17 @@ impl<T> Marks<T> {
 
     /// What was noted of an event. It is not any more.
     pub fn take(&mut self, event: &Event) -> Option<T> {
+        self.take_if(event, |_| true)
+    }
+
+    /// The same, where that is so.
+    pub fn take_if(&mut self, event: &Event, is_so: impl Fn(&T) -> bool) -> Option<T> {
         if self.all.is_empty() {
             return None;
         }
         let mark = self.mark(event);
-        let at = self.all.iter().position(|(of, _)| *of == mark)?;
+        let mut all = self.all.iter();
+        let at = all.position(|(of, noted)| *of == mark && is_so(noted))?;
         self.all.remove(at).map(|(_, noted)| noted)
     }
 

@@ -86,26 +86,34 @@ impl Order {
         };
         self.filled.forget(now_ms);
         let was_filled = self.filled.take(&event.channel, place);
+        let mut again = None;
         if was_filled {
             self.filled_marks.take(&event);
+        } else if self.filled.has_before(&event.channel, place.epoch) {
+            // Redis has lost what was taken from it, and its node has kept it again.
+            let lost = |before: &Place| before.epoch < place.epoch;
+            again = self.filled_marks.take_if(&event, lost);
+        }
+        if let Some(lost) = again {
+            self.filled.take(&event.channel, lost);
         }
         let known = self.upto(&event.channel, now_ms);
         let last = known.unwrap_or_else(|| before(place, event.accepted_ms));
+        let (channel, event) = (event.channel.clone(), again.is_none().then_some(event));
         if place <= last {
             // It is late: taken from the past already, or what follows it has not waited any longer.
             if !was_filled {
                 if place.epoch < last.epoch {
                     // The past has lost it, and what followed it is told to be all.
-                    out.broken.push(event.channel.clone());
+                    out.broken.push(channel);
                 }
-                out.events.push(event);
+                out.events.extend(event);
             }
             return;
         }
-        let channel = event.channel.clone();
         if !held_back && !self.gaps.contains_key(&channel) && follows(last, place) {
             self.given.set(channel, (place, now_ms));
-            return out.events.push(event);
+            return out.events.extend(event);
         }
         self.hold(&channel, last, known.is_some(), now_ms, |gap| {
             if place.epoch > gap.last.epoch && place.number == gap.last.number + 1 {
@@ -115,7 +123,7 @@ impl Order {
             if gap.waiting.is_empty() {
                 gap.since_ms = now_ms;
             }
-            gap.waiting.entry(place).or_insert(Some(event));
+            gap.waiting.entry(place).or_insert(event);
         });
         self.release(&channel, held_back, now_ms, out);
         if self.size > HELD {
@@ -140,17 +148,18 @@ impl Order {
             }
             self.missed_marks.add(&event, ());
         }
-        // It may not wait, and must not overtake what its own node published before: that is this node, or nobody knows which.
-        // What is missing before that is missing.
+        // It may not wait, and must not overtake what its own node published before: that is this node; or nobody knows which, but
+        // whatever that published was heard of before, unlike what was taken from the past.
         if let Some(gap) = self.gaps.get_mut(&event.channel) {
-            let upto = match event.kept {
-                Kept::Missed => gap.waiting.last_key_value().map(|(place, _)| *place),
-                _ => self.own.get(&event.channel),
+            let own = self.own.get(&event.channel);
+            let was_before = |place: &Place| match event.kept {
+                Kept::Missed => !self.filled.has(&event.channel, *place),
+                _ => Some(*place) <= own,
             };
             let before = gap
                 .waiting
                 .iter_mut()
-                .filter(|(place, _)| Some(**place) <= upto);
+                .filter(|(place, _)| was_before(place));
             out.events
                 .extend(before.filter_map(|(_, waits)| waits.take()));
         }

@@ -21,7 +21,7 @@ fn event(epoch: u64, number: u64) -> Event {
     Event {
         kept: Kept::At(place(epoch, number)),
         accepted_ms: 1_790_000_000_000,
-        ..Event::new(channel(), "n", number.to_string())
+        ..Event::new(channel(), "n", format!("{epoch}.{number}"))
     }
 }
 

@@ -24,7 +24,6 @@ mod reading;
 mod scripts;
 mod upkeep;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,8 +46,6 @@ use crate::metrics;
 
 /// For how long an event that may be posted again is known, in milliseconds: as long as the broker knows it.
 const ONCE_MS: u64 = 300_000;
-/// Channels with a hole that Redis is still to be told of; whoever reads one of further channels here tells it then.
-const HOLES: usize = 10_000;
 
 fn claimant(number: u128) -> Bytes {
     format!("{number:032x}").into()
@@ -60,7 +57,6 @@ struct Inner {
     partitions: u32,
     lanes: Vec<Lane>,
     listener: Arc<Listener>,
-    holes: Mutex<BTreeSet<Channel>>,
     /// What tells what this node keeps from what others do.
     origin: u64,
     /// How much it kept. Locked from an event's number to its turn.
@@ -102,7 +98,6 @@ impl RedisKeeper {
             partitions: config.partitions,
             lanes,
             listener,
-            holes: Mutex::default(),
             origin: rand::random(),
             count: Mutex::default(),
             entries: Mutex::default(),
@@ -315,15 +310,11 @@ impl Inner {
         ::metrics::counter!(metrics::KEPT, "result" => result).increment(1);
         let event = Event { kept, ..event };
         if kept == Kept::Missed {
-            self.listener.heard().note(&event);
+            self.listener.heard().broken_here(event.channel.clone());
             // Where another node's of its key was heard, it does not come here again. Any other one holds back what follows
             // until it comes.
             if event.idempotency_key.is_some() {
                 self.listener.told().kept(&event);
-            }
-            let mut holes = self.holes.lock();
-            if holes.len() < HOLES {
-                holes.insert(event.channel.clone());
             }
         }
         self.broker.hand(event, receipt);

@@ -111,23 +111,13 @@ impl Inner {
             .for_each(|some| self.renew("renew", some));
     }
 
-    /// Gives the pasts of some channels with a hole a new epoch.
+    /// Gives the pasts of some channels with a hole a new epoch. Where Redis does not answer it is done again.
     async fn tell_holes(&self) {
-        let holes: Vec<Channel> = self.holes.lock().iter().take(TOLD).cloned().collect();
-        let now = Instant::now();
-        let told = holes.iter().map(|channel| {
-            let heard = self.listener.heard().get(channel);
-            self.read(channel, heard, 0, now)
-        });
-        let told = futures_util::future::join_all(told).await;
-        let mut left = self.holes.lock();
-        holes
+        let (holes, now) = (self.listener.heard().untold(TOLD), Instant::now());
+        let told = holes
             .iter()
-            .zip(told)
-            .filter(|(_, told)| told.is_ok())
-            .for_each(|(channel, _)| {
-                left.remove(channel);
-            });
+            .map(|(channel, hole)| self.read(channel, Some(*hole), 0, now));
+        futures_util::future::join_all(told).await;
     }
 }
 
@@ -153,8 +143,6 @@ pub(super) async fn run(inner: Arc<Inner>) {
             *known = now;
         }
         inner.renew_due();
-        if !inner.holes.lock().is_empty() {
-            inner.tell_holes().await;
-        }
+        inner.tell_holes().await;
     }
 }

@@ -30,6 +30,8 @@ enum Step {
     Flow,
     HearAgain(usize),
     Mute(usize),
+    /// It ends with nothing to say any more, and starts again.
+    Restart(usize),
     RedisIsEmptied,
     RedisRestarts {
         without: usize,
@@ -57,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => at().prop_map(Step::Mute),
         5 => at().prop_map(Step::Back),
         2 => Just(Step::Flow),
+        1 => at().prop_map(Step::Restart),
         1 => Just(Step::RedisIsEmptied),
         2 => (0usize..3).prop_map(|without| Step::RedisRestarts { without }),
     ]
@@ -138,6 +141,19 @@ fn stories() -> Vec<Vec<Step>> {
     stories
 }
 
+/// What is not kept comes while something is missing that the past does not have any more.
+#[test]
+fn what_is_not_kept_lets_out_nothing_that_its_node_did_not_publish() {
+    use Step::*;
+    let begins = [Keep(1), Keep(0), LaneDown(2), Keep(2), GiveUp(2), Back(1)];
+    let goes_on = [Keep(1), Hear(0, 0), Leave(0), Come(0, 1)];
+    tell(1, [&begins[..], &goes_on].concat()).unwrap();
+    // Its node has kept something since.
+    let begins = [LaneDown(0), Leave(0), Keep(0), Back(0), GiveUp(0)];
+    let goes_on = [Keep(0), Keep(2), Mute(2), Come(0, 2)];
+    tell(4, [&begins[..], &goes_on].concat()).unwrap();
+}
+
 #[test]
 fn no_story_is_told_again() {
     for story in stories() {
@@ -155,6 +171,15 @@ fn tell(keeps: usize, steps: impl IntoIterator<Item = Step>) -> Result<(), TestC
     site.settle();
     site.check()?;
     site.check_afterwards()
+}
+
+/// Another node has read it, Redis loses it, and then it is kept.
+#[test]
+fn what_was_kept_without_an_answer_and_lost_is_given_once() {
+    use Step::*;
+    let begins = [RedisIsEmptied, Keep(1), Back(2), Back(1), Keep(1)];
+    let goes_on = [LoseAnAnswer(1), Flow, Wait(2, HOLD_MS + 1), Come(0, 2)];
+    tell(4, [&begins[..], &goes_on, &[RedisIsEmptied]].concat()).unwrap();
 }
 
 proptest! {

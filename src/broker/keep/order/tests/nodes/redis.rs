@@ -111,6 +111,11 @@ impl Redis {
         Past { began, ..past }
     }
 
+    /// Whether it has all that it has not lost.
+    pub fn keeps_all(&self) -> bool {
+        self.past.len() < self.keeps
+    }
+
     /// It starts again, without the last so many.
     pub fn restart(&mut self, lost: usize) {
         self.run += 1;

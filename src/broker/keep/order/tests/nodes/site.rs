@@ -10,7 +10,7 @@ use self::page::Page;
 use super::super::{channel, empty};
 use super::redis::{Job, Redis};
 use crate::broker::keep::heard::{HeardChannels, Mark};
-use crate::broker::keep::order::{Order, Out, PASS_OVER_MS};
+use crate::broker::keep::order::{FORGOTTEN_MS, Order, Out, PASS_OVER_MS};
 use crate::broker::keep::told::Told;
 use crate::event::{Event, Kept, Past, Place, now_ms};
 
@@ -33,6 +33,24 @@ struct Node {
     upto: [usize; NODES],
 }
 
+impl Node {
+    fn new(order: Order) -> Self {
+        Self {
+            order,
+            heard: HeardChannels::default(),
+            told: Told::new(300_000),
+            lane_is_up: true,
+            jobs: Vec::new(),
+            count: 0,
+            unsaid: Vec::new(),
+            hears: true,
+            speaks: true,
+            heals: false,
+            upto: [0; NODES],
+        }
+    }
+}
+
 pub struct Site {
     now_ms: u64,
     redis: Redis,
@@ -49,19 +67,7 @@ impl Site {
         let node = |_| {
             let mut order = empty();
             assert!(order.expect(&channel(), &Past::default(), true, 0));
-            Node {
-                order,
-                heard: HeardChannels::default(),
-                told: Told::new(300_000),
-                lane_is_up: true,
-                jobs: Vec::new(),
-                count: 0,
-                unsaid: Vec::new(),
-                hears: true,
-                speaks: true,
-                heals: false,
-                upto: [0; NODES],
-            }
+            Node::new(order)
         };
         Self {
             now_ms: 0,
@@ -87,7 +93,7 @@ impl Site {
             here.for_each(|page| page.at = None);
         }
         if !out.broken.is_empty() {
-            node.heard.broken(channel());
+            node.heard.broken_here(channel());
         }
         for event in out.events {
             node.heard.note(&event);
@@ -329,6 +335,13 @@ impl Site {
         }
     }
 
+    /// Redis is told of a hole, as each node does within a second.
+    fn tell_hole(&mut self, at: usize) {
+        if !self.nodes[at].heard.untold(1).is_empty() {
+            self.read(at);
+        }
+    }
+
     fn back(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         (node.lane_is_up, node.hears, node.speaks) = (true, true, true);
@@ -340,6 +353,7 @@ impl Site {
                 self.work(at);
                 self.say(at);
                 (0..NODES).for_each(|by| self.hear(at, by));
+                self.tell_hole(at);
             }
         }
     }
@@ -347,9 +361,23 @@ impl Site {
     pub fn settle(&mut self) {
         (0..NODES).for_each(|at| self.back(at));
         (0..NODES + 1).for_each(|_| self.flow());
-        for _ in 0..4 {
-            (0..NODES).for_each(|at| self.wait(at, PASS_OVER_MS));
+        if self.redis.keeps_all() {
+            assert!(self.waits_for_nothing());
         }
-        self.come_back();
+        for _ in 0..2 {
+            for _ in 0..4 {
+                (0..NODES).for_each(|at| self.wait(at, PASS_OVER_MS));
+            }
+            self.come_back();
+        }
+    }
+
+    /// Where nothing was forgotten, nothing waits for longer than for what may still come.
+    fn waits_for_nothing(&mut self) -> bool {
+        for _ in 0..6 {
+            (0..NODES).for_each(|at| self.wait(at, FORGOTTEN_MS));
+            (0..NODES).for_each(|at| self.tell_hole(at));
+        }
+        self.nodes.iter().all(|node| node.order.is_still())
     }
 }

@@ -1,7 +1,8 @@
 //! What is done at each step.
 
+use super::super::super::empty;
 use super::super::Step;
-use super::{NODES, Site};
+use super::{NODES, Node, Site};
 
 impl Site {
     pub fn step(&mut self, step: Step) {
@@ -31,6 +32,7 @@ impl Site {
                 self.nodes[at].speaks = false;
                 self.hand_over(at);
             }
+            Step::Restart(at) => self.restart(at),
             Step::RedisIsEmptied => {
                 self.redis.empty();
                 self.redis_ends();
@@ -39,6 +41,33 @@ impl Site {
                 self.redis.restart(without);
                 self.redis_ends();
             }
+        }
+    }
+
+    /// Its clients leave. What it has yet to keep or to say would be lost with it, so it does not end before; meanwhile the
+    /// others have heard all, and they tell it what was said.
+    fn restart(&mut self, at: usize) {
+        let others = (0..NODES).filter(|other| *other != at);
+        let has_something = !self.nodes[at].jobs.is_empty() || !self.nodes[at].unsaid.is_empty();
+        if has_something || others.clone().any(|other| !self.is_up(other)) {
+            return;
+        }
+        for other in others {
+            while !self.is_whole(other) {
+                (0..NODES).for_each(|by| self.hear(other, by));
+            }
+            self.tell_hole(other);
+        }
+        let here = self.pages.iter_mut().filter(|page| page.at == Some(at));
+        here.for_each(|page| page.at = None);
+        let upto = std::array::from_fn(|by| self.said_by(by).len());
+        let before = std::mem::replace(&mut self.nodes[at], Node::new(empty()));
+        self.nodes[at].upto = upto;
+        self.nodes[at].count = before.count;
+        self.nodes[at].lane_is_up = before.lane_is_up;
+        for (_, event) in &self.said {
+            self.nodes[at].heard.note(event);
+            self.nodes[at].order.remember(event, self.now_ms);
         }
     }
 
