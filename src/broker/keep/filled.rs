@@ -98,10 +98,10 @@ impl Filled {
         known.is_some_and(|known| known.all.iter().any(|span| span.has(place)))
     }
 
-    /// Whether anything was taken of epochs before this one that is not heard of since.
-    pub fn has_before(&self, channel: &Channel, epoch: u64) -> bool {
+    /// Whether anything was taken before this place that is not heard of since.
+    pub fn has_before(&self, channel: &Channel, place: Place) -> bool {
         let known = self.channels.get(channel);
-        known.is_some_and(|known| known.all.iter().any(|span| span.first.epoch < epoch))
+        known.is_some_and(|known| known.all.iter().any(|span| span.first < place))
     }
 
     /// What was taken last, of each span of epochs before this one that is not heard of since and not settled.

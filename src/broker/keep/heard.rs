@@ -66,7 +66,7 @@ impl HeardChannels {
     }
 
     /// A channel has something that the past does not have.
-    fn broken(&mut self, channel: Channel) {
+    pub fn broken(&mut self, channel: Channel) {
         self.holes += 1;
         self.set(channel, Mark::Hole(self.holes));
     }

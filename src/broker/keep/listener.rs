@@ -167,6 +167,9 @@ impl Listener {
         let mut order = share.order.lock();
         let result = act(&mut order, out);
         for channel in out.broken.drain(..) {
+            self.heard.lock().broken(channel);
+        }
+        for channel in out.late.drain(..) {
             self.heard.lock().broken_here(channel);
         }
         result

@@ -44,9 +44,11 @@ pub struct Out {
     pub events: Vec<Event>,
     /// Of these channels something does not come out before what follows it.
     pub holes: Vec<Channel>,
-    /// In these came, or is, something that the past does not have: whoever is given what follows without it must not be told
-    /// elsewhere that that is all.
+    /// In these is something that the past does not have: whoever is given what follows without it must not be told elsewhere
+    /// that that is all.
     pub broken: Vec<Channel>,
+    /// The same, which came late: it was given on, and those who have had what followed are not here alone.
+    pub late: Vec<Channel>,
 }
 
 /// See the module.
@@ -89,13 +91,14 @@ impl Order {
         let mut again = None;
         if was_filled {
             self.filled_marks.take(&event);
-        } else if self.filled.has_before(&event.channel, place.epoch) {
-            // Redis has lost what was taken from it, and its node has kept it again.
-            let lost = |before: &Place| before.epoch < place.epoch;
-            again = self.filled_marks.take_if(&event, lost);
+        } else if self.filled.has_before(&event.channel, place) {
+            // Redis has lost or forgotten what was taken from it, and its node has kept it again.
+            let filled =
+                |before: &Place| *before < place && self.filled.has(&event.channel, *before);
+            again = self.filled_marks.take_if(&event, filled);
         }
-        if let Some(lost) = again {
-            self.filled.take(&event.channel, lost);
+        if let Some(before) = again {
+            self.filled.take(&event.channel, before);
         }
         let known = self.upto(&event.channel, now_ms);
         let last = known.unwrap_or_else(|| before(place, event.accepted_ms));
@@ -105,7 +108,7 @@ impl Order {
             if !was_filled {
                 if place.epoch < last.epoch {
                     // The past has lost it, and what followed it is told to be all.
-                    out.broken.push(channel);
+                    out.late.push(channel);
                 }
                 out.events.extend(event);
             }
@@ -142,7 +145,8 @@ impl Order {
     fn unplaced(&mut self, event: Event, out: &mut Out) {
         if event.kept == Kept::Missed {
             // Its node had no answer, and gave it up; Redis may have kept it.
-            if let Some(place) = self.filled_marks.take(&event) {
+            let filled = |place: &Place| self.filled.has(&event.channel, *place);
+            if let Some(place) = self.filled_marks.take_if(&event, filled) {
                 self.filled.take(&event.channel, place);
                 return;
             }
@@ -152,9 +156,9 @@ impl Order {
         // whatever that published was heard of before, unlike what was taken from the past.
         if let Some(gap) = self.gaps.get_mut(&event.channel) {
             let own = self.own.get(&event.channel);
-            let was_before = |place: &Place| match event.kept {
-                Kept::Missed => !self.filled.has(&event.channel, *place),
-                _ => Some(*place) <= own,
+            let was_before = |place: &Place| {
+                let may_be_its = event.kept == Kept::Missed || Some(*place) <= own;
+                may_be_its && !self.filled.has(&event.channel, *place)
             };
             let before = gap
                 .waiting
@@ -343,10 +347,10 @@ impl Order {
 /// what came before in a young one is on its way, or this node has just started.
 fn before(place: Place, accepted_ms: u64) -> Place {
     let young = (place.epoch / 1_000).abs_diff(accepted_ms) < YOUNG_MS;
-    let number = if young {
-        0
-    } else {
-        place.number.saturating_sub(1)
+    let number = match place.number {
+        number if !young => number.saturating_sub(1),
+        number if number > Place::MISSING => Place::MISSING,
+        _ => 0,
     };
     Place { number, ..place }
 }

@@ -296,6 +296,7 @@ impl Inner {
                 ::metrics::counter!(metrics::WAITING_DROPPED, "bound" => "keeper").increment(1);
                 // Whoever waits for the receipt hears that it is dropped.
                 drop(receipt);
+                self.listener.heard().broken_here(event.channel.clone());
                 let (loss, _) = oneshot::channel();
                 return self.broker.hand(
                     Event {

@@ -152,6 +152,10 @@ fn what_is_not_kept_lets_out_nothing_that_its_node_did_not_publish() {
     let begins = [LaneDown(0), Leave(0), Keep(0), Back(0), GiveUp(0)];
     let goes_on = [Keep(0), Keep(2), Mute(2), Come(0, 2)];
     tell(4, [&begins[..], &goes_on].concat()).unwrap();
+    // The same of what is given early.
+    let begins = [Keep(1), Keep(1), Keep(0), Say(0), Hear(0, 0)];
+    let goes_on = [Wait(0, HOLD_MS + 1), LaneDown(0), Keep(0)];
+    tell(2, [&begins[..], &goes_on].concat()).unwrap();
 }
 
 #[test]
@@ -175,8 +179,11 @@ fn tell(keeps: usize, steps: impl IntoIterator<Item = Step>) -> Result<(), TestC
 
 /// Another node has read it, Redis loses it, and then it is kept.
 #[test]
-fn what_was_kept_without_an_answer_and_lost_is_given_once() {
+fn what_was_kept_without_an_answer_and_lost_or_forgotten_is_given_once() {
     use Step::*;
+    let begins = [LaneDown(1), Keep(1), LaneUp(1), LoseAnAnswer(1)];
+    let goes_on = [Come(0, 0), Keep(2), Keep(2)];
+    tell(2, [&begins[..], &goes_on].concat()).unwrap();
     let begins = [RedisIsEmptied, Keep(1), Back(2), Back(1), Keep(1)];
     let goes_on = [LoseAnAnswer(1), Flow, Wait(2, HOLD_MS + 1), Come(0, 2)];
     tell(4, [&begins[..], &goes_on, &[RedisIsEmptied]].concat()).unwrap();

@@ -93,6 +93,9 @@ impl Site {
             here.for_each(|page| page.at = None);
         }
         if !out.broken.is_empty() {
+            node.heard.broken(channel());
+        }
+        if !out.late.is_empty() {
             node.heard.broken_here(channel());
         }
         for event in out.events {
@@ -197,7 +200,7 @@ impl Site {
                 kept: Kept::Missed,
                 ..node.jobs.remove(0).event
             };
-            node.heard.note(&event);
+            node.heard.broken_here(channel());
             self.hand(at, event);
         }
         while self.is_up(at) && !self.nodes[at].unsaid.is_empty() {
