@@ -123,14 +123,19 @@ fn the_balance() {
     );
 }
 
-#[test]
-fn who_recovers_is_owed_what_came_while_it_was_away() {
-    const S: u64 = 1_000_000;
-    let mut b = Book::new(&Plan {
+/// Of one client that recovers.
+fn recovers() -> Book {
+    Book::new(&Plan {
         dialect: Dialect::Centrifugo1,
         recover: true,
         ..plan(1, 1, 1, true)
-    });
+    })
+}
+
+#[test]
+fn who_recovers_is_owed_what_came_while_it_was_away() {
+    const S: u64 = 1_000_000;
+    let mut b = recovers();
     let receive = |b: &mut Book, n| b.receive(0, event(0, n));
     b.arrived(0, 10 * S);
     assert_eq!(receive(&mut b, 2), Receipt::Good);
@@ -177,11 +182,7 @@ fn who_recovers_is_owed_what_came_while_it_was_away() {
 #[test]
 fn what_was_missed_is_missing_though_it_comes_with_a_later_hole() {
     const S: u64 = 1_000_000;
-    let mut b = Book::new(&Plan {
-        dialect: Dialect::Centrifugo1,
-        recover: true,
-        ..plan(1, 1, 1, true)
-    });
+    let mut b = recovers();
     b.arrived(0, 10 * S);
     assert_eq!(b.receive(0, event(0, 2)), Receipt::Good);
     b.left(0, 100 * S, false);
